@@ -1,0 +1,1 @@
+//! The Admin REST API, /api/v1.

@@ -1,0 +1,1 @@
+//! The FHIR R5 API.

@@ -1,0 +1,71 @@
+//! The running application: what every handler holds.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use jhe_config::Config;
+use jhe_domain::clock::Clock;
+use jhe_domain::error::Error;
+use jhe_omh::Schemas;
+use jhe_store::Store;
+
+use crate::identity::Identity;
+use crate::settings::Settings;
+
+/// Store, configuration, clock, settings and identity of one server process. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    identity: Identity,
+}
+
+impl App {
+    /// Reads settings and keys, making the keys that are missing, and starts listening for changed settings.
+    pub async fn start(store: Store, config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let settings = Settings::load(&store, &config).await?;
+        let identity = Identity::load(&store, &config).await?;
+        // Parsed and linked now rather than at the first upload.
+        let _ = Schemas::embedded();
+        Ok(Self(Arc::new(Inner { store, config, clock, settings, identity })))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The configuration of the process.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// Settings that operators change while the server runs.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Signing keys, password hashing, the static PKCE pair.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Open mHealth schemas.
+    pub fn schemas(&self) -> &'static Schemas {
+        Schemas::embedded()
+    }
+}

@@ -1,0 +1,10 @@
+//! Use cases: everything that takes more than one store call, and every write transaction.
+//!
+//! Floor 3. Knows no HTTP and no SQL. [`App`] is what handlers hold: store, configuration, clock, settings and identity.
+//! One module for each entity, under the name it has everywhere.
+
+mod app;
+pub mod identity;
+pub mod settings;
+
+pub use app::App;

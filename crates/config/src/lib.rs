@@ -1,0 +1,1 @@
+//! Typed settings from environment and TOML, with masked secrets.

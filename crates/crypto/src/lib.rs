@@ -1,0 +1,1 @@
+//! Password hashing, opaque tokens and their digests, JWT and JWKS.

@@ -1,0 +1,1 @@
+//! FHIR R5 shapes, structural validation, search parameters and mapping, without I/O.

@@ -1,0 +1,12 @@
+//! How an API family answers when something is refused before its handlers run.
+
+use axum::response::Response;
+use jhe_domain::error::Error;
+
+/// An API family: its own words for the same errors.
+pub trait Family: Send + Sync + 'static {
+    /// Renders an error.
+    fn render(error: Error) -> Response;
+    /// The host of the request is not one of ours.
+    fn invalid_host() -> Response;
+}

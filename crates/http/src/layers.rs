@@ -1,0 +1,87 @@
+//! Layers around the whole server: request id and log, panics, security headers.
+
+use std::any::Any;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use jhe_app::App;
+use uuid::Uuid;
+
+use crate::authenticate::LoggedCaller;
+
+/// Header that carries the id of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request, for the log and for error reports.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Layer: gives every request an id and one line in the log. Logs the route template, never the path or the query.
+pub async fn log(mut request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|value| is_well_formed(value))
+        .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let started = Instant::now();
+    let mut response = next.run(request).await;
+    let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+    let caller = response.extensions().get::<LoggedCaller>().copied();
+    if !matches!(route.as_str(), "/health" | "/ready" | "/livez" | "/readyz") {
+        tracing::info!(
+            method = %method,
+            route,
+            status = response.status().as_u16(),
+            duration_ms,
+            request.id = id,
+            user.id = caller.map(|caller| caller.user_id),
+            client.id = caller.and_then(|caller| caller.application_id),
+            "request"
+        );
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+fn is_well_formed(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// Layer: headers every answer carries.
+pub async fn secure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::REFERRER_POLICY)
+        .or_insert(HeaderValue::from_static("same-origin"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    if let Ok(value) = HeaderValue::from_str(&app.config().site.x_frame_options) {
+        headers.insert(header::X_FRAME_OPTIONS, value);
+    }
+    response
+}
+
+/// What a caller sees of a panic: nothing but that it happened.
+pub fn on_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    tracing::error!("a handler panicked");
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
+        r#"{"detail":"Internal server error."}"#,
+    )
+        .into_response()
+}

@@ -1,0 +1,20 @@
+//! Shared HTTP parts: what every API family needs before and after its handlers.
+//!
+//! Floor 4. Holds no route of a family. [`family::Family`] is how a family says its own errors; the layers here take it
+//! as a parameter, so that a refusal has the right words whichever layer made it.
+
+pub mod authenticate;
+pub mod body;
+pub mod family;
+pub mod layers;
+pub mod normalize;
+pub mod origin;
+pub mod query;
+
+/// The router that documents what it serves: what is in the OpenAPI document is what exists.
+pub use utoipa_axum::router::OpenApiRouter as DocumentedRouter;
+/// Registers handlers with their documentation.
+pub use utoipa_axum::routes;
+
+pub use authenticate::Caller;
+pub use origin::Origin;

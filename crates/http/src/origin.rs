@@ -1,0 +1,73 @@
+//! Scheme and host as the caller used them; only configured proxies are believed about both.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use jhe_app::App;
+use jhe_config::Config;
+
+use crate::family::Family;
+
+/// Where the caller thinks it is, and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host, with the port when there is one.
+    pub host: String,
+    /// Address of the caller, as told by a trusted proxy.
+    pub peer: Option<IpAddr>,
+}
+
+impl Origin {
+    /// `scheme://host`.
+    pub fn base(&self) -> String {
+        format!("{}://{}", self.scheme, self.host)
+    }
+
+    /// Reads it from a request. `None` when the host is not an allowed one.
+    pub fn of(headers: &HeaderMap, uri: &Uri, peer: Option<IpAddr>, config: &Config) -> Option<Self> {
+        let trusted = peer.is_some_and(|peer| config.site.trusted_proxies.contains(peer));
+        let forwarded = |name: &str| {
+            let value = headers.get(name).filter(|_| trusted)?.to_str().ok()?;
+            Some(value.split(',').next().unwrap_or_default().trim().to_owned()).filter(|value| !value.is_empty())
+        };
+        let host = forwarded("x-forwarded-host")
+            .or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned))
+            .or_else(|| uri.authority().map(ToString::to_string))?;
+        let scheme = forwarded("x-forwarded-proto")
+            .filter(|scheme| matches!(scheme.as_str(), "http" | "https"))
+            .unwrap_or_else(|| "http".to_owned());
+        // The nearest address a trusted proxy did not add itself: walk the list from the right.
+        let client = if trusted { forwarded_for(headers, config) } else { None };
+        config.site.allows_host(&host).then_some(Self { scheme, host, peer: client.or(peer) })
+    }
+}
+
+fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {
+    let value = headers.get("x-forwarded-for")?.to_str().ok()?;
+    let mut farthest = None;
+    for part in value.rsplit(',') {
+        let address: IpAddr = part.trim().parse().ok()?;
+        farthest = Some(address);
+        if !config.site.trusted_proxies.contains(address) {
+            break;
+        }
+    }
+    farthest
+}
+
+/// Layer: finds the origin or answers 400 in the family's words.
+pub async fn require_origin<F: Family>(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    match Origin::of(request.headers(), request.uri(), peer, app.config()) {
+        Some(origin) => {
+            request.extensions_mut().insert(origin);
+            next.run(request).await
+        }
+        None => F::invalid_host(),
+    }
+}

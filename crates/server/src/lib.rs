@@ -1,0 +1,1 @@
+//! The jhe binary: commands, wiring, lifecycle.

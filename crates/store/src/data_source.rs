@@ -1,0 +1,159 @@
+//! Data sources and data types.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use jhe_authz::{AccessScope, resource};
+use jhe_domain::data_source::{DataSource, ScopeCode};
+use jhe_domain::error::Error;
+use jhe_domain::page::{Page, Window};
+use jhe_domain::{DataSourceId, LinkId, ScopeCodeId};
+
+use crate::fault::Db;
+use crate::work::Work;
+
+/// Access to data sources and data types.
+pub struct DataSources<'a>(&'a mut Work);
+
+impl Work {
+    /// Access to data sources and data types.
+    pub fn data_sources(&mut self) -> DataSources<'_> {
+        DataSources(self)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct ScopeCodeRow {
+    pub(crate) scope_id: i64,
+    pub(crate) coding_system: String,
+    pub(crate) coding_code: String,
+    pub(crate) scope_text: String,
+}
+
+impl From<ScopeCodeRow> for ScopeCode {
+    fn from(row: ScopeCodeRow) -> Self {
+        Self { id: ScopeCodeId(row.scope_id), system: row.coding_system, code: row.coding_code, text: row.scope_text }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct DataSourceRow {
+    pub(crate) id: i64,
+    pub(crate) name: Option<String>,
+    pub(crate) type_code: String,
+    pub(crate) last_updated: DateTime<Utc>,
+}
+
+impl DataSourceRow {
+    pub(crate) fn with(self, supported_scopes: Vec<ScopeCode>) -> DataSource {
+        DataSource {
+            id: DataSourceId(self.id),
+            name: self.name,
+            type_code: self.type_code,
+            supported_scopes,
+            last_updated: self.last_updated,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct SupportedRow {
+    id: i64,
+    data_source_id: i64,
+    #[sqlx(flatten)]
+    code: ScopeCodeRow,
+}
+
+const BY_NAME: &str = "lower(d.name) COLLATE \"C\", d.name COLLATE \"C\", d.id";
+
+impl DataSources<'_> {
+    /// All data sources, by name.
+    pub async fn list(
+        &mut self,
+        _scope: &AccessScope<resource::DataSource>,
+        window: Window,
+    ) -> Result<Page<DataSource>, Error> {
+        let count = sqlx::query_scalar("SELECT count(*) FROM core_datasource").fetch_one(self.0.connection()).await.db()?;
+        let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(
+            "SELECT d.id, d.name, d.type AS type_code, d.last_updated FROM core_datasource AS d ORDER BY ",
+        );
+        sql.push(BY_NAME).push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        let rows: Vec<DataSourceRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        Ok(Page { count, rows: self.0.with_supported_scopes(rows).await? })
+    }
+
+    /// One data source.
+    pub async fn find(
+        &mut self,
+        _scope: &AccessScope<resource::DataSource>,
+        id: DataSourceId,
+    ) -> Result<Option<DataSource>, Error> {
+        let rows: Vec<DataSourceRow> = sqlx::query_as(
+            "SELECT d.id, d.name, d.type AS type_code, d.last_updated FROM core_datasource AS d WHERE d.id = $1",
+        )
+        .bind(id.0)
+        .fetch_all(self.0.connection())
+        .await
+        .db()?;
+        Ok(self.0.with_supported_scopes(rows).await?.into_iter().next())
+    }
+
+    /// All data types, by text.
+    pub async fn scope_codes(&mut self, _scope: &AccessScope<resource::DataSource>) -> Result<Vec<ScopeCode>, Error> {
+        let rows: Vec<ScopeCodeRow> = sqlx::query_as(
+            "SELECT id AS scope_id, coding_system, coding_code, text AS scope_text FROM core_codeableconcept
+              ORDER BY lower(text) COLLATE \"C\", text COLLATE \"C\", id",
+        )
+        .fetch_all(self.0.connection())
+        .await
+        .db()?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// What one data source supports: (link id, data type), by link.
+    pub async fn supported_scopes(
+        &mut self,
+        _scope: &AccessScope<resource::DataSource>,
+        id: DataSourceId,
+    ) -> Result<Vec<(LinkId, ScopeCode)>, Error> {
+        let rows: Vec<SupportedRow> = sqlx::query_as(
+            "SELECT l.id, l.data_source_id, c.id AS scope_id, c.coding_system, c.coding_code, c.text AS scope_text
+               FROM core_datasourcesupportedscope AS l JOIN core_codeableconcept AS c ON c.id = l.scope_code_id
+              WHERE l.data_source_id = $1 ORDER BY l.id",
+        )
+        .bind(id.0)
+        .fetch_all(self.0.connection())
+        .await
+        .db()?;
+        Ok(rows.into_iter().map(|row| (LinkId(row.id), row.code.into())).collect())
+    }
+}
+
+impl Work {
+    /// Adds what each data source supports, by text.
+    pub(crate) async fn with_supported_scopes(&mut self, rows: Vec<DataSourceRow>) -> Result<Vec<DataSource>, Error> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let supported: Vec<SupportedRow> = sqlx::query_as(
+            "SELECT l.id, l.data_source_id, c.id AS scope_id, c.coding_system, c.coding_code, c.text AS scope_text
+               FROM core_datasourcesupportedscope AS l JOIN core_codeableconcept AS c ON c.id = l.scope_code_id
+              WHERE l.data_source_id = ANY ($1) ORDER BY lower(c.text) COLLATE \"C\", c.text COLLATE \"C\", c.id",
+        )
+        .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+        .fetch_all(self.connection())
+        .await
+        .db()?;
+        let mut by_source: HashMap<i64, Vec<ScopeCode>> = HashMap::new();
+        for row in supported {
+            by_source.entry(row.data_source_id).or_default().push(row.code.into());
+        }
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let scopes = by_source.get(&row.id).cloned().unwrap_or_default();
+                row.with(scopes)
+            })
+            .collect())
+    }
+}

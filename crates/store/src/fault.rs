@@ -1,0 +1,51 @@
+//! What a database error means to the Exchange. Constraints are told apart by name, never by message.
+
+use std::time::Duration;
+
+use jhe_domain::error::{Conflict, Error};
+
+/// How long callers are asked to wait when the database does not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Turns a result of sqlx into one of the domain.
+pub(crate) trait Db<T> {
+    /// Maps the error.
+    fn db(self) -> Result<T, Error>;
+}
+
+impl<T> Db<T> for Result<T, sqlx::Error> {
+    fn db(self) -> Result<T, Error> {
+        self.map_err(fault)
+    }
+}
+
+fn fault(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Database(database) => {
+            if let Some(constraint) = database.constraint() {
+                return Error::Conflict(conflict(constraint));
+            }
+            match database.code().as_deref() {
+                // Statement timeout, shutdown, too many connections, deadlock, serialization failure, lock timeout.
+                Some("57014" | "57P01" | "57P02" | "57P03" | "53300" | "40P01" | "40001" | "55P03") => {
+                    Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) }
+                }
+                _ => Error::internal(error),
+            }
+        }
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+            Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) }
+        }
+        _ => Error::internal(error),
+    }
+}
+
+fn conflict(constraint: &str) -> Conflict {
+    match constraint {
+        "core_jheuser_email_key" => Conflict::EmailTaken,
+        "oauth2_provider_application_client_id_key" => Conflict::ClientIdTaken,
+        "core_jhesetting_key_key" => Conflict::SettingKeyTaken,
+        "core_fhirsource_data_source_id_fkey" => Conflict::DataSourceInUse,
+        other => Conflict::Constraint(other.to_owned()),
+    }
+}

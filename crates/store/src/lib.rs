@@ -1,0 +1,30 @@
+//! Every query of the Exchange, behind proofs. The only crate that names sqlx.
+//!
+//! Floor 2. A [`Store`] opens units of work: [`Store::read`] for reading, [`Store::begin`] for writing. A [`Work`] hands
+//! out one accessor for each entity (`work.patients()`), whose functions take the proof of `jhe-authz` that covers the
+//! rows they touch. Rows become visible through the predicate views of `migrations/`, inside the query; [`scope`] is
+//! the only place where a reach becomes SQL. Start reading there.
+
+mod audit;
+pub mod client;
+pub mod consent;
+pub mod credential;
+pub mod data_source;
+mod fault;
+pub mod filter;
+pub mod invitation;
+pub mod maintenance;
+pub mod observation;
+pub mod organization;
+pub mod patient;
+mod port;
+pub mod practitioner;
+pub mod scope;
+pub mod seed;
+pub mod setting;
+pub mod study;
+pub mod user;
+mod work;
+
+pub use audit::AuditWriter;
+pub use work::{DatabaseOptions, Store, Work};

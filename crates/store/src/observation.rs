@@ -1,0 +1,619 @@
+//! Observations: searching, reading one, storing many.
+//!
+//! Reading goes by pairs. What a caller may read is a small set of (patient, code) pairs, computed inside the query from
+//! the predicate views; the newest rows of each pair come from one index. Totals without further conditions are sums
+//! of counters that the table keeps itself.
+
+use chrono::{DateTime, Utc};
+use jhe_authz::{AccessScope, ConsentedUpload, Grant, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
+use jhe_domain::error::{Conflict, Error};
+use jhe_domain::observation::{EffectiveTime, NewObservation, Observation};
+use jhe_domain::{DataSourceId, ObservationId, PatientId, Phi, ScopeCodeId, UserId};
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::fault::Db;
+use crate::filter::{PersonFilter, TimeMatch, Token, TokenSystem, push_any, push_person, push_time, push_token};
+use crate::scope::{Access, push_readable_pairs};
+use crate::work::Work;
+
+/// Access to observations.
+pub struct Observations<'a>(&'a mut Work);
+
+impl Work {
+    /// Access to observations.
+    pub fn observations(&mut self) -> Observations<'_> {
+        Observations(self)
+    }
+}
+
+/// A condition on the data type.
+#[derive(Debug, Clone)]
+pub struct CodeFilter {
+    /// Any of these.
+    pub tokens: Vec<Token>,
+    /// None of these.
+    pub negated: bool,
+}
+
+/// Conditions on observations; outer lists are ANDed, inner ones are alternatives.
+#[derive(Debug, Clone, Default)]
+pub struct ObservationFilter {
+    /// Only these ids.
+    pub ids: Option<Vec<i64>>,
+    /// Data types.
+    pub codes: Vec<CodeFilter>,
+    /// Data sources.
+    pub data_sources: Option<Vec<i64>>,
+    /// Statuses.
+    pub statuses: Vec<Vec<String>>,
+    /// The observation's own identifiers.
+    pub identifiers: Vec<Vec<Token>>,
+    /// When it was taken.
+    pub effective: Vec<Vec<TimeMatch>>,
+    /// When it was last changed.
+    pub last_updated: Vec<Vec<TimeMatch>>,
+    /// When it arrived.
+    pub created: Vec<Vec<TimeMatch>>,
+    /// Conditions on its patient.
+    pub person: PersonFilter,
+}
+
+impl ObservationFilter {
+    /// Whether any condition looks at the observation itself, so that counters cannot answer.
+    const fn looks_at_rows(&self) -> bool {
+        self.ids.is_some()
+            || self.data_sources.is_some()
+            || !self.statuses.is_empty()
+            || !self.identifiers.is_empty()
+            || !self.effective.is_empty()
+            || !self.last_updated.is_empty()
+            || !self.created.is_empty()
+    }
+}
+
+/// By what observations are ordered; ties end on the id, rows without the value come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ObservationOrder {
+    /// By last change.
+    #[default]
+    LastUpdated,
+    /// By arrival.
+    Created,
+    /// By the time they were taken.
+    Effective,
+    /// By id.
+    Id,
+    /// By status.
+    Status,
+    /// By code.
+    Code,
+    /// By patient.
+    Patient,
+}
+
+impl ObservationOrder {
+    /// The expression over `core_observation AS o`.
+    const fn expression(self) -> &'static str {
+        match self {
+            Self::LastUpdated => "o.last_updated",
+            Self::Created => "o.created",
+            Self::Effective => "coalesce(o.effective_date_time, o.effective_period_start, o.effective_period_end)",
+            Self::Id => "o.id",
+            Self::Status => "o.status",
+            Self::Code => "(SELECT k.coding_code FROM core_codeableconcept AS k WHERE k.id = o.codeable_concept_id)",
+            Self::Patient => "o.subject_patient_id",
+        }
+    }
+}
+
+/// One key of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderKey {
+    /// By what.
+    pub by: ObservationOrder,
+    /// Greatest first.
+    pub descending: bool,
+}
+
+/// Which rows of a search are wanted.
+#[derive(Debug, Clone)]
+pub struct ObservationPage {
+    /// Keys before the final one, which is the id; empty means newest change first, greatest id first.
+    pub order: Vec<OrderKey>,
+    /// Direction of the id where all keys tie.
+    pub id_descending: bool,
+    /// Rows to skip.
+    pub offset: i64,
+    /// Rows wanted at most.
+    pub limit: i64,
+    /// Continue below this row of the default order.
+    pub after: Option<(DateTime<Utc>, ObservationId)>,
+    /// Leave out what changed after this moment, so that pages stay put while data arrives.
+    pub not_after: Option<DateTime<Utc>>,
+    /// The document is wanted.
+    pub documents: bool,
+    /// Identifiers are wanted.
+    pub identifiers: bool,
+}
+
+impl ObservationPage {
+    /// A window of the default order, documents included.
+    pub const fn window(offset: i64, limit: i64) -> Self {
+        Self {
+            order: Vec::new(),
+            id_descending: true,
+            offset,
+            limit,
+            after: None,
+            not_after: None,
+            documents: true,
+            identifiers: false,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ObservationRow {
+    id: i64,
+    subject_patient_id: i64,
+    jhe_user_id: Option<i64>,
+    name_family: Option<String>,
+    name_given: Option<String>,
+    codeable_concept_id: i64,
+    coding_system: String,
+    coding_code: String,
+    coding_text: String,
+    data_source_id: Option<i64>,
+    data_source_name: Option<String>,
+    status: String,
+    omh_data: Option<String>,
+    effective_date_time: Option<DateTime<Utc>>,
+    effective_period_start: Option<DateTime<Utc>>,
+    effective_period_end: Option<DateTime<Utc>>,
+    created: DateTime<Utc>,
+    last_updated: DateTime<Utc>,
+    identifier_systems: Option<Vec<Option<String>>>,
+    identifier_values: Option<Vec<String>>,
+}
+
+impl From<ObservationRow> for Observation {
+    fn from(row: ObservationRow) -> Self {
+        let effective = match (row.effective_date_time, row.effective_period_start, row.effective_period_end) {
+            (Some(instant), ..) => EffectiveTime::Instant(instant),
+            (None, None, None) => EffectiveTime::Unknown,
+            (None, start, end) => EffectiveTime::Period(start, end),
+        };
+        let systems = row.identifier_systems.unwrap_or_default().into_iter();
+        let values = row.identifier_values.unwrap_or_default().into_iter();
+        Self {
+            id: ObservationId(row.id),
+            patient_id: PatientId(row.subject_patient_id),
+            patient_user_id: row.jhe_user_id.map(UserId),
+            patient_name_family: row.name_family.map(Phi::new),
+            patient_name_given: row.name_given.map(Phi::new),
+            scope_code_id: ScopeCodeId(row.codeable_concept_id),
+            coding_system: row.coding_system,
+            coding_code: row.coding_code,
+            coding_text: row.coding_text,
+            data_source_id: row.data_source_id.map(DataSourceId),
+            data_source_name: row.data_source_name,
+            status: row.status,
+            document: row.omh_data.map(Phi::new),
+            effective,
+            identifiers: systems.map(|system| system.map(Phi::new)).zip(values.map(Phi::new)).collect(),
+            created: row.created,
+            last_updated: row.last_updated,
+        }
+    }
+}
+
+const EFFECTIVE_LOW: &str = "CASE WHEN o.effective_date_time IS NOT NULL THEN o.effective_date_time
+    WHEN o.effective_period_start IS NOT NULL OR o.effective_period_end IS NOT NULL THEN coalesce(o.effective_period_start, '-infinity') END";
+const EFFECTIVE_HIGH: &str = "CASE WHEN o.effective_date_time IS NOT NULL THEN o.effective_date_time
+    WHEN o.effective_period_start IS NOT NULL OR o.effective_period_end IS NOT NULL THEN coalesce(o.effective_period_end, 'infinity') END";
+
+/// Pushes ` AND …` for each condition on `core_observation AS o`.
+fn push_row_filter(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter) {
+    if let Some(ids) = &filter.ids {
+        sql.push(" AND o.id = ANY (").push_bind(ids.clone()).push(")");
+    }
+    if let Some(sources) = &filter.data_sources {
+        sql.push(" AND o.data_source_id = ANY (").push_bind(sources.clone()).push(")");
+    }
+    for statuses in &filter.statuses {
+        sql.push(" AND o.status = ANY (").push_bind(statuses.clone()).push(")");
+    }
+    for tokens in &filter.identifiers {
+        sql.push(" AND EXISTS (SELECT 1 FROM core_observationidentifier AS oi WHERE oi.observation_id = o.id AND ");
+        push_any(sql, tokens, |sql, token| push_token(sql, "oi.system", "oi.value", token));
+        sql.push(")");
+    }
+    for (all, low, high) in [
+        (&filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH),
+        (&filter.last_updated, "o.last_updated", "o.last_updated"),
+        (&filter.created, "o.created", "o.created"),
+    ] {
+        for alternatives in all {
+            sql.push(" AND ");
+            push_any(sql, alternatives, |sql, m| push_time(sql, low, high, m));
+        }
+    }
+}
+
+/// Pushes `WITH pair AS (…)`: the readable pairs, narrowed by what can be said of patient and code.
+fn push_pairs(
+    sql: &mut QueryBuilder<Postgres>,
+    scope: &AccessScope<resource::Observation>,
+    filter: &ObservationFilter,
+    access: Access,
+) {
+    sql.push("WITH pair AS MATERIALIZED (SELECT q.patient_id, q.scope_code_id FROM (");
+    push_readable_pairs(sql, scope, access);
+    sql.push(") AS q");
+    if !filter.codes.is_empty() {
+        sql.push(" JOIN core_codeableconcept AS k ON k.id = q.scope_code_id");
+    }
+    if !filter.person.is_empty() {
+        sql.push(" JOIN core_patient AS p ON p.id = q.patient_id");
+    }
+    sql.push(" WHERE true");
+    for code in &filter.codes {
+        sql.push(if code.negated { " AND NOT " } else { " AND " });
+        push_any(sql, &code.tokens, |sql, token| push_token(sql, "k.coding_system", "k.coding_code", token));
+    }
+    push_person(sql, &filter.person);
+    sql.push(") ");
+}
+
+fn push_order(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage) {
+    sql.push(" ORDER BY ");
+    if page.order.is_empty() {
+        sql.push("o.last_updated DESC, o.id DESC");
+        return;
+    }
+    for key in &page.order {
+        sql.push(key.by.expression()).push(if key.descending { " DESC NULLS LAST, " } else { " NULLS LAST, " });
+    }
+    sql.push(if page.id_descending { "o.id DESC" } else { "o.id" });
+}
+
+const COLUMNS: &str = "o.id, o.subject_patient_id, pt.jhe_user_id, pt.name_family, pt.name_given, o.codeable_concept_id,
+    k.coding_system, k.coding_code, k.text AS coding_text, o.data_source_id, d.name AS data_source_name, o.status,
+    o.effective_date_time, o.effective_period_start, o.effective_period_end, o.created, o.last_updated";
+const JOINS: &str = " JOIN core_patient AS pt ON pt.id = o.subject_patient_id
+    JOIN core_codeableconcept AS k ON k.id = o.codeable_concept_id
+    LEFT JOIN core_datasource AS d ON d.id = o.data_source_id ";
+
+fn push_columns(sql: &mut QueryBuilder<Postgres>, documents: bool, identifiers: bool) {
+    sql.push("SELECT ").push(COLUMNS);
+    sql.push(if documents { ", o.omh_data" } else { ", NULL::text AS omh_data" });
+    sql.push(if identifiers {
+        ", ARRAY (SELECT i.system FROM core_observationidentifier AS i WHERE i.observation_id = o.id ORDER BY i.id) AS identifier_systems,
+           ARRAY (SELECT i.value FROM core_observationidentifier AS i WHERE i.observation_id = o.id ORDER BY i.id) AS identifier_values"
+    } else {
+        ", NULL::text[] AS identifier_systems, NULL::text[] AS identifier_values"
+    });
+}
+
+impl Observations<'_> {
+    /// How many observations in `scope` match: a sum of counters, or counted by index when a condition looks at rows.
+    pub async fn count(
+        &mut self,
+        scope: &AccessScope<resource::Observation>,
+        filter: &ObservationFilter,
+    ) -> Result<i64, Error> {
+        let mut sql = QueryBuilder::new("");
+        push_pairs(&mut sql, scope, filter, Access::Search);
+        if filter.looks_at_rows() {
+            sql.push(
+                "SELECT count(*) FROM pair JOIN core_observation AS o
+                     ON o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id WHERE true",
+            );
+            push_row_filter(&mut sql, filter);
+        } else {
+            sql.push(
+                "SELECT coalesce(sum(s.n), 0)::bigint FROM pair JOIN jhe_observation_stats AS s
+                     ON s.patient_id = pair.patient_id AND s.scope_code_id = pair.scope_code_id",
+            );
+        }
+        sql.build_query_scalar().fetch_one(self.0.connection()).await.db()
+    }
+
+    /// Observations in `scope` that match, one page of them.
+    pub async fn search(
+        &mut self,
+        scope: &AccessScope<resource::Observation>,
+        filter: &ObservationFilter,
+        page: &ObservationPage,
+    ) -> Result<Vec<Observation>, Error> {
+        if page.limit <= 0 {
+            return Ok(Vec::new());
+        }
+        let reach = page.offset.saturating_add(page.limit);
+        let mut sql = QueryBuilder::new("");
+        push_pairs(&mut sql, scope, filter, Access::Search);
+        push_columns(&mut sql, page.documents, page.identifiers);
+        sql.push(" FROM (SELECT o.* FROM ");
+        let newest_pairs_suffice = page.order.is_empty() && !filter.looks_at_rows() && page.after.is_none() && page.not_after.is_none();
+        if newest_pairs_suffice {
+            // The first n rows by time can only come from the n pairs with the newest readings.
+            sql.push(
+                "(SELECT pair.patient_id, pair.scope_code_id FROM pair JOIN jhe_observation_stats AS s
+                    ON s.patient_id = pair.patient_id AND s.scope_code_id = pair.scope_code_id AND s.n > 0
+                  ORDER BY s.newest DESC, pair.patient_id, pair.scope_code_id LIMIT ",
+            );
+            sql.push_bind(reach).push(") AS pair");
+        } else {
+            sql.push("pair");
+        }
+        sql.push(
+            " CROSS JOIN LATERAL (SELECT o.* FROM core_observation AS o
+                 WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id",
+        );
+        push_row_filter(&mut sql, filter);
+        if let Some((time, id)) = page.after {
+            sql.push(" AND (o.last_updated, o.id) < (").push_bind(time).push(", ").push_bind(id.0).push(")");
+        }
+        if let Some(not_after) = page.not_after {
+            sql.push(" AND o.last_updated <= ").push_bind(not_after);
+        }
+        push_order(&mut sql, page);
+        sql.push(" LIMIT ").push_bind(reach).push(") AS o");
+        push_order(&mut sql, page);
+        sql.push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") AS o").push(JOINS);
+        push_order(&mut sql, page);
+        let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        self.audit_read(scope, rows.len());
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    fn audit_read(&mut self, scope: &AccessScope<resource::Observation>, rows: usize) {
+        let within = scope.within();
+        let mut entry = AuditEntry::new(AuditAction::Read, "Observation").rows(i64::try_from(rows).unwrap_or(i64::MAX));
+        entry.organization_id = within.organizations.as_ref().and_then(|ids| ids.first().copied());
+        match within.patients.as_deref() {
+            None | Some([]) => self.0.audit(entry),
+            Some(patients) => {
+                for &patient in patients {
+                    self.0.audit(entry.clone().patient(patient));
+                }
+            }
+        }
+    }
+
+    /// One observation in `scope`, by id.
+    pub async fn find(
+        &mut self,
+        scope: &AccessScope<resource::Observation>,
+        id: ObservationId,
+    ) -> Result<Option<Observation>, Error> {
+        let mut sql = QueryBuilder::new("");
+        push_pairs(&mut sql, scope, &ObservationFilter::default(), Access::Read);
+        push_columns(&mut sql, true, true);
+        sql.push(" FROM core_observation AS o").push(JOINS).push("WHERE o.id = ").push_bind(id.0);
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM pair WHERE pair.patient_id = o.subject_patient_id AND pair.scope_code_id = o.codeable_concept_id)",
+        );
+        let row: Option<ObservationRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
+        let mut entry = AuditEntry::new(AuditAction::Read, "Observation").id(id.0);
+        entry.patient_id = row.as_ref().map(|row| PatientId(row.subject_patient_id));
+        self.0.audit(entry);
+        Ok(row.map(Into::into))
+    }
+
+    /// Sets the status of the observation in `grant`.
+    pub async fn set_status(
+        &mut self,
+        grant: &Grant<resource::Observation, action::CorrectStatus>,
+        status: &str,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let patient: i64 = sqlx::query_scalar(
+            "UPDATE core_observation SET status = $2 WHERE id = $1 RETURNING subject_patient_id",
+        )
+        .bind(grant.id().0)
+        .bind(status)
+        .fetch_one(self.0.connection())
+        .await
+        .db()?;
+        let mut entry = AuditEntry::new(AuditAction::Update, "Observation").id(grant.id().0).patient(PatientId(patient));
+        entry.reason = reason;
+        self.0.audit(entry);
+        Ok(())
+    }
+
+    /// Removes the observation in `grant` for good. `false` when there was none.
+    pub async fn remove(
+        &mut self,
+        grant: &Grant<resource::Observation, action::Remove>,
+        reason: String,
+    ) -> Result<bool, Error> {
+        let patient: Option<i64> =
+            sqlx::query_scalar("DELETE FROM core_observation WHERE id = $1 RETURNING subject_patient_id")
+                .bind(grant.id().0)
+                .fetch_optional(self.0.connection())
+                .await
+                .db()?;
+        if let Some(patient) = patient {
+            let mut entry = AuditEntry::new(AuditAction::Delete, "Observation").id(grant.id().0).patient(PatientId(patient));
+            entry.reason = Some(reason);
+            self.0.audit(entry);
+        }
+        Ok(patient.is_some())
+    }
+
+    /// Stores observations with their identifiers in one statement, in the order given. An identifier that is taken,
+    /// also one taken by a concurrent upload, fails the whole statement with [`Conflict::Constraint`] of
+    /// `core_observationidentifier_system_value_key`.
+    pub async fn insert(&mut self, rows: &[(ConsentedUpload, NewObservation)]) -> Result<Vec<StoredObservation>, Error> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let column = |f: &dyn Fn(&ConsentedUpload, &NewObservation) -> Option<i64>| {
+            rows.iter().map(|(upload, new)| f(upload, new)).collect::<Vec<_>>()
+        };
+        let time = |f: &dyn Fn(EffectiveTime) -> Option<DateTime<Utc>>| {
+            rows.iter().map(|(_, new)| f(new.effective)).collect::<Vec<_>>()
+        };
+        let mut owners: Vec<i64> = Vec::new();
+        let mut systems: Vec<Option<String>> = Vec::new();
+        let mut values: Vec<String> = Vec::new();
+        for (ordinal, (_, new)) in (1_i64..).zip(rows) {
+            for (system, value) in &new.identifiers {
+                owners.push(ordinal);
+                systems.push(system.as_ref().map(|system| system.reveal().clone()));
+                values.push(value.reveal().clone());
+            }
+        }
+        let stored: Vec<(i64, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+            "WITH wanted AS MATERIALIZED (
+                 SELECT w.*, nextval('core_observation_id_seq') AS id
+                   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[])
+                        WITH ORDINALITY AS w (patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end, n)),
+             made AS (
+                 INSERT INTO core_observation (id, subject_patient_id, codeable_concept_id, data_source_id, status, omh_data,
+                        effective_date_time, effective_period_start, effective_period_end, created, last_updated)
+                 SELECT id, patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end, t.now, t.now
+                   FROM wanted, (SELECT clock_timestamp() AS now) AS t ORDER BY n
+                 RETURNING id, created, last_updated),
+             named AS (
+                 INSERT INTO core_observationidentifier (observation_id, system, value)
+                 SELECT w.id, i.system, i.value
+                   FROM unnest($9::bigint[], $10::text[], $11::text[]) WITH ORDINALITY AS i (owner, system, value, n)
+                   JOIN wanted AS w ON w.n = i.owner ORDER BY i.n)
+             SELECT id, created, last_updated FROM made ORDER BY id",
+        )
+        .bind(column(&|upload, _| Some(upload.patient().0)))
+        .bind(column(&|upload, _| Some(upload.code().0)))
+        .bind(column(&|_, new| new.data_source_id.map(|id| id.0)))
+        .bind(rows.iter().map(|(_, new)| new.status.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, new)| new.document.reveal().as_str()).collect::<Vec<_>>())
+        .bind(time(&|effective| match effective {
+            EffectiveTime::Instant(instant) => Some(instant),
+            _ => None,
+        }))
+        .bind(time(&|effective| match effective {
+            EffectiveTime::Period(start, _) => start,
+            _ => None,
+        }))
+        .bind(time(&|effective| match effective {
+            EffectiveTime::Period(_, end) => end,
+            _ => None,
+        }))
+        .bind(owners)
+        .bind(systems)
+        .bind(values)
+        .fetch_all(self.0.connection())
+        .await
+        .db()?;
+        let mut written: std::collections::BTreeMap<PatientId, i64> = std::collections::BTreeMap::new();
+        for (upload, _) in rows {
+            *written.entry(upload.patient()).or_default() += 1;
+        }
+        for (patient, rows) in written {
+            self.0.audit(AuditEntry::new(AuditAction::Create, "Observation").patient(patient).rows(rows));
+        }
+        Ok(stored
+            .into_iter()
+            .map(|(id, created, last_updated)| StoredObservation { id: ObservationId(id), created, last_updated })
+            .collect())
+    }
+
+    /// Which of these identifiers observations have already.
+    pub async fn taken_identifiers(
+        &mut self,
+        _rights: &jhe_authz::UploadRights,
+        identifiers: &[(Option<Phi<String>>, Phi<String>)],
+    ) -> Result<Vec<(Option<String>, String)>, Error> {
+        if identifiers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (systems, values): (Vec<String>, Vec<String>) = identifiers
+            .iter()
+            .map(|(system, value)| {
+                let system = system.as_ref().map(|system| system.reveal().clone()).unwrap_or_default();
+                (system, value.reveal().clone())
+            })
+            .unzip();
+        sqlx::query_as(
+            "SELECT i.system, i.value FROM unnest($1::text[], $2::text[]) AS w (system, value)
+               JOIN core_observationidentifier AS i ON coalesce(i.system, '') = w.system AND i.value = w.value",
+        )
+        .bind(systems)
+        .bind(values)
+        .fetch_all(self.0.connection())
+        .await
+        .db()
+    }
+
+    /// Data types by (system, code), for an upload.
+    pub async fn upload_codes(
+        &mut self,
+        _rights: &jhe_authz::UploadRights,
+        codes: &[(String, String)],
+    ) -> Result<Vec<jhe_domain::data_source::ScopeCode>, Error> {
+        let (systems, codes): (Vec<String>, Vec<String>) = codes.iter().cloned().unzip();
+        let rows: Vec<crate::data_source::ScopeCodeRow> = sqlx::query_as(
+            "SELECT DISTINCT k.id AS scope_id, k.coding_system, k.coding_code, k.text AS scope_text
+               FROM unnest($1::text[], $2::text[]) AS w (system, code)
+               JOIN core_codeableconcept AS k ON k.coding_system = w.system AND k.coding_code = w.code",
+        )
+        .bind(systems)
+        .bind(codes)
+        .fetch_all(self.0.connection())
+        .await
+        .db()?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Which of these data sources uploads may come from: devices, not patient apps.
+    pub async fn upload_devices(
+        &mut self,
+        _rights: &jhe_authz::UploadRights,
+        devices: &[DataSourceId],
+    ) -> Result<Vec<DataSourceId>, Error> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM core_datasource WHERE id = ANY ($1) AND type IN ('personal_device', 'medical_device')",
+        )
+        .bind(devices.iter().map(|id| id.0).collect::<Vec<_>>())
+        .fetch_all(self.0.connection())
+        .await
+        .db()?;
+        Ok(ids.into_iter().map(DataSourceId).collect())
+    }
+
+    /// Observations just stored, as their uploader reads them back.
+    pub async fn just_stored(&mut self, uploads: &[(ConsentedUpload, ObservationId)]) -> Result<Vec<Observation>, Error> {
+        let mut sql = QueryBuilder::new("");
+        push_columns(&mut sql, true, true);
+        sql.push(" FROM core_observation AS o").push(JOINS).push("WHERE o.id = ANY (");
+        sql.push_bind(uploads.iter().map(|(_, id)| id.0).collect::<Vec<_>>());
+        sql.push(") AND o.subject_patient_id = ANY (");
+        sql.push_bind(uploads.iter().map(|(upload, _)| upload.patient().0).collect::<Vec<_>>());
+        sql.push(") ORDER BY o.id");
+        let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+}
+
+/// What the database gave a stored observation.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredObservation {
+    /// Its id.
+    pub id: ObservationId,
+    /// When it arrived.
+    pub created: DateTime<Utc>,
+    /// The same, as its version.
+    pub last_updated: DateTime<Utc>,
+}
+
+/// Whether an error is an identifier that somebody else used first.
+pub fn is_identifier_race(error: &Error) -> bool {
+    matches!(error, Error::Conflict(Conflict::Constraint(name)) if name == "core_observationidentifier_system_value_key")
+}
+
+/// A token of any system.
+pub fn any_system(value: String) -> Token {
+    Token { system: TokenSystem::Any, value: Some(Phi::new(value)) }
+}

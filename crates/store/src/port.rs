@@ -1,0 +1,217 @@
+//! What the authorization core asks, answered from the predicate views.
+
+use chrono::{DateTime, Utc};
+use jhe_authz::port::{
+    Account, Attribution, AuthzPort, Bearer, CredentialPort, ObservationStanding, OrganizationPosition, UploadTarget,
+};
+use jhe_domain::error::Error;
+use jhe_domain::role::Role;
+use jhe_domain::{ApplicationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId};
+
+use crate::fault::Db;
+use crate::work::Work;
+
+#[derive(sqlx::FromRow)]
+struct BearerRow {
+    expires: DateTime<Utc>,
+    revoked: bool,
+    application_id: i64,
+    enabled: bool,
+    patient_client: bool,
+    scope: String,
+    user_id: Option<i64>,
+    is_active: Option<bool>,
+    is_superuser: Option<bool>,
+    typed_practitioner: Option<bool>,
+    patient_id: Option<i64>,
+    practitioner_id: Option<i64>,
+}
+
+impl CredentialPort for Work {
+    async fn bearer(&mut self, digest: &[u8]) -> Result<Option<Bearer>, Error> {
+        // A token without an account belongs to the owner of its client.
+        let row: Option<BearerRow> = sqlx::query_as(
+            "SELECT t.expires, t.revoked IS NOT NULL AS revoked, a.id AS application_id, a.enabled,
+                    EXISTS (SELECT 1 FROM core_jheclient AS c WHERE c.application_id = a.id) AS patient_client,
+                    t.scope, u.id AS user_id, u.is_active, u.is_superuser, u.user_type = 'practitioner' AS typed_practitioner,
+                    pt.id AS patient_id, pr.id AS practitioner_id
+               FROM oauth2_provider_accesstoken AS t
+               JOIN oauth2_provider_application AS a ON a.id = t.application_id
+               LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, a.user_id)
+               LEFT JOIN core_patient AS pt ON pt.jhe_user_id = u.id
+               LEFT JOIN core_practitioner AS pr ON pr.jhe_user_id = u.id
+              WHERE t.token_digest = $1",
+        )
+        .bind(digest)
+        .fetch_optional(self.connection())
+        .await
+        .db()?;
+        Ok(row.map(|row| Bearer {
+            expires: row.expires,
+            revoked: row.revoked,
+            application_id: ApplicationId(row.application_id),
+            application_enabled: row.enabled,
+            patient_client: row.patient_client,
+            oauth_scope: row.scope,
+            account: row.user_id.map(|user_id| Account {
+                user_id: UserId(user_id),
+                is_active: row.is_active.unwrap_or_default(),
+                is_superuser: row.is_superuser.unwrap_or_default(),
+                typed_practitioner: row.typed_practitioner.unwrap_or_default(),
+                patient_id: row.patient_id.map(PatientId),
+                practitioner_id: row.practitioner_id.map(PractitionerId),
+            }),
+        }))
+    }
+}
+
+impl Work {
+    async fn ask(&mut self, question: &'static str, numbers: &[Option<i64>]) -> Result<bool, Error> {
+        let mut query = sqlx::query_scalar(question);
+        for number in numbers {
+            query = query.bind(*number);
+        }
+        query.fetch_one(self.connection()).await.db()
+    }
+}
+
+impl AuthzPort for Work {
+    fn attribute(&mut self, who: Attribution) {
+        self.who = who;
+    }
+
+    async fn role(&mut self, who: PractitionerId, at: OrganizationId) -> Result<Option<Role>, Error> {
+        let role: Option<String> =
+            sqlx::query_scalar("SELECT role FROM jhe_member WHERE practitioner_id = $1 AND organization_id = $2")
+                .bind(who.0)
+                .bind(at.0)
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
+        Ok(role.as_deref().map(Role::parse_lenient))
+    }
+
+    async fn position(&mut self, of: OrganizationId) -> Result<Option<OrganizationPosition>, Error> {
+        let row: Option<Option<i64>> = sqlx::query_scalar("SELECT part_of_id FROM core_organization WHERE id = $1")
+            .bind(of.0)
+            .fetch_optional(self.connection())
+            .await
+            .db()?;
+        Ok(row.map(|part_of| OrganizationPosition { part_of: part_of.map(OrganizationId) }))
+    }
+
+    async fn organization_of(&mut self, study: StudyId) -> Result<Option<OrganizationId>, Error> {
+        let id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM core_study WHERE id = $1")
+            .bind(study.0)
+            .fetch_optional(self.connection())
+            .await
+            .db()?;
+        Ok(id.map(OrganizationId))
+    }
+
+    async fn patient_exists(&mut self, patient: PatientId) -> Result<bool, Error> {
+        self.ask("SELECT EXISTS (SELECT 1 FROM core_patient WHERE id = $1)", &[Some(patient.0)]).await
+    }
+
+    async fn shares(&mut self, who: PractitionerId, patient: PatientId) -> Result<bool, Error> {
+        self.ask(
+            "SELECT EXISTS (SELECT 1 FROM jhe_shares WHERE practitioner_id = $1 AND patient_id = $2)",
+            &[Some(who.0), Some(patient.0)],
+        )
+        .await
+    }
+
+    async fn awaits(&mut self, who: PractitionerId, patient: PatientId) -> Result<bool, Error> {
+        self.ask(
+            "SELECT EXISTS (SELECT 1 FROM jhe_awaits WHERE practitioner_id = $1 AND patient_id = $2)",
+            &[Some(who.0), Some(patient.0)],
+        )
+        .await
+    }
+
+    async fn manages_patient(
+        &mut self,
+        who: PractitionerId,
+        patient: PatientId,
+        at: Option<OrganizationId>,
+    ) -> Result<bool, Error> {
+        self.ask(
+            "SELECT EXISTS (SELECT 1 FROM jhe_manages_patient
+                             WHERE practitioner_id = $1 AND patient_id = $2 AND ($3::bigint IS NULL OR organization_id = $3))",
+            &[Some(who.0), Some(patient.0), at.map(|id| id.0)],
+        )
+        .await
+    }
+
+    async fn link(&mut self, patient: PatientId, at: OrganizationId) -> Result<Option<bool>, Error> {
+        sqlx::query_scalar("SELECT confirmed FROM core_patientorganization WHERE patient_id = $1 AND organization_id = $2")
+            .bind(patient.0)
+            .bind(at.0)
+            .fetch_optional(self.connection())
+            .await
+            .db()
+    }
+
+    async fn enrolled(&mut self, patient: PatientId, study: StudyId) -> Result<bool, Error> {
+        self.ask(
+            "SELECT EXISTS (SELECT 1 FROM core_studypatient WHERE patient_id = $1 AND study_id = $2)",
+            &[Some(patient.0), Some(study.0)],
+        )
+        .await
+    }
+
+    async fn manages_anywhere(&mut self, who: PractitionerId) -> Result<bool, Error> {
+        self.ask("SELECT EXISTS (SELECT 1 FROM jhe_manages WHERE practitioner_id = $1)", &[Some(who.0)]).await
+    }
+
+    async fn leads_anywhere(&mut self, who: PractitionerId) -> Result<bool, Error> {
+        self.ask("SELECT EXISTS (SELECT 1 FROM jhe_leads WHERE practitioner_id = $1)", &[Some(who.0)]).await
+    }
+
+    async fn observation_standing(
+        &mut self,
+        who: PractitionerId,
+        observation: ObservationId,
+    ) -> Result<ObservationStanding, Error> {
+        let (readable, led): (bool, bool) = sqlx::query_as(
+            "SELECT count(*) > 0, coalesce(bool_or(m.role IN ('manager', 'super_user')), false)
+               FROM core_observation AS o
+               JOIN jhe_readable AS r ON r.patient_id = o.subject_patient_id AND r.scope_code_id = o.codeable_concept_id
+                                     AND r.practitioner_id = $1 AND r.may_read
+               JOIN jhe_member AS m ON m.practitioner_id = $1 AND m.organization_id = r.organization_id
+              WHERE o.id = $2",
+        )
+        .bind(who.0)
+        .bind(observation.0)
+        .fetch_one(self.connection())
+        .await
+        .db()?;
+        Ok(ObservationStanding { readable, led })
+    }
+
+    async fn upload_targets(
+        &mut self,
+        who: Option<PractitionerId>,
+        patients: &[PatientId],
+    ) -> Result<Vec<UploadTarget>, Error> {
+        let rows: Vec<(i64, bool, Vec<i64>)> = sqlx::query_as(
+            "SELECT p.id,
+                    EXISTS (SELECT 1 FROM jhe_manages_patient AS m WHERE m.practitioner_id = $1 AND m.patient_id = p.id),
+                    ARRAY (SELECT DISTINCT r.scope_code_id FROM jhe_releases AS r WHERE r.patient_id = p.id)
+               FROM core_patient AS p WHERE p.id = ANY ($2)",
+        )
+        .bind(who.map(|id| id.0))
+        .bind(patients.iter().map(|id| id.0).collect::<Vec<_>>())
+        .fetch_all(self.connection())
+        .await
+        .db()?;
+        Ok(rows
+            .into_iter()
+            .map(|(patient, managed, consented)| UploadTarget {
+                patient: PatientId(patient),
+                managed,
+                consented: consented.into_iter().map(ScopeCodeId).collect(),
+            })
+            .collect())
+    }
+}

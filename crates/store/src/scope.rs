@@ -1,0 +1,125 @@
+//! Where a reach becomes SQL: the only place. Each fragment is built on the predicate views of `migrations/`.
+
+use jhe_authz::{AccessScope, Location, Reach, resource};
+use sqlx::{Postgres, QueryBuilder};
+
+/// Which of the two consented actions a query performs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Finding by search: `s`.
+    Search,
+    /// Reading one by id: `r`.
+    Read,
+}
+
+fn organizations(within: &Location) -> Option<Vec<i64>> {
+    within.organizations.as_ref().map(|ids| ids.iter().map(|id| id.0).collect())
+}
+
+fn studies(within: &Location) -> Option<Vec<i64>> {
+    within.studies.as_ref().map(|ids| ids.iter().map(|id| id.0).collect())
+}
+
+fn patients(within: &Location) -> Option<Vec<i64>> {
+    within.patients.as_ref().map(|ids| ids.iter().map(|id| id.0).collect())
+}
+
+fn push_in(sql: &mut QueryBuilder<Postgres>, column: &'static str, ids: Option<Vec<i64>>) {
+    if let Some(ids) = ids {
+        sql.push(" AND ").push(column).push(" = ANY (").push_bind(ids).push(")");
+    }
+}
+
+/// Pushes the condition on `core_patient AS p`. `awaiting` adds patients that wait for their own confirmation, whom
+/// the viewer sees in reduced form only; a query that looks at anything but their existence must leave them out.
+pub(crate) fn push_patient_scope(
+    sql: &mut QueryBuilder<Postgres>,
+    scope: &AccessScope<resource::Patient>,
+    awaiting: bool,
+) {
+    let within = scope.within();
+    match *scope.reach() {
+        Reach::Nothing | Reach::Account(_) => {
+            sql.push("false");
+        }
+        Reach::Own(own) => {
+            sql.push("p.id = ").push_bind(own.0);
+        }
+        Reach::Shared(who) => {
+            let organizations = organizations(within);
+            sql.push("(EXISTS (SELECT 1 FROM jhe_shares AS s WHERE s.patient_id = p.id AND s.practitioner_id = ");
+            sql.push_bind(who.0);
+            push_in(sql, "s.organization_id", organizations.clone());
+            sql.push(")");
+            if awaiting {
+                sql.push(" OR EXISTS (SELECT 1 FROM jhe_awaits AS w WHERE w.patient_id = p.id AND w.practitioner_id = ");
+                sql.push_bind(who.0);
+                push_in(sql, "w.organization_id", organizations);
+                sql.push(")");
+            }
+            sql.push(")");
+            if let Some(studies) = studies(within) {
+                // A study narrows only where it is one of the viewer's organizations.
+                sql.push(
+                    " AND EXISTS (SELECT 1 FROM core_studypatient AS e JOIN core_study AS st ON st.id = e.study_id
+                       JOIN jhe_member AS m ON m.organization_id = st.organization_id
+                       WHERE e.patient_id = p.id AND m.practitioner_id = ",
+                );
+                sql.push_bind(who.0).push(" AND e.study_id = ANY (").push_bind(studies).push("))");
+            }
+        }
+        Reach::Superuser | Reach::Internal(_) => {
+            sql.push("true");
+            if let Some(organizations) = organizations(within) {
+                sql.push(" AND EXISTS (SELECT 1 FROM core_patientorganization AS l WHERE l.patient_id = p.id AND l.organization_id = ANY (");
+                sql.push_bind(organizations).push("))");
+            }
+            if let Some(studies) = studies(within) {
+                sql.push(" AND EXISTS (SELECT 1 FROM core_studypatient AS e WHERE e.patient_id = p.id AND e.study_id = ANY (");
+                sql.push_bind(studies).push("))");
+            }
+        }
+    }
+    push_in(sql, "p.id", patients(within));
+}
+
+/// Pushes a query of the (patient_id, scope_code_id) pairs whose observations the scope covers. Organization, study
+/// and patient filters hold in the same study that releases the pair.
+pub(crate) fn push_readable_pairs(
+    sql: &mut QueryBuilder<Postgres>,
+    scope: &AccessScope<resource::Observation>,
+    access: Access,
+) {
+    let within = scope.within();
+    match *scope.reach() {
+        Reach::Nothing | Reach::Account(_) | Reach::Internal(_) => {
+            sql.push("SELECT NULL::bigint AS patient_id, NULL::bigint AS scope_code_id WHERE false");
+            return;
+        }
+        Reach::Own(own) => {
+            // One's own readings need nobody's consent.
+            sql.push("SELECT r.patient_id, r.scope_code_id FROM jhe_observation_stats AS r WHERE r.patient_id = ");
+            sql.push_bind(own.0);
+            push_in(sql, "r.patient_id", patients(within));
+            return;
+        }
+        Reach::Shared(who) => {
+            sql.push("SELECT DISTINCT r.patient_id, r.scope_code_id FROM jhe_readable AS r WHERE r.practitioner_id = ");
+            sql.push_bind(who.0);
+        }
+        Reach::Superuser => {
+            // Member of every organization; the consenting study is needed all the same.
+            sql.push(
+                "SELECT DISTINCT r.patient_id, r.scope_code_id FROM jhe_releases AS r
+                   JOIN jhe_in_org AS i ON i.organization_id = r.organization_id AND i.patient_id = r.patient_id WHERE true",
+            );
+        }
+    }
+    sql.push(match access {
+        Access::Search => " AND r.may_search",
+        Access::Read => " AND r.may_read",
+    });
+    push_in(sql, "r.organization_id", organizations(within));
+    push_in(sql, "r.study_id", studies(within));
+    push_in(sql, "r.patient_id", patients(within));
+}

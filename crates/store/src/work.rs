@@ -1,0 +1,184 @@
+//! The store and its units of work.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use jhe_authz::port::Attribution;
+use jhe_domain::Secret;
+use jhe_domain::audit::AuditEntry;
+use jhe_domain::error::Error;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::mpsc;
+
+use crate::audit::{self, AuditWriter, Batch, Message};
+use crate::fault::Db;
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct DatabaseOptions {
+    /// `postgres://…`, with the user named.
+    pub url: Secret,
+    /// Connections at most.
+    pub max_connections: u32,
+    /// How long a request waits for one.
+    pub acquire_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
+}
+
+impl DatabaseOptions {
+    /// Defaults for a URL.
+    pub fn new(url: String) -> Self {
+        Self {
+            url: Secret::new(url),
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+
+    pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, Error> {
+        Ok(PgConnectOptions::from_str(self.url.reveal()).db()?.statement_cache_capacity(512))
+    }
+}
+
+/// The database, as units of work. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+    audit: mpsc::Sender<Message>,
+}
+
+impl Store {
+    /// Connects, and starts the audit writer.
+    pub async fn connect(options: &DatabaseOptions) -> Result<(Self, AuditWriter), Error> {
+        let connect = options.connect_options()?.options([
+            ("statement_timeout", options.statement_timeout.as_millis().to_string()),
+            ("lock_timeout", "10000".to_owned()),
+            ("timezone", "UTC".to_owned()),
+            ("application_name", "jhe".to_owned()),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            // A ping before each use would double the round trips of a point query.
+            .test_before_acquire(false)
+            .connect_with(connect)
+            .await
+            .db()?;
+        let (sender, writer) = AuditWriter::start(pool.clone());
+        Ok((Self { pool, audit: sender }, writer))
+    }
+
+    /// A unit of work that reads.
+    pub async fn read(&self) -> Result<Work, Error> {
+        let place = self.audit.clone().reserve_owned().await.map_err(Error::internal)?;
+        let connection = self.pool.acquire().await.db()?;
+        Ok(Work::new(Connection::Read(connection), Some(place)))
+    }
+
+    /// A unit of work that writes: all of it with [`Work::commit`], else nothing.
+    pub async fn begin(&self) -> Result<Work, Error> {
+        Ok(Work::new(Connection::Write(self.pool.begin().await.db()?), None))
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.db()?;
+        Ok(())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+#[derive(Debug)]
+enum Connection {
+    Read(PoolConnection<Postgres>),
+    Write(Transaction<'static, Postgres>),
+    /// After the commit, which consumes the work: nobody can ask for it any more.
+    Ended,
+}
+
+/// A unit of work on one connection.
+#[derive(Debug)]
+pub struct Work {
+    /// Present until the work ends.
+    connection: Connection,
+    pub(crate) who: Attribution,
+    told: bool,
+    entries: Vec<AuditEntry>,
+    place: Option<mpsc::OwnedPermit<Message>>,
+}
+
+impl Work {
+    fn new(connection: Connection, place: Option<mpsc::OwnedPermit<Message>>) -> Self {
+        let who = Attribution { user_id: None, application_id: None, kind: "system" };
+        Self { connection, who, told: false, entries: Vec::new(), place }
+    }
+
+    #[expect(clippy::unreachable, reason = "a work is consumed by its commit, so no caller is left to see it ended")]
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        match &mut self.connection {
+            Connection::Read(connection) => connection,
+            Connection::Write(transaction) => transaction,
+            Connection::Ended => unreachable!(),
+        }
+    }
+
+    /// Adds an entry to the audit trail of this unit of work.
+    pub(crate) fn audit(&mut self, entry: AuditEntry) {
+        self.entries.push(entry);
+    }
+
+    /// Records that the actor of this unit of work was refused.
+    pub fn audit_denial(&mut self, resource: &'static str) {
+        self.audit(AuditEntry::new(jhe_domain::audit::AuditAction::Denied, resource));
+    }
+
+    /// Tells the database who acts, for the consent history that its triggers keep.
+    pub(crate) async fn tell_actor(&mut self) -> Result<(), Error> {
+        if !self.told {
+            let who = self.who;
+            let text = |id: Option<i64>| id.map(|id| id.to_string()).unwrap_or_default();
+            sqlx::query(
+                "SELECT set_config('jhe.actor_user_id', $1, true), set_config('jhe.actor_kind', $2, true),
+                        set_config('jhe.application_id', $3, true)",
+            )
+            .bind(text(who.user_id.map(|id| id.0)))
+            .bind(who.kind)
+            .bind(text(who.application_id.map(|id| id.0)))
+            .execute(self.connection())
+            .await
+            .db()?;
+            self.told = true;
+        }
+        Ok(())
+    }
+
+    /// Commits a writing unit of work together with its audit entries.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let entries = std::mem::take(&mut self.entries);
+        let who = self.who;
+        let rows: Vec<_> = entries.iter().map(|entry| (&who, entry)).collect();
+        audit::insert(self.connection(), &rows).await?;
+        match std::mem::replace(&mut self.connection, Connection::Ended) {
+            Connection::Write(transaction) => transaction.commit().await.db(),
+            Connection::Read(_) | Connection::Ended => Ok(()),
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take()
+            && !self.entries.is_empty()
+        {
+            place.send(Message::Batch(Batch { who: self.who, entries: std::mem::take(&mut self.entries) }));
+        }
+    }
+}

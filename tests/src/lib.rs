@@ -1,0 +1,1 @@
+//! The wire suites; see `wire/main.rs`.
