@@ -1,1 +1,85 @@
-//! The Admin REST API, /api/v1.
+//! The Admin REST API, `/api/v1`: JSON in camelCase for practitioners, patients and operators.
+//!
+//! Floor 5. One module for each entity, with its handlers and its wire types. What all share: [`fields`] reads bodies,
+//! [`query`] and [`paging`] read query strings, [`error`] renders failures. Start with [`router`].
+
+mod client;
+mod consent;
+mod data_source;
+mod error;
+mod fields;
+mod invitation;
+mod observation;
+mod organization;
+mod paging;
+mod path;
+mod patient;
+mod query;
+mod response;
+mod root;
+mod study;
+mod time;
+mod user;
+
+use axum::middleware::{from_fn, from_fn_with_state};
+use jhe_app::App;
+use jhe_http::{DocumentedRouter, authenticate, origin, routes};
+
+pub use error::Admin;
+
+/// All routes of the family. Paths are complete; trailing slashes and `.json` are gone before routing.
+pub fn router(app: &App) -> DocumentedRouter<App> {
+    protected()
+        .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Admin>))
+        .merge(public())
+        .layer(from_fn(response::describe))
+        .layer(from_fn_with_state(app.clone(), origin::require_origin::<Admin>))
+}
+
+fn protected() -> DocumentedRouter<App> {
+    DocumentedRouter::new()
+        .routes(routes!(root::index))
+        .routes(routes!(user::profile))
+        .routes(routes!(user::organizations))
+        .routes(routes!(organization::list, organization::create))
+        .routes(routes!(organization::types))
+        .routes(routes!(organization::get, organization::patch, organization::put, organization::delete))
+        .routes(routes!(organization::tree))
+        .routes(routes!(organization::users))
+        .routes(routes!(organization::studies))
+        .routes(routes!(organization::add_user))
+        .routes(routes!(organization::remove_user))
+        .routes(routes!(study::list, study::create))
+        .routes(routes!(study::get, study::patch, study::put, study::delete))
+        .routes(routes!(study::patients, study::enrol, study::unenrol))
+        .routes(routes!(study::scope_requests, study::request_scope, study::drop_scope))
+        .routes(routes!(study::data_sources, study::attach_data_source, study::detach_data_source))
+        .routes(routes!(study::clients, study::attach_client, study::detach_client))
+        .routes(routes!(patient::list, patient::create))
+        .routes(routes!(patient::me))
+        .routes(routes!(patient::global_lookup))
+        .routes(routes!(patient::get, patient::patch, patient::put, patient::delete))
+        .routes(routes!(patient::global_add_organization))
+        .routes(routes!(patient::consolidated_clients))
+        .routes(routes!(consent::get, consent::create, consent::change, consent::delete))
+        .routes(routes!(invitation::link, invitation::link_by_post))
+        .routes(routes!(invitation::list, invitation::create))
+        .routes(routes!(observation::list))
+        .routes(routes!(observation::get, observation::patch, observation::delete))
+        .routes(routes!(data_source::list))
+        .routes(routes!(data_source::all_scopes))
+        .routes(routes!(data_source::get))
+        .routes(routes!(data_source::supported_scopes))
+        .routes(routes!(client::list))
+        .routes(routes!(client::get))
+        .routes(routes!(client::data_sources))
+        .method_not_allowed_fallback(error::method_not_allowed)
+}
+
+/// What needs no bearer token. An invitation is addressed by its token or, with a bearer token, by its id: both share
+/// one path, so these handlers authenticate themselves.
+fn public() -> DocumentedRouter<App> {
+    DocumentedRouter::new()
+        .routes(routes!(invitation::get, invitation::redeem, invitation::patch, invitation::put, invitation::delete))
+        .method_not_allowed_fallback(error::method_not_allowed)
+}

@@ -4,7 +4,13 @@
 //! One module for each entity, under the name it has everywhere.
 
 mod app;
+pub mod consent;
 pub mod identity;
+pub mod observation;
+pub mod organization;
+pub mod patient;
+pub mod seed;
 pub mod settings;
+pub mod study;
 
 pub use app::App;

@@ -317,8 +317,8 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         }
     }
 
-    /// Callers who may remove patients anywhere at all; decides before the request is looked at any closer.
-    pub async fn may_remove_patients(&mut self) -> Result<(), Error> {
+    /// Callers who manage patients anywhere at all; asked before the request is looked at any closer.
+    pub async fn manages_somewhere(&mut self) -> Result<(), Error> {
         match self.reach() {
             Reach::Superuser | Reach::Internal(_) => Ok(()),
             Reach::Shared(who) if self.port.manages_anywhere(who).await? => Ok(()),

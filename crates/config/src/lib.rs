@@ -1,1 +1,612 @@
-//! Typed settings from environment and TOML, with masked secrets.
+//! Typed settings of a server process, from environment variables and an optional TOML file.
+//!
+//! Floor 1: reads no environment and no file itself, so that tests and several servers in one process are possible.
+//! [`VARIABLES`] is the single list of what can be set; [`Config::read`] checks everything and tells all faults at once.
+
+mod network;
+mod secret;
+mod variable;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use network::{Networks, is_loopback, split_host};
+pub use secret::Secret;
+pub use variable::{VARIABLES, Variable, help_text, markdown_table};
+
+/// All settings of a process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses and who may use them.
+    pub site: Site,
+    /// The process itself.
+    pub server: Server,
+    /// The database.
+    pub database: Database,
+    /// Sizes.
+    pub limits: Limits,
+    /// Token lifetimes.
+    pub tokens: Tokens,
+    /// Keys and sign-in.
+    pub auth: Auth,
+    /// Patient links.
+    pub invitation: Invitation,
+    /// What is made on an empty database.
+    pub seeding: Seeding,
+    /// Things that look like mistakes but stop nothing.
+    pub warnings: Vec<String>,
+}
+
+/// Addresses and who may use them.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Public base URL.
+    pub url: SiteUrl,
+    /// Hosts that requests may name; empty stands for the loopback names with any port.
+    pub allowed_hosts: Vec<String>,
+    /// Networks whose forwarding headers are believed.
+    pub trusted_proxies: Networks,
+    /// Origins whose pages may call the APIs.
+    pub cors_allowed_origins: Vec<String>,
+    /// Further origins that forms may be posted from.
+    pub csrf_trusted_origins: Vec<String>,
+    /// Value of `X-Frame-Options`.
+    pub x_frame_options: String,
+    /// Time zone shown to people.
+    pub time_zone: String,
+    /// First value of `auth.default_orgs`.
+    pub practitioner_default_orgs: String,
+    /// Production mode: stricter about secrets.
+    pub production: bool,
+}
+
+impl Site {
+    /// Whether a request may name this host.
+    pub fn allows_host(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let (name, _) = split_host(&host);
+        if self.allowed_hosts.is_empty() {
+            return is_loopback(name);
+        }
+        self.allowed_hosts.iter().any(|allowed| {
+            allowed == "*"
+                || *allowed == host
+                || allowed == name
+                || allowed.strip_prefix('.').is_some_and(|parent| name.ends_with(allowed.as_str()) || name == parent)
+        })
+    }
+}
+
+/// The public base URL: scheme and host, without a trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteUrl(String);
+
+impl SiteUrl {
+    /// Checks and normalizes a URL.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().trim_end_matches('/');
+        let (scheme, rest) = text.split_once("://")?;
+        let host = rest.split('/').next()?;
+        let fits = matches!(scheme, "http" | "https")
+            && !host.is_empty()
+            && !rest.contains(['?', '#', '@', ' '])
+            && rest.len() == host.len();
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Host, with the port when there is one.
+    pub fn host(&self) -> &str {
+        self.0.split_once("://").map_or("", |(_, host)| host)
+    }
+
+    /// Whether it is https.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// Whether it names this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(split_host(self.host()).0)
+    }
+}
+
+/// The process itself.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Address to listen on.
+    pub bind: SocketAddr,
+    /// Folder of the private database, when one was named.
+    pub data_dir: Option<PathBuf>,
+    /// Log filter.
+    pub log: String,
+    /// Log lines as JSON.
+    pub log_json: bool,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// How long requests under way are given at shutdown.
+    pub shutdown_grace: Duration,
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its URL; none for the private one.
+    pub url: Option<Secret>,
+    /// Connections at most.
+    pub max_connections: u32,
+    /// How long a request waits for one.
+    pub acquire_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
+}
+
+/// Sizes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// FHIR bodies, decoded.
+    pub fhir_body_bytes: usize,
+    /// Other bodies.
+    pub body_bytes: usize,
+    /// Entries of a Bundle.
+    pub max_batch_entries: usize,
+    /// Open mHealth documents, decoded.
+    pub max_omh_bytes: usize,
+}
+
+/// Token lifetimes, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Tokens {
+    /// Access tokens.
+    pub access: i64,
+    /// Id tokens.
+    pub id: i64,
+    /// Authorization codes.
+    pub code: i64,
+    /// Refresh tokens, unused.
+    pub refresh: i64,
+    /// Families of refresh tokens; 0 has no end.
+    pub refresh_max: i64,
+    /// How long a replaced refresh token may be repeated.
+    pub refresh_grace: i64,
+}
+
+/// Keys and sign-in.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// Seals stored secrets.
+    pub secret_key: Option<Secret>,
+    /// Key for secrets that are shown again.
+    pub data_encryption_key: Option<Secret>,
+    /// Missing keys are made.
+    pub generate_keys: bool,
+    /// Signing key.
+    pub oidc_rsa_private_key: Option<Secret>,
+    /// File with the signing key.
+    pub oidc_rsa_private_key_file: Option<PathBuf>,
+    /// Earlier keys.
+    pub oidc_rsa_private_keys_inactive: Option<Secret>,
+    /// `client_id` of the web console.
+    pub oidc_client_id: Option<String>,
+    /// The password grant may be used by clients registered for it.
+    pub password_grant: bool,
+    /// Attempts are counted.
+    pub throttle: bool,
+    /// First value of `site.registration_invite_code`.
+    pub registration_invite_code: Option<String>,
+}
+
+/// Patient links.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// Static PKCE verifier.
+    pub verifier: Option<Secret>,
+    /// Static PKCE challenge, well-formed.
+    pub challenge: Option<String>,
+    /// Seconds a link lives.
+    pub code_expire_seconds: i64,
+    /// Text before host and code.
+    pub link_prefix: String,
+    /// Leave the host out.
+    pub exclude_host: bool,
+    /// Text between host and code.
+    pub separator: String,
+    /// Percent-encode separator and port.
+    pub encode: bool,
+}
+
+/// What is made on an empty database.
+#[derive(Debug, Clone)]
+pub struct Seeding {
+    /// The demo data too.
+    pub demo: bool,
+    /// `client_id` of the EHR launch client.
+    pub sof_client_id: Option<String>,
+    /// Its secret.
+    pub sof_client_secret: Option<Secret>,
+}
+
+/// Everything wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// One line for each fault: the variable, what it held (secrets masked) and what is allowed.
+    pub faults: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.faults.join("; "))
+    }
+}
+
+struct Reader {
+    values: BTreeMap<String, String>,
+    faults: Vec<String>,
+}
+
+impl Reader {
+    /// The value of a variable under its name or its alias; both set and different is a fault. Empty counts as unset.
+    fn get(&mut self, name: &str) -> Option<String> {
+        let variable = VARIABLES.iter().find(|variable| variable.name == name);
+        let read = |name: &str| self.values.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let value = read(name);
+        let Some(alias) = variable.and_then(|variable| variable.alias) else { return value };
+        match (value, read(alias)) {
+            (Some(value), Some(other)) if value != other => {
+                self.faults.push(format!("{name} and {alias} are both set and differ; set one of them"));
+                Some(value)
+            }
+            (value, other) => value.or(other),
+        }
+    }
+
+    fn secret(&mut self, name: &str) -> Option<Secret> {
+        self.get(name).map(Secret::new)
+    }
+
+    fn fault(&mut self, name: &str, held: &str, allowed: &str) {
+        let masked = VARIABLES.iter().any(|variable| variable.name == name && variable.secret);
+        let held = if masked { "[secret]" } else { held };
+        self.faults.push(format!("{name} is \"{held}\"; allowed is {allowed}"));
+    }
+
+    fn parsed<T>(&mut self, name: &str, default: T, allowed: &str, parse: impl FnOnce(&str) -> Option<T>) -> T {
+        match self.get(name) {
+            None => default,
+            Some(text) => parse(&text).unwrap_or_else(|| {
+                self.fault(name, &text, allowed);
+                default
+            }),
+        }
+    }
+
+    fn number(&mut self, name: &str, default: i64, least: i64) -> i64 {
+        let allowed = format!("an integer of at least {least}");
+        self.parsed(name, default, &allowed, |text| text.parse().ok().filter(|number| *number >= least))
+    }
+
+    fn size(&mut self, name: &str, default: usize) -> usize {
+        self.parsed(name, default, "a positive integer", |text| text.parse().ok().filter(|size| *size > 0))
+    }
+
+    fn flag(&mut self, name: &str, default: bool) -> bool {
+        self.parsed(name, default, "1, true, yes, on, 0, false, no or off", parse_flag)
+    }
+
+    fn list(&mut self, name: &str) -> Vec<String> {
+        let text = self.get(name).unwrap_or_default();
+        text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+    }
+
+    fn seconds(&mut self, name: &str, default: u64) -> Duration {
+        let text = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), 1);
+        Duration::from_secs(u64::try_from(text).unwrap_or(default))
+    }
+}
+
+fn parse_flag(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+impl Config {
+    /// Reads settings from environment variables and, below them, from the text of a TOML file whose keys are the
+    /// variables' names in lower case.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn read(environment: impl IntoIterator<Item = (String, String)>, file: Option<&str>) -> Result<Self, ConfigError> {
+        let mut values = BTreeMap::new();
+        let mut faults = Vec::new();
+        if let Some(file) = file {
+            match file.parse::<toml::Table>() {
+                Ok(table) => {
+                    for (key, value) in table {
+                        let text = match value {
+                            toml::Value::String(text) => text,
+                            other => other.to_string(),
+                        };
+                        values.insert(key.to_ascii_uppercase(), text);
+                    }
+                }
+                Err(error) => faults.push(format!("the configuration file is not TOML: {}", error.message())),
+            }
+        }
+        values.extend(environment);
+        let warnings = unknown_names(&values);
+        let mut reader = Reader { values, faults };
+        let mut config = read(&mut reader);
+        config.warnings = warnings;
+        if reader.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: reader.faults }) }
+    }
+}
+
+fn unknown_names(values: &BTreeMap<String, String>) -> Vec<String> {
+    let known = |name: &str| VARIABLES.iter().any(|variable| variable.name == name || variable.alias == Some(name));
+    // Read by other parts than the server: the shell, the database launcher, the tests.
+    let elsewhere = ["JHE_PASSWORD", "JHE_PG_BIN"];
+    values
+        .keys()
+        .filter(|name| name.starts_with("JHE_") && !known(name) && !elsewhere.contains(&name.as_str()))
+        .map(|name| format!("{name} is not a variable of this server"))
+        .collect()
+}
+
+fn read(reader: &mut Reader) -> Config {
+    let default_url = SiteUrl("http://localhost:8000".to_owned());
+    let url = reader.parsed("SITE_URL", default_url, "an http or https URL without a path", SiteUrl::parse);
+    let debug = reader.flag("DEBUG", false);
+    let named = reader.parsed("JHE_ENV", None, "production or development", |text| match text {
+        "production" => Some(Some(true)),
+        "development" => Some(Some(false)),
+        _ => None,
+    });
+    let production = !debug && named.unwrap_or_else(|| url.is_https() && !url.is_loopback());
+    let site = read_site(reader, url, production);
+    let auth = read_auth(reader, production);
+    Config {
+        site,
+        server: read_server(reader),
+        database: read_database(reader),
+        limits: Limits {
+            fhir_body_bytes: reader.size("MAX_BODY_BYTES", 20 * 1024 * 1024),
+            body_bytes: reader.size("JHE_MAX_BODY_BYTES", 1024 * 1024),
+            max_batch_entries: reader.size("MAX_BATCH_ENTRIES", 5000),
+            max_omh_bytes: reader.size("MAX_OMH_BYTES", 1024 * 1024),
+        },
+        tokens: Tokens {
+            access: reader.number("ACCESS_TOKEN_TTL", 36_000, 1),
+            id: reader.number("ID_TOKEN_TTL", 36_000, 1),
+            code: reader.number("AUTH_CODE_TTL", 60, 1),
+            refresh: reader.number("REFRESH_TOKEN_TTL", 15_552_000, 1),
+            refresh_max: reader.number("REFRESH_TOKEN_MAX", 0, 0),
+            refresh_grace: reader.number("REFRESH_TOKEN_GRACE", 60, 0),
+        },
+        auth,
+        invitation: read_invitation(reader),
+        seeding: Seeding {
+            demo: reader.flag("JHE_DEMO", false),
+            sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),
+            sof_client_secret: reader.secret("SOF_EHR_LAUNCH_CLIENT_SECRET"),
+        },
+        warnings: Vec::new(),
+    }
+}
+
+fn read_site(reader: &mut Reader, url: SiteUrl, production: bool) -> Site {
+    let mut allowed_hosts: Vec<String> =
+        reader.list("ALLOWED_HOSTS").into_iter().map(|host| host.to_ascii_lowercase()).collect();
+    if allowed_hosts.is_empty() && !url.is_loopback() {
+        allowed_hosts.push(url.host().to_ascii_lowercase());
+    }
+    let trusted_proxies = match Networks::parse(&reader.get("JHE_TRUSTED_PROXIES").unwrap_or_default()) {
+        Ok(networks) => networks,
+        Err(part) => {
+            reader.fault("JHE_TRUSTED_PROXIES", &part, "a comma-separated list of addresses or CIDR networks");
+            Networks::default()
+        }
+    };
+    let x_frame_options = reader.parsed("X_FRAME_OPTIONS", "SAMEORIGIN".to_owned(), "DENY or SAMEORIGIN", |text| {
+        matches!(text.to_ascii_uppercase().as_str(), "DENY" | "SAMEORIGIN").then(|| text.to_ascii_uppercase())
+    });
+    Site {
+        url,
+        allowed_hosts,
+        trusted_proxies,
+        cors_allowed_origins: reader.list("CORS_ALLOWED_ORIGINS"),
+        csrf_trusted_origins: reader.list("CSRF_TRUSTED_ORIGINS"),
+        x_frame_options,
+        time_zone: reader.get("TIME_ZONE").unwrap_or_else(|| "America/Los_Angeles".to_owned()),
+        practitioner_default_orgs: reader.get("PRACTITIONER_DEFAULT_ORGS").unwrap_or_default(),
+        production,
+    }
+}
+
+fn read_server(reader: &mut Reader) -> Server {
+    let default = SocketAddr::from(([127, 0, 0, 1], 8000));
+    Server {
+        bind: reader.parsed("JHE_BIND", default, "an address with a port, such as 127.0.0.1:8000", |text| text.parse().ok()),
+        data_dir: reader.get("JHE_DATA_DIR").map(PathBuf::from),
+        log: reader.get("JHE_LOG").unwrap_or_else(|| "info".to_owned()),
+        log_json: reader.parsed("JHE_LOG_FORMAT", false, "text or json", |text| match text {
+            "text" => Some(false),
+            "json" => Some(true),
+            _ => None,
+        }),
+        request_timeout: reader.seconds("JHE_REQUEST_TIMEOUT", 60),
+        shutdown_grace: reader.seconds("JHE_SHUTDOWN_GRACE", 30),
+    }
+}
+
+fn read_database(reader: &mut Reader) -> Database {
+    let url = reader.get("DATABASE_URL");
+    if url.as_deref().is_some_and(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://")) {
+        reader.fault("DATABASE_URL", "", "a postgres:// URL");
+    }
+    let url = url.or_else(|| {
+        let host = reader.get("DB_HOST")?;
+        let port = reader.number("DB_PORT", 5432, 1);
+        let part = |reader: &mut Reader, name: &str, default: &str| {
+            percent(&reader.get(name).unwrap_or_else(|| default.to_owned()))
+        };
+        let user = part(reader, "DB_USER", "jhe");
+        let password = part(reader, "DB_PASSWORD", "");
+        let name = part(reader, "DB_NAME", "jhe");
+        Some(format!("postgres://{user}:{password}@{host}:{port}/{name}"))
+    });
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let pool = i64::try_from((cores * 4).max(8)).unwrap_or(8);
+    Database {
+        url: url.map(Secret::new),
+        max_connections: u32::try_from(reader.number("JHE_DB_POOL", pool, 2)).unwrap_or(8),
+        acquire_timeout: reader.seconds("JHE_DB_ACQUIRE_TIMEOUT", 5),
+        statement_timeout: reader.seconds("JHE_DB_STATEMENT_TIMEOUT", 30),
+    }
+}
+
+/// Escapes a part of a URL.
+fn percent(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+fn read_auth(reader: &mut Reader, production: bool) -> Auth {
+    let secret_key = reader.secret("SECRET_KEY");
+    match &secret_key {
+        None if production => reader.faults.push("SECRET_KEY is not set; production mode needs at least 32 bytes".to_owned()),
+        Some(key) if key.reveal().len() < 32 && production => reader.fault("SECRET_KEY", "", "at least 32 bytes"),
+        _ => {}
+    }
+    let throttle = reader.flag("AUTH_THROTTLE", true);
+    if !throttle && production {
+        reader.fault("AUTH_THROTTLE", "0", "1 in production mode");
+    }
+    Auth {
+        secret_key,
+        data_encryption_key: reader.secret("DATA_ENCRYPTION_KEY"),
+        generate_keys: reader.flag("JHE_GENERATE_KEYS", true),
+        oidc_rsa_private_key: reader.secret("OIDC_RSA_PRIVATE_KEY"),
+        oidc_rsa_private_key_file: reader.get("OIDC_RSA_PRIVATE_KEY_FILE").map(PathBuf::from),
+        oidc_rsa_private_keys_inactive: reader.secret("OIDC_RSA_PRIVATE_KEYS_INACTIVE"),
+        oidc_client_id: reader.get("OIDC_CLIENT_ID"),
+        password_grant: reader.flag("AUTH_PASSWORD_GRANT", true),
+        throttle,
+        registration_invite_code: reader.get("REGISTRATION_INVITE_CODE"),
+    }
+}
+
+fn read_invitation(reader: &mut Reader) -> Invitation {
+    let verifier = reader.secret("PATIENT_AUTHORIZATION_CODE_VERIFIER");
+    let challenge = reader.get("PATIENT_AUTHORIZATION_CODE_CHALLENGE");
+    let well_formed = |text: &String| {
+        text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    // With a verifier the challenge is derived; without one a challenge of the wrong form could never be met.
+    if let (Some(text), None) = (&challenge, &verifier)
+        && !well_formed(text)
+    {
+        let text = text.clone();
+        reader.fault("PATIENT_AUTHORIZATION_CODE_CHALLENGE", &text, "43 base64url characters");
+    }
+    if let Some(secret) = &verifier {
+        let text = secret.reveal();
+        let fits = (43..=128).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'));
+        if !fits {
+            reader.fault("PATIENT_AUTHORIZATION_CODE_VERIFIER", "", "43 to 128 letters, digits, -, ., _ or ~");
+        }
+    }
+    Invitation {
+        verifier,
+        challenge: challenge.filter(well_formed),
+        code_expire_seconds: reader.number("PATIENT_AUTHORIZATION_CODE_EXPIRE_SECONDS", 1_209_600, 1),
+        link_prefix: reader.get("CH_INVITATION_LINK_PREFIX").unwrap_or_default(),
+        // Any text but an explicit no counts as yes: that is how deployments set it.
+        exclude_host: reader.get("CH_INVITATION_LINK_EXCLUDE_HOST").is_some_and(|text| parse_flag(&text) != Some(false)),
+        separator: reader.get("JHE_INVITATION_LINK_SEPARATOR").unwrap_or_else(|| "|".to_owned()),
+        encode: reader.flag("JHE_INVITATION_LINK_ENCODE", false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())), None)
+    }
+
+    #[test]
+    fn defaults_are_a_development_server_on_loopback() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.site.url.as_str(), "http://localhost:8000");
+        assert!(!config.site.production);
+        for host in ["localhost", "localhost:9999", "127.0.0.1:1", "[::1]:8000"] {
+            assert!(config.site.allows_host(host), "{host}");
+        }
+        assert!(!config.site.allows_host("evil.example"));
+    }
+
+    #[test]
+    fn production_needs_a_secret_and_throttling() {
+        let fault = |pairs: &[(&str, &str)]| read(pairs).unwrap_err().to_string();
+        assert!(fault(&[("SITE_URL", "https://jhe.example.org")]).contains("SECRET_KEY"));
+        let long = "x".repeat(32);
+        let text = fault(&[("SITE_URL", "https://jhe.example.org"), ("SECRET_KEY", &long), ("AUTH_THROTTLE", "0")]);
+        assert!(text.contains("AUTH_THROTTLE"));
+        let config = read(&[("SITE_URL", "https://jhe.example.org/"), ("SECRET_KEY", &long)]).unwrap();
+        assert!(config.site.production);
+        assert!(config.site.allows_host("jhe.example.org"));
+        assert!(!config.site.allows_host("localhost"));
+        assert!(!read(&[("SITE_URL", "https://jhe.example.org"), ("DEBUG", "1")]).unwrap().site.production);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_and_secrets_are_masked() {
+        let error = read(&[("JHE_BIND", "nowhere"), ("ACCESS_TOKEN_TTL", "soon"), ("DATABASE_URL", "mysql://u:hunter2@h/d")]).unwrap_err();
+        assert_eq!(error.faults.len(), 3);
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn an_alias_that_differs_is_a_fault() {
+        assert!(read(&[("ACCESS_TOKEN_TTL", "60"), ("JHE_ACCESS_TOKEN_SECONDS", "61")]).is_err());
+        assert_eq!(read(&[("JHE_ACCESS_TOKEN_SECONDS", "61")]).unwrap().tokens.access, 61);
+    }
+
+    #[test]
+    fn a_challenge_of_the_wrong_form_needs_a_verifier() {
+        assert!(read(&[("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short")]).is_err());
+        let verifier = "f".repeat(50);
+        let pairs = [("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short"), ("PATIENT_AUTHORIZATION_CODE_VERIFIER", verifier.as_str())];
+        assert!(read(&pairs).unwrap().invitation.challenge.is_none());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = "jhe_log = \"debug\"\naccess_token_ttl = 5";
+        let config = Config::read([("JHE_LOG".to_owned(), "warn".to_owned())], Some(file)).unwrap();
+        assert_eq!((config.server.log.as_str(), config.tokens.access), ("warn", 5));
+    }
+
+    #[test]
+    fn the_documentation_holds_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(&markdown_table()), "docs/configuration.md is stale; run `cargo xtask generate`");
+    }
+}

@@ -1,1 +1,58 @@
-//! Starts and stops the private PostgreSQL cluster.
+//! A private PostgreSQL cluster: made, started and stopped by the program that needs it.
+//!
+//! Floor 1: knows processes and folders, no SQL. [`Cluster::start`] is where to begin; [`default_data_dir`] says where a
+//! cluster may live.
+
+mod account;
+mod binaries;
+mod cluster;
+mod folder;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use folder::{DataDir, default_data_dir};
+
+use std::path::PathBuf;
+
+/// Why there is no cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum PgError {
+    /// PostgreSQL's server programs are not installed.
+    #[error("PostgreSQL's server programs were not found: install them (apt install postgresql), name their folder in JHE_PG_BIN, or set DATABASE_URL")]
+    NoBinaries,
+    /// Run as root, but there is no account to run the server as.
+    #[error("PostgreSQL does not run as root, and there is no account postgres or nobody to run it as")]
+    NoAccount,
+    /// The database account cannot enter a folder above the data folder.
+    #[error("the database account cannot enter {0}: choose another folder")]
+    ParentNotEnterable(PathBuf),
+    /// A file or folder could not be used.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program failed.
+    #[error("{program} failed: {output}")]
+    Failed {
+        /// Its name.
+        program: &'static str,
+        /// What it said last.
+        output: String,
+    },
+    /// The server did not get ready in time.
+    #[error("the private database did not get ready: {0}")]
+    NotReady(String),
+}
+
+pub(crate) trait At<T> {
+    /// Names the path an I/O error is about.
+    fn at(self, path: impl Into<PathBuf>) -> Result<T, PgError>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, path: impl Into<PathBuf>) -> Result<T, PgError> {
+        self.map_err(|source| PgError::Io { path: path.into(), source })
+    }
+}

@@ -1,1 +1,14 @@
-//! The jhe binary: commands, wiring, lifecycle.
+//! The `jhe` binary: commands, wiring, lifecycle. Floor 6; logic worth a unit test lives below.
+//!
+//! A library beside the binary, so that tests start the very server that operators run: [`serve::start`].
+
+pub mod check;
+pub mod cli;
+pub mod clock;
+pub mod database;
+pub mod demo;
+pub mod manage;
+pub mod openapi;
+pub mod routes;
+pub mod serve;
+mod walk;

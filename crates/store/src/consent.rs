@@ -279,16 +279,21 @@ impl Consents<'_> {
         Ok(())
     }
 
-    /// Takes all answers of the patient in `grant` back; how many there were.
-    pub async fn reset(&mut self, grant: &Grant<resource::Consent, action::WriteConsents>) -> Result<u64, Error> {
+    /// Takes all answers of the patient in `grant` to these studies back; how many there were.
+    pub async fn reset(
+        &mut self,
+        grant: &Grant<resource::Consent, action::WriteConsents>,
+        studies: &[StudyId],
+    ) -> Result<u64, Error> {
         let patient = grant.id();
         self.0.tell_actor().await?;
         sqlx::query("SELECT set_config('jhe.consent_action', 'reset', true)").execute(self.0.connection()).await.db()?;
         let gone = sqlx::query(
             "DELETE FROM core_studypatientscopeconsent AS c USING core_studypatient AS e
-              WHERE e.id = c.study_patient_id AND e.patient_id = $1",
+              WHERE e.id = c.study_patient_id AND e.patient_id = $1 AND e.study_id = ANY ($2)",
         )
         .bind(patient.0)
+        .bind(studies.iter().map(|id| id.0).collect::<Vec<_>>())
         .execute(self.0.connection())
         .await
         .db()?

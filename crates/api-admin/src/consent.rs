@@ -1,0 +1,258 @@
+//! Consents of a patient: contract admin-api §6.4, data model §6.
+
+use axum::extract::State;
+use axum::response::Response;
+use jhe_app::App;
+use jhe_app::consent as usecase;
+use jhe_authz::{Actor, Authorizer};
+use jhe_domain::consent::{Consent, ConsentAction, ConsentItem, ScopeAnswer, StudyConsents};
+use jhe_domain::error::{Error, Lookup};
+use jhe_domain::{PatientId, StudyId};
+use jhe_http::Caller;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::data_source::{DataSourceJson, ScopeCodeJson};
+use crate::error::AdminError;
+use crate::fields::{Fields, boolean, lenient_id, text, type_name};
+use crate::organization::OrganizationRefJson;
+use crate::patient::{self, PatientJson};
+use crate::path::PathId;
+use crate::query::AdminQuery;
+use crate::response::{created, no_content, ok};
+use crate::time::timestamp;
+
+/// The consents of a patient.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ConsentsJson {
+    patient: Option<PatientJson>,
+    /// Data types released in any of the studies.
+    consolidated_consented_scopes: Vec<ScopeCodeJson>,
+    /// Studies with requests the patient has not answered.
+    studies_pending_consent: Vec<PendingStudyJson>,
+    /// Studies with requests the patient has answered.
+    studies: Vec<AnsweredStudyJson>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PendingStudyJson {
+    id: i64,
+    name: String,
+    description: String,
+    organization: OrganizationRefJson,
+    data_sources: Vec<DataSourceJson>,
+    pending_scope_consents: Vec<ScopeConsentJson>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AnsweredStudyJson {
+    id: i64,
+    name: String,
+    description: String,
+    organization: OrganizationRefJson,
+    data_sources: Vec<DataSourceJson>,
+    scope_consents: Vec<ScopeConsentJson>,
+}
+
+/// A requested data type and the answer to it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ScopeConsentJson {
+    code: ScopeCodeJson,
+    consented: Option<bool>,
+    consented_time: Option<String>,
+}
+
+/// A written consent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct WrittenConsentJson {
+    id: i64,
+    /// `{id, study, patient}` of the enrolment.
+    #[schema(value_type = Object)]
+    study_patient: Value,
+    scope_code: ScopeCodeJson,
+    consented: bool,
+    consented_time: String,
+}
+
+impl From<ScopeAnswer> for ScopeConsentJson {
+    fn from(answer: ScopeAnswer) -> Self {
+        Self {
+            code: answer.code.into(),
+            consented: answer.answer.map(|(consented, _)| consented),
+            consented_time: answer.answer.map(|(_, time)| timestamp(time)),
+        }
+    }
+}
+
+impl From<Consent> for WrittenConsentJson {
+    fn from(consent: Consent) -> Self {
+        Self {
+            id: consent.id.0,
+            study_patient: json!({
+                "id": consent.study_patient_id.0,
+                "study": consent.study_id.0,
+                "patient": consent.patient_id.0,
+            }),
+            scope_code: consent.code.into(),
+            consented: consent.consented,
+            consented_time: timestamp(consent.consented_time),
+        }
+    }
+}
+
+/// Splits a study into what is answered and what is pending; each part only when it holds something.
+fn split(study: StudyConsents) -> (Option<PendingStudyJson>, Option<AnsweredStudyJson>) {
+    let organization = OrganizationRefJson {
+        id: study.organization_id.0,
+        name: study.organization_name,
+        r#type: study.organization_type,
+    };
+    let data_sources: Vec<DataSourceJson> = study.data_sources.into_iter().map(Into::into).collect();
+    let (answered, pending): (Vec<ScopeAnswer>, Vec<ScopeAnswer>) =
+        study.scopes.into_iter().partition(|scope| scope.answer.is_some());
+    let pending = (!pending.is_empty()).then(|| PendingStudyJson {
+        id: study.study_id.0,
+        name: study.name.clone(),
+        description: study.description.clone(),
+        organization: organization.clone(),
+        data_sources: data_sources.clone(),
+        pending_scope_consents: pending.into_iter().map(Into::into).collect(),
+    });
+    let answered = (!answered.is_empty()).then(|| AnsweredStudyJson {
+        id: study.study_id.0,
+        name: study.name,
+        description: study.description,
+        organization,
+        data_sources,
+        scope_consents: answered.into_iter().map(Into::into).collect(),
+    });
+    (pending, answered)
+}
+
+/// What studies ask a patient for, and what it answered.
+#[utoipa::path(get, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)),
+    responses((status = 200, body = ConsentsJson), (status = 403, description = "Not this caller's patient"), (status = 404, description = "No such patient")))]
+#[tracing::instrument(name = "admin.consents.get", skip_all)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    query: AdminQuery,
+) -> Result<Response, AdminError> {
+    let patient = PatientId(id);
+    if query.is_true("reset")
+        && let Some(count) = usecase::reset(&app, &actor, patient).await?
+    {
+        return Ok(ok(&json!({ "resetCount": count })));
+    }
+    let mut work = app.store().read().await?;
+    let scope = Authorizer::new(&actor, &mut work).consents(patient).await?;
+    let overview = work.consents().overview(&scope, patient).await?;
+    let record = Authorizer::new(&actor, &mut work).patient(patient).await?;
+    let found = work.patients().find(&record, patient).await?.ok_or(Error::NotFound(Lookup::Entity("Patient")))?;
+    let rendered = patient::render(&app, &mut work, &actor, vec![found], None).await?;
+    let (pending, answered): (Vec<_>, Vec<_>) = overview.studies.into_iter().map(split).unzip();
+    Ok(ok(&ConsentsJson {
+        patient: rendered.into_iter().next(),
+        consolidated_consented_scopes: overview.consolidated.into_iter().map(Into::into).collect(),
+        studies_pending_consent: pending.into_iter().flatten().collect(),
+        studies: answered.into_iter().flatten().collect(),
+    }))
+}
+
+/// Grants or declines; overwrites earlier answers.
+#[utoipa::path(post, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 201, description = "Written", body = Vec<WrittenConsentJson>), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
+#[tracing::instrument(name = "admin.consents.create", skip_all)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    let written = write(&app, &actor, id, ConsentAction::Record, &fields).await?;
+    Ok(created(true, &json!({ "studyScopeConsents": written })))
+}
+
+/// Changes answers that were given before.
+#[utoipa::path(patch, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 200, description = "Written", body = Vec<WrittenConsentJson>), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "Not answered yet")))]
+#[tracing::instrument(name = "admin.consents.change", skip_all)]
+pub(crate) async fn change(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    let written = write(&app, &actor, id, ConsentAction::Change, &fields).await?;
+    Ok(ok(&json!({ "studyScopeConsents": written })))
+}
+
+/// Takes answers back: pending again.
+#[utoipa::path(delete, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 204, description = "Pending again"), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
+#[tracing::instrument(name = "admin.consents.delete", skip_all)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    write(&app, &actor, id, ConsentAction::Delete, &fields).await?;
+    Ok(no_content())
+}
+
+async fn write(
+    app: &App,
+    actor: &Actor,
+    id: i64,
+    action: ConsentAction,
+    fields: &Fields,
+) -> Result<Vec<WrittenConsentJson>, AdminError> {
+    let written = usecase::write(app, actor, PatientId(id), action, || items(fields, action)).await?;
+    Ok(written.into_iter().map(Into::into).collect())
+}
+
+fn list<'a>(value: Option<&'a Value>, name: &str) -> Result<&'a [Value], Error> {
+    match value {
+        None => Err(Error::invalid(name, "This field is required.")),
+        Some(Value::Array(items)) => Ok(items),
+        Some(other) => {
+            let text = format!("Expected a list of items but got type \"{}\".", type_name(other));
+            Err(Error::invalid(name, text))
+        }
+    }
+}
+
+fn items(fields: &Fields, action: ConsentAction) -> Result<Vec<ConsentItem>, Error> {
+    let required = |name: &str| Error::invalid(name, "This field is required.");
+    let mut items = Vec::new();
+    for study in list(fields.get("studyScopeConsents"), "studyScopeConsents")? {
+        let study_id = study.get("study_id").filter(|id| !id.is_null()).ok_or_else(|| required("studyId"))?;
+        let study_id = lenient_id(study_id).ok_or_else(|| Error::invalid("studyId", "A valid integer is required."))?;
+        for scope in list(study.get("scope_consents"), "scopeConsents")? {
+            let part = |snake: &str, name: &str| match scope.get(snake).map(text) {
+                Some(Ok(Some(text))) if !text.is_empty() => Ok(text),
+                Some(Err(message)) => Err(Error::invalid(name, message)),
+                _ => Err(required(name)),
+            };
+            let system = part("coding_system", "codingSystem")?;
+            let code = part("coding_code", "codingCode")?;
+            let consented = match scope.get("consented") {
+                _ if action == ConsentAction::Delete => false,
+                None => return Err(required("consented")),
+                Some(value) => {
+                    boolean(value).ok_or_else(|| Error::invalid("consented", "Must be a valid boolean."))?
+                }
+            };
+            items.push(ConsentItem { study_id: StudyId(study_id), system, code, consented });
+        }
+    }
+    Ok(items)
+}

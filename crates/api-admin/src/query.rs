@@ -1,0 +1,136 @@
+//! Query strings: names in camelCase or snake_case, values never rewritten.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use chrono::{DateTime, NaiveDate, Utc};
+use jhe_domain::error::{Error, Violation, Violations};
+use jhe_http::query;
+
+use crate::fields::to_snake;
+
+/// The parameters of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct AdminQuery {
+    /// As sent, in order: for links.
+    pub(crate) raw: Vec<(String, String)>,
+    strict: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for AdminQuery {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let strict = parts
+            .headers
+            .get_all("prefer")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.split([',', ';']).any(|part| part.trim() == "handling=strict"));
+        Ok(Self { raw: query::pairs(parts.uri.query().unwrap_or_default()), strict })
+    }
+}
+
+/// Parameters every paged list takes.
+const PAGING: &[&str] = &["page", "page_size", "limit", "offset", "cursor", "paginate", "format"];
+
+impl AdminQuery {
+    /// The value of a parameter; the camelCase spelling wins, then the last one sent. Empty counts as absent.
+    pub(crate) fn get(&self, snake: &str) -> Option<&str> {
+        let mut found: Option<(&str, bool)> = None;
+        for (name, value) in &self.raw {
+            if to_snake(name) == snake {
+                let camel = name != snake;
+                if camel || found.is_none_or(|(_, by_camel)| !by_camel) {
+                    found = Some((value, camel));
+                }
+            }
+        }
+        found.map(|(value, _)| value).filter(|value| !value.is_empty())
+    }
+
+    /// An integer parameter; `name` in camelCase.
+    pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Error> {
+        self.get(&to_snake(name))
+            .map(|value| {
+                value.trim().parse::<i64>().map_err(|_| Error::invalid(name, "A valid integer is required."))
+            })
+            .transpose()
+    }
+
+    /// A date or timestamp parameter; a date is its first moment.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        self.get(name)
+            .map(|value| {
+                parse_time(value).ok_or_else(|| {
+                    Error::Invalid(Violations::one(Violation::field(name, "Enter a valid date/time.")))
+                })
+            })
+            .transpose()
+    }
+
+    /// Whether a parameter is the text `true`.
+    pub(crate) fn is_true(&self, snake: &str) -> bool {
+        self.get(snake).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// Under `Prefer: handling=strict` an unknown parameter is refused.
+    pub(crate) fn check_names(&self, known: &[&str]) -> Result<(), Error> {
+        if !self.strict {
+            return Ok(());
+        }
+        for (name, _) in &self.raw {
+            let snake = to_snake(name);
+            if !known.contains(&snake.as_str()) && !PAGING.contains(&snake.as_str()) {
+                return Err(Error::sentence(format!("Unknown parameter: {name}.")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    // A plus sign in a query string arrives as a space.
+    let text = text.trim().replace(' ', "+");
+    if let Ok(time) = DateTime::parse_from_rfc3339(&text) {
+        return Some(time.with_timezone(&Utc));
+    }
+    if let Ok(time) = text.parse::<chrono::NaiveDateTime>() {
+        return Some(time.and_utc());
+    }
+    text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|time| time.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(raw: &str) -> AdminQuery {
+        AdminQuery { raw: query::pairs(raw), strict: false }
+    }
+
+    #[test]
+    fn both_spellings_count_and_camel_case_wins() {
+        assert_eq!(parse("organization_id=1&organizationId=2").get("organization_id"), Some("2"));
+        assert_eq!(parse("organizationId=2&organization_id=1").get("organization_id"), Some("2"));
+        assert_eq!(parse("organization_id=1").get("organization_id"), Some("1"));
+        assert_eq!(parse("organization_id=").get("organization_id"), None);
+        assert!(parse("organization_id=abc").integer("organizationId").is_err());
+    }
+
+    #[test]
+    fn times_are_dates_or_timestamps() {
+        assert!(parse("t=2026-01-02").time("t").unwrap().is_some());
+        assert!(parse("t=2026-01-02T03:04:05Z").time("t").unwrap().is_some());
+        assert!(parse("t=2026-01-02T03:04:05+02:00").time("t").unwrap().is_some());
+        assert!(parse("t=x").time("t").is_err());
+    }
+}
+
+#[cfg(test)]
+impl AdminQuery {
+    pub(crate) fn for_test(raw: &str) -> Self {
+        Self { raw: query::pairs(raw), strict: false }
+    }
+}

@@ -1,0 +1,91 @@
+//! Answers: JSON, and the headers every answer of the family carries.
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use jhe_http::query;
+use serde::Serialize;
+
+use crate::error;
+
+/// A JSON answer.
+pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], bytes).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// 200 with a JSON body.
+pub(crate) fn ok(body: &impl Serialize) -> Response {
+    json_response(StatusCode::OK, body)
+}
+
+/// 201 when something was made, 200 when it was there already.
+pub(crate) fn created(made: bool, body: &impl Serialize) -> Response {
+    json_response(if made { StatusCode::CREATED } else { StatusCode::OK }, body)
+}
+
+/// 204.
+pub(crate) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Layer: refuses what cannot be answered in JSON; adds `Allow` and `Vary`.
+pub(crate) async fn describe(request: Request, next: Next) -> Response {
+    let acceptable = error::accepts_json(request.headers());
+    let other_format = query::pairs(request.uri().query().unwrap_or_default())
+        .iter()
+        .any(|(name, value)| name == "format" && !value.is_empty() && value != "json");
+    let allow = request.extensions().get::<MatchedPath>().map(|path| allowed_methods(path.as_str()));
+    let mut response = if !acceptable {
+        error::detail(StatusCode::NOT_ACCEPTABLE, "Could not satisfy the request Accept header.")
+    } else if other_format {
+        error::unknown_path().await
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    if let Some(Ok(allow)) = allow.map(|allow| HeaderValue::from_str(&allow)) {
+        headers.insert(error::ALLOW, allow);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    response
+}
+
+/// The methods of a route, read from the same documentation that Swagger UI shows.
+fn allowed_methods(path: &str) -> String {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+    static METHODS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+        let document = crate::protected().merge(crate::public()).into_openapi();
+        document
+            .paths
+            .paths
+            .iter()
+            .map(|(path, item)| {
+                let mut methods: Vec<Method> = Vec::new();
+                for (present, method) in [
+                    (item.get.is_some(), Method::GET),
+                    (item.post.is_some(), Method::POST),
+                    (item.put.is_some(), Method::PUT),
+                    (item.patch.is_some(), Method::PATCH),
+                    (item.delete.is_some(), Method::DELETE),
+                    (item.get.is_some(), Method::HEAD),
+                    (true, Method::OPTIONS),
+                ] {
+                    if present {
+                        methods.push(method);
+                    }
+                }
+                (path.clone(), methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))
+            })
+            .collect()
+    });
+    METHODS.get(path).cloned().unwrap_or_default()
+}

@@ -1,0 +1,113 @@
+//! The one table of variables: help texts, the documentation and the unknown-name check are made from it.
+
+/// A variable the server reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Another accepted name.
+    pub alias: Option<&'static str>,
+    /// What holds without it.
+    pub default: &'static str,
+    /// Its value must not be shown.
+    pub secret: bool,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn plain(name: &'static str, default: &'static str, help: &'static str) -> Variable {
+    Variable { name, alias: None, default, secret: false, help }
+}
+
+const fn also(name: &'static str, alias: &'static str, default: &'static str, help: &'static str) -> Variable {
+    Variable { name, alias: Some(alias), default, secret: false, help }
+}
+
+const fn secret(name: &'static str, default: &'static str, help: &'static str) -> Variable {
+    Variable { name, alias: None, default, secret: true, help }
+}
+
+/// All variables, by subject.
+pub const VARIABLES: &[Variable] = &[
+    plain("SITE_URL", "http://localhost:8000", "Public base URL; first value of the setting site.url"),
+    plain("ALLOWED_HOSTS", "host of SITE_URL", "Hosts requests may name, comma-separated; loopback names with any port when SITE_URL is loopback"),
+    also("JHE_TRUSTED_PROXIES", "TRUSTED_PROXIES", "none", "Networks whose X-Forwarded headers are believed, comma-separated CIDR"),
+    also("CORS_ALLOWED_ORIGINS", "JHE_CORS_ALLOWED_ORIGINS", "none", "Origins whose pages may call the APIs with bearer tokens, comma-separated, or *"),
+    plain("CSRF_TRUSTED_ORIGINS", "SITE_URL", "Further origins forms may be posted from, comma-separated"),
+    plain("X_FRAME_OPTIONS", "SAMEORIGIN", "Value of the X-Frame-Options header"),
+    plain("TIME_ZONE", "America/Los_Angeles", "Time zone shown to people; first value of site.time_zone"),
+    plain("JHE_ENV", "by SITE_URL", "production or development; production is the default for an https site that is not loopback"),
+    plain("DEBUG", "off", "1 forces development mode"),
+    plain("JHE_BIND", "127.0.0.1:8000", "Address to listen on"),
+    plain("JHE_DATA_DIR", "./jhe-data", "Folder of the private database"),
+    plain("JHE_LOG", "info", "Log filter"),
+    plain("JHE_LOG_FORMAT", "text", "text or json"),
+    plain("JHE_REQUEST_TIMEOUT", "60", "Seconds a request may take"),
+    plain("JHE_SHUTDOWN_GRACE", "30", "Seconds requests under way are given at shutdown"),
+    secret("DATABASE_URL", "private database", "postgres:// URL of the database"),
+    plain("DB_HOST", "-", "Host of the database, instead of DATABASE_URL"),
+    plain("DB_PORT", "5432", "Port of the database"),
+    plain("DB_NAME", "jhe", "Name of the database"),
+    plain("DB_USER", "jhe", "User of the database"),
+    secret("DB_PASSWORD", "-", "Password of the database user"),
+    plain("JHE_DB_POOL", "4 per core, at least 8", "Database connections at most"),
+    plain("JHE_DB_ACQUIRE_TIMEOUT", "5", "Seconds a request waits for a connection"),
+    plain("JHE_DB_STATEMENT_TIMEOUT", "30", "Seconds a statement may take"),
+    plain("MAX_BODY_BYTES", "20971520", "Largest FHIR request body, decoded"),
+    plain("JHE_MAX_BODY_BYTES", "1048576", "Largest request body elsewhere"),
+    plain("MAX_BATCH_ENTRIES", "5000", "Entries of a Bundle at most"),
+    plain("MAX_OMH_BYTES", "1048576", "Largest Open mHealth document, decoded"),
+    also("ACCESS_TOKEN_TTL", "JHE_ACCESS_TOKEN_SECONDS", "36000", "Seconds an access token lives"),
+    plain("ID_TOKEN_TTL", "36000", "Seconds an id token lives"),
+    plain("AUTH_CODE_TTL", "60", "Seconds an authorization code lives"),
+    plain("REFRESH_TOKEN_TTL", "15552000", "Seconds a refresh token lives unused"),
+    plain("REFRESH_TOKEN_MAX", "0", "Seconds a family of refresh tokens lives; 0 has no end"),
+    plain("REFRESH_TOKEN_GRACE", "60", "Seconds a replaced refresh token may be repeated"),
+    secret("SECRET_KEY", "made once", "Seals stored secrets; at least 32 bytes; required in production mode"),
+    Variable {
+        name: "DATA_ENCRYPTION_KEY",
+        alias: Some("JHE_DATA_KEY"),
+        default: "derived from SECRET_KEY",
+        secret: true,
+        help: "Key for secrets that are shown again, 32 bytes in Base64",
+    },
+    plain("JHE_GENERATE_KEYS", "1", "0 forbids making missing signing keys"),
+    secret("OIDC_RSA_PRIVATE_KEY", "made once", "Signing key as PEM, line breaks real or as \\n"),
+    plain("OIDC_RSA_PRIVATE_KEY_FILE", "-", "File with the signing key"),
+    secret("OIDC_RSA_PRIVATE_KEYS_INACTIVE", "-", "Earlier keys, published but not used, separated by blank lines"),
+    plain("OIDC_CLIENT_ID", "made once", "client_id of the web console"),
+    plain("AUTH_PASSWORD_GRANT", "true", "false refuses the password grant for every client"),
+    plain("AUTH_THROTTLE", "1", "0 switches throttling off; refused in production mode"),
+    secret("REGISTRATION_INVITE_CODE", "none", "First value of site.registration_invite_code; none keeps sign-up closed"),
+    plain("PRACTITIONER_DEFAULT_ORGS", "none", "First value of auth.default_orgs"),
+    secret("PATIENT_AUTHORIZATION_CODE_VERIFIER", "made once", "Static PKCE verifier of patient links"),
+    plain("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "derived", "Static PKCE challenge of patient links"),
+    plain("PATIENT_AUTHORIZATION_CODE_EXPIRE_SECONDS", "1209600", "Seconds a patient link lives"),
+    plain("CH_INVITATION_LINK_PREFIX", "none", "Text before host and code of a patient link"),
+    plain("CH_INVITATION_LINK_EXCLUDE_HOST", "off", "Leaves the host out of patient links"),
+    plain("JHE_INVITATION_LINK_SEPARATOR", "|", "Text between host and code of a patient link"),
+    plain("JHE_INVITATION_LINK_ENCODE", "0", "1 percent-encodes separator and port of a patient link"),
+    plain("JHE_DEMO", "0", "1 makes the demo data on an empty database"),
+    plain("SOF_EHR_LAUNCH_CLIENT_ID", "sof-ehr-launch", "client_id of the EHR launch client of the demo data"),
+    secret("SOF_EHR_LAUNCH_CLIENT_SECRET", "a published one in development", "Its secret"),
+];
+
+/// The table as Markdown, for `docs/configuration.md`.
+pub fn markdown_table() -> String {
+    let mut table = String::from("| variable | default | meaning |\n|---|---|---|\n");
+    for variable in VARIABLES {
+        let alias = variable.alias.map(|alias| format!(" (also `{alias}`)")).unwrap_or_default();
+        let default = variable.default.replace('|', "\\|");
+        table.push_str(&format!("| `{}`{alias} | {default} | {} |\n", variable.name, variable.help.replace('|', "\\|")));
+    }
+    table
+}
+
+/// The table as plain text, for `--help`.
+pub fn help_text() -> String {
+    let mut text = String::from("Environment:\n");
+    for variable in VARIABLES {
+        text.push_str(&format!("  {}\n        {} [default: {}]\n", variable.name, variable.help, variable.default));
+    }
+    text
+}

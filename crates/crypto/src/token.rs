@@ -1,0 +1,80 @@
+//! Opaque tokens: random text handed out once, a digest kept.
+
+use aws_lc_rs::digest::{SHA256, digest as hash};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::Entropy;
+
+/// SHA-256 of a token. Enough for tokens, which are too random to guess.
+pub fn digest(token: &str) -> [u8; 32] {
+    let mut bytes = [0_u8; 32];
+    bytes.copy_from_slice(hash(&SHA256, token.as_bytes()).as_ref());
+    bytes
+}
+
+/// The digest as unpadded base64url: 43 characters.
+pub fn digest_base64url(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(token))
+}
+
+/// The digest as lower-case hexadecimal.
+pub fn digest_hex(token: &str) -> String {
+    digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 256 random bits as base64url: 43 characters.
+pub fn random_base64url(entropy: &mut impl Entropy) -> String {
+    let mut bytes = [0_u8; 32];
+    entropy.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// An access token; the prefix lets scanners for leaked secrets recognise it.
+pub fn access_token(entropy: &mut impl Entropy) -> String {
+    format!("jhe_at_{}", random_base64url(entropy))
+}
+
+/// A refresh token.
+pub fn refresh_token(entropy: &mut impl Entropy) -> String {
+    format!("jhe_rt_{}", random_base64url(entropy))
+}
+
+/// Letters and digits, each equally likely.
+pub fn alphanumeric(entropy: &mut impl Entropy, length: usize) -> String {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0_u8; 64];
+    while text.len() < length {
+        entropy.fill(&mut bytes);
+        // 248 is the largest multiple of 62 below 256: what lies above would favour the first letters.
+        let fair = bytes.iter().filter(|byte| **byte < 248);
+        let letters = fair.filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
+        text.extend(letters.take(length - text.len()).map(|letter| char::from(*letter)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OsEntropy;
+
+    #[test]
+    fn digests_match_the_published_vectors() {
+        let token = "x3VdsqpjayuOQ08G9EnWyAf7LDUor6";
+        assert_eq!(digest_hex(token), "9783ddd4e9c8e02d960093a8112e885e53d3f4da20e81f3ff8ed18662a2b0c1c");
+        let invitation = "0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy";
+        assert_eq!(digest_base64url(invitation), "jpyisI204LChK6hHUOb-PqinMrATrLZho8nHqeN87z4");
+    }
+
+    #[test]
+    fn tokens_have_their_form() {
+        assert_eq!(access_token(&mut OsEntropy).len(), "jhe_at_".len() + 43);
+        assert!(refresh_token(&mut OsEntropy).starts_with("jhe_rt_"));
+        let text = alphanumeric(&mut OsEntropy, 200);
+        assert_eq!(text.len(), 200);
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_ne!(text, alphanumeric(&mut OsEntropy, 200));
+    }
+}

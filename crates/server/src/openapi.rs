@@ -1,0 +1,84 @@
+//! The OpenAPI document and the pages that show it, all served from the binary.
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use jhe_app::App;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "JupyterHealth Exchange",
+    description = "Patient-consented health data: the Admin REST API, FHIR R5, OAuth 2.0 and OpenID Connect.",
+    license(name = "MIT", identifier = "MIT"),
+))]
+struct Base;
+
+/// The document without paths.
+pub fn base() -> Document {
+    let mut document = Base::openapi();
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An access token from /o/token/"));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
+    document.security = Some(vec![SecurityRequirement::new::<_, _, String>("bearer", [])]);
+    document
+}
+
+/// The complete document.
+pub fn document(app: &App) -> Document {
+    crate::routes::documented(app).into_openapi()
+}
+
+/// ReDoc 2.5 (MIT), compressed; see `assets/README.md`.
+const REDOC: &[u8] = include_bytes!("../assets/redoc.standalone.js.gz");
+const REDOC_PAGE: &str = concat!(
+    "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>JupyterHealth Exchange API</title>",
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head><body>",
+    "<redoc spec-url=\"/api/v1/schema/?format=json\" disable-search=\"false\"></redoc>",
+    "<script src=\"/api/v1/schema/redoc/redoc.standalone.js\"></script></body></html>"
+);
+
+/// The document as YAML and JSON, Swagger UI and ReDoc, under both prefixes.
+pub fn pages(document: &Document) -> Router<App> {
+    let yaml = document.to_yaml().unwrap_or_default();
+    let json = document.to_json().unwrap_or_default();
+    let mut router = Router::new();
+    for prefix in ["/api/v1/schema", "/api/schema"] {
+        router = router.merge(schema(prefix, &yaml, &json));
+    }
+    router
+}
+
+#[expect(clippy::disallowed_methods, reason = "pages about the document cannot be in the document")]
+fn schema(prefix: &'static str, yaml: &str, json: &str) -> Router<App> {
+    let (yaml, json) = (yaml.to_owned(), json.to_owned());
+    let serve = move |request: axum::extract::Request| {
+        let wants_json = request.uri().query().is_some_and(|query| query.contains("format=json"));
+        let body = if wants_json { json.clone() } else { yaml.clone() };
+        async move {
+            let kind = if wants_json { "application/json" } else { "application/yaml; charset=utf-8" };
+            ([(header::CONTENT_TYPE, kind)], body).into_response()
+        }
+    };
+    let ui = SwaggerUi::new(format!("{prefix}/swagger-ui")).config(Config::from(format!("{prefix}/?format=json")));
+    Router::new()
+        .route(prefix, get(serve.clone()))
+        .route(&format!("{prefix}/"), get(serve))
+        .route(&format!("{prefix}/redoc"), get(|| async { Html(REDOC_PAGE) }))
+        .route(&format!("{prefix}/redoc/"), get(|| async { Html(REDOC_PAGE) }))
+        .route(&format!("{prefix}/redoc/redoc.standalone.js"), get(redoc))
+        .merge(ui)
+}
+
+async fn redoc() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CONTENT_ENCODING, "gzip"),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+    ];
+    (headers, REDOC).into_response()
+}

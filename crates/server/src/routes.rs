@@ -1,0 +1,86 @@
+//! All routes of the server, and the layers around them.
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use jhe_app::App;
+use jhe_http::{DocumentedRouter, layers};
+use tower::ServiceExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+
+use crate::openapi;
+
+/// Everything that is documented: the two APIs and `/o`.
+pub fn documented(app: &App) -> DocumentedRouter<App> {
+    DocumentedRouter::with_openapi(openapi::base())
+        .merge(jhe_api_admin::router(app))
+        .merge(jhe_api_fhir::router(app))
+        .merge(jhe_api_oauth::router(app))
+}
+
+/// The whole server as a service for one address.
+pub fn service(app: &App) -> Router {
+    let (api, document) = documented(app).split_for_parts();
+    let router = api
+        .merge(openapi::pages(&document))
+        .merge(jhe_web::router(app))
+        .merge(health(app))
+        .fallback(unknown)
+        .layer(from_fn_with_state(app.clone(), layers::secure))
+        .layer(from_fn(layers::log))
+        .layer(CatchPanicLayer::custom(layers::on_panic))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
+        .with_state(app.clone());
+    // Paths are rewritten before routing, which a layer of the router would be too late for.
+    let rewritten = tower::ServiceBuilder::new().map_request(jhe_http::normalize::normalize).service(router);
+    Router::new().fallback_service(rewritten.boxed_clone())
+}
+
+/// A path nobody serves, in the words of the family it would belong to.
+async fn unknown(request: axum::extract::Request) -> Response {
+    let path = request.uri().path();
+    if path == "/api" || path.starts_with("/api/") {
+        jhe_api_admin::unknown_path(request).await
+    } else if path.starts_with("/fhir/r5") {
+        jhe_api_fhir::unknown_path(request).await
+    } else if path.starts_with("/o/") {
+        jhe_api_oauth::unknown_path(request).await
+    } else {
+        jhe_web::unknown_path(request).await
+    }
+}
+
+fn health(app: &App) -> Router<App> {
+    #[expect(clippy::disallowed_methods, reason = "probes are for machines that run the server, not part of the API")]
+    fn probes(_app: &App) -> Router<App> {
+        Router::new()
+            .route("/health", axum::routing::get(alive))
+            .route("/livez", axum::routing::get(alive))
+            .route("/ready", axum::routing::get(ready))
+            .route("/readyz", axum::routing::get(ready))
+    }
+    probes(app)
+}
+
+/// Liveness: the process answers.
+async fn alive() -> Response {
+    let body = format!("{{\"status\":\"ok\",\"version\":\"v{}\"}}", env!("CARGO_PKG_VERSION"));
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Readiness: the database answers and the keys are loaded.
+async fn ready(axum::extract::State(app): axum::extract::State<App>) -> Response {
+    let mut reasons = Vec::new();
+    if app.store().ping().await.is_err() {
+        reasons.push("the database does not answer");
+    }
+    if app.identity().kid().is_none() {
+        reasons.push("there is no signing key");
+    }
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::json!({ "status": if reasons.is_empty() { "ready" } else { "not ready" }, "reasons": reasons });
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
