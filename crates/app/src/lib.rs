@@ -7,6 +7,7 @@ mod app;
 pub mod consent;
 pub mod identity;
 pub mod observation;
+pub mod operator;
 pub mod organization;
 pub mod patient;
 pub mod seed;

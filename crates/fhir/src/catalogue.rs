@@ -195,7 +195,11 @@ pub fn unavailable() -> Failure {
 
 /// E30: an Observation search by a practitioner without any narrowing parameter.
 pub fn observation_search_needs_scope() -> Failure {
-    error(400, IssueCode::Required, "Request parameter patient._has:Group:member:_id=<study_id> or patient=<patient_id> or patient.identifier=<system>|<value> must be provided.")
+    error(
+        400,
+        IssueCode::Required,
+        "Request parameter patient._has:Group:member:_id=<study_id> or patient=<patient_id> or patient.identifier=<system>|<value> must be provided.",
+    )
 }
 
 /// E31: an unreadable `_lastUpdated`.
@@ -240,12 +244,22 @@ pub fn resource_type_mismatch(expected: &str, found: &str) -> Failure {
 
 /// E42: no subject reference.
 pub fn subject_missing() -> Failure {
-    error_at(400, IssueCode::Required, "Subject is required and must be a reference to a Patient ID and start with 'Patient/'", "Observation.subject")
+    error_at(
+        400,
+        IssueCode::Required,
+        "Subject is required and must be a reference to a Patient ID and start with 'Patient/'",
+        "Observation.subject",
+    )
 }
 
 /// E42: a subject that is not a Patient of this server.
 pub fn subject_invalid() -> Failure {
-    error_at(400, IssueCode::Value, "Subject is required and must be a reference to a Patient ID and start with 'Patient/'", "Observation.subject.reference")
+    error_at(
+        400,
+        IssueCode::Value,
+        "Subject is required and must be a reference to a Patient ID and start with 'Patient/'",
+        "Observation.subject.reference",
+    )
 }
 
 /// E43: no patient has the id of the subject.
@@ -270,22 +284,42 @@ pub fn other_patient() -> Failure {
 
 /// E47: no device reference.
 pub fn device_missing() -> Failure {
-    error_at(400, IssueCode::Required, "Device is required and must be a reference to a Data Source ID and start with 'Device/'", "Observation.device")
+    error_at(
+        400,
+        IssueCode::Required,
+        "Device is required and must be a reference to a Data Source ID and start with 'Device/'",
+        "Observation.device",
+    )
 }
 
 /// E47: a device reference that is not a Device of this server.
 pub fn device_invalid() -> Failure {
-    error_at(400, IssueCode::Value, "Device is required and must be a reference to a Data Source ID and start with 'Device/'", "Observation.device.reference")
+    error_at(
+        400,
+        IssueCode::Value,
+        "Device is required and must be a reference to a Data Source ID and start with 'Device/'",
+        "Observation.device.reference",
+    )
 }
 
 /// E48: no data source has that id, or it is of a type that cannot upload.
 pub fn device_unknown(id: &str) -> Failure {
-    error_at(400, IssueCode::NotFound, format!("Device Data Source id={id} can not be found."), "Observation.device.reference")
+    error_at(
+        400,
+        IssueCode::NotFound,
+        format!("Device Data Source id={id} can not be found."),
+        "Observation.device.reference",
+    )
 }
 
 /// E49: an identifier belongs to another observation; a missing system is the empty text.
 pub fn identifier_in_use(system: &str, value: &str) -> Failure {
-    error_at(409, IssueCode::Duplicate, format!("Identifier already exists: system={system} value={value}"), "Observation.identifier")
+    error_at(
+        409,
+        IssueCode::Duplicate,
+        format!("Identifier already exists: system={system} value={value}"),
+        "Observation.identifier",
+    )
 }
 
 /// E50: none or several codings.
@@ -295,22 +329,43 @@ pub fn one_code_required() -> Failure {
 
 /// E51: the code is not registered.
 pub fn code_unknown(system: &str, code: &str) -> Failure {
-    error_at(400, IssueCode::CodeInvalid, format!("Code not found: system={system} code={code}"), "Observation.code.coding")
+    error_at(
+        400,
+        IssueCode::CodeInvalid,
+        format!("Code not found: system={system} code={code}"),
+        "Observation.code.coding",
+    )
 }
 
 /// E52: no study holds the patient's consent for the code.
 pub fn not_consented(system: &str, code: &str) -> Failure {
-    error(403, IssueCode::Forbidden, format!("Observation data with coding_system={system} coding_code={code} has not been consented for any studies by this Patient."))
+    error(
+        403,
+        IssueCode::Forbidden,
+        format!(
+            "Observation data with coding_system={system} coding_code={code} has not been consented for any studies by this Patient."
+        ),
+    )
 }
 
 /// E53: no attachment data.
 pub fn attachment_missing() -> Failure {
-    error_at(400, IssueCode::Required, "valueAttachment.data must be Base 64 Encoded Binary JSON.", "Observation.valueAttachment.data")
+    error_at(
+        400,
+        IssueCode::Required,
+        "valueAttachment.data must be Base 64 Encoded Binary JSON.",
+        "Observation.valueAttachment.data",
+    )
 }
 
 /// E53: attachment data that is no Base64 of UTF-8 JSON.
 pub fn attachment_invalid() -> Failure {
-    error_at(400, IssueCode::Value, "valueAttachment.data must be Base 64 Encoded Binary JSON.", "Observation.valueAttachment.data")
+    error_at(
+        400,
+        IssueCode::Value,
+        "valueAttachment.data must be Base 64 Encoded Binary JSON.",
+        "Observation.valueAttachment.data",
+    )
 }
 
 /// E56: the document's time frame cannot be read.
@@ -320,17 +375,31 @@ pub fn time_frame_invalid(reason: &str) -> Failure {
 
 /// E57: the code is registered, but there is no schema to check against.
 pub fn schema_not_installed(code: &str) -> Failure {
-    error_at(422, IssueCode::NotSupported, format!("No JSON schema is installed for {code}."), "Observation.code.coding")
+    error_at(
+        422,
+        IssueCode::NotSupported,
+        format!("No JSON schema is installed for {code}."),
+        "Observation.code.coding",
+    )
 }
 
 /// E58: the decoded document is larger than the limit.
 pub fn attachment_too_large(limit: usize) -> Failure {
-    error_at(413, IssueCode::TooLong, format!("valueAttachment.data exceeds {limit} bytes."), "Observation.valueAttachment.data")
+    error_at(
+        413,
+        IssueCode::TooLong,
+        format!("valueAttachment.data exceeds {limit} bytes."),
+        "Observation.valueAttachment.data",
+    )
 }
 
 /// E60: a write that needs a FhirSource names none.
 pub fn source_required() -> Failure {
-    error(400, IssueCode::Required, "A FhirSource is required to write this resource: send the 'X-JHE-FHIR-Source-ID' header or set the resource's meta.source to 'https://jupyterhealth.org/fhir/fhir-source/<id>'.")
+    error(
+        400,
+        IssueCode::Required,
+        "A FhirSource is required to write this resource: send the 'X-JHE-FHIR-Source-ID' header or set the resource's meta.source to 'https://jupyterhealth.org/fhir/fhir-source/<id>'.",
+    )
 }
 
 /// E61: the named FhirSource does not exist.
@@ -370,7 +439,12 @@ pub fn not_a_bundle() -> Failure {
 
 /// E72: a Bundle that is neither batch nor transaction.
 pub fn bundle_type_not_supported(kind: &str) -> Failure {
-    error_at(400, IssueCode::NotSupported, format!("Bundle type '{kind}' is not supported; use batch or transaction."), "Bundle.type")
+    error_at(
+        400,
+        IssueCode::NotSupported,
+        format!("Bundle type '{kind}' is not supported; use batch or transaction."),
+        "Bundle.type",
+    )
 }
 
 /// E73: an entry that is not a create.

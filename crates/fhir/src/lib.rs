@@ -26,5 +26,5 @@ mod write;
 
 pub use catalogue::Failure;
 pub use outcome::{Issue, IssueCode, OperationOutcome, Severity};
-//P
+pub use projection::Projection;
 pub use types::ResourceType;

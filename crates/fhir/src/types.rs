@@ -154,7 +154,9 @@ mod tests {
 
     #[test]
     fn references() {
-        let check = |text, expected| assert_eq!(split_reference(text, &has_own_base_path), expected, "{text}");
+        let check = |text, expected| {
+            assert_eq!(split_reference(text, &has_own_base_path), expected, "{text}");
+        };
         check("Patient/1", Some(("Patient", "1")));
         check("Patient/1/_history/3", Some(("Patient", "1")));
         check("https://h:1/FHIR/R5/Patient/1", Some(("Patient", "1")));

@@ -73,7 +73,12 @@ impl<'a> Members<'a> {
     }
 
     /// A member holding an array with one object per item.
-    pub(crate) fn objects<T>(&mut self, name: &str, items: impl IntoIterator<Item = T>, fill: impl Fn(&mut Members<'_>, T)) {
+    pub(crate) fn objects<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        fill: impl Fn(&mut Members<'_>, T),
+    ) {
         let out = self.raw(name);
         out.push(b'[');
         for (index, item) in items.into_iter().enumerate() {
@@ -89,5 +94,70 @@ impl<'a> Members<'a> {
 
     pub(crate) fn end(self) {
         self.out.push(b'}');
+    }
+}
+
+/// `resourceType`, `id` and `meta`, which open every native resource.
+pub(crate) fn header(
+    members: &mut Members<'_>,
+    kind: crate::types::ResourceType,
+    id: i64,
+    last_updated: chrono::DateTime<chrono::Utc>,
+    projection: &crate::Projection,
+) {
+    members.text("resourceType", kind.as_str());
+    members.id("id", "", id);
+    members.nested("meta", |meta| {
+        meta.text("versionId", &crate::time::version_id(last_updated));
+        meta.text("lastUpdated", &crate::time::instant(last_updated));
+        meta.text("source", crate::types::NATIVE_SOURCE);
+        if projection.is_partial() {
+            meta.literal(
+                "tag",
+                r#"[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]"#,
+            );
+        }
+    });
+}
+
+/// `identifier`, unless there is none.
+pub(crate) fn identifiers(members: &mut Members<'_>, identifiers: &[(Option<String>, String)]) {
+    if !identifiers.is_empty() {
+        members.objects("identifier", identifiers, |item, (system, value)| {
+            item.optional_text("system", system.as_deref());
+            item.text("value", value);
+        });
+    }
+}
+
+/// `name` of a person, unless both parts are empty.
+pub(crate) fn human_name(members: &mut Members<'_>, family: Option<&str>, given: Option<&str>) {
+    let given = given.filter(|given| !given.is_empty());
+    if given.is_some() || family.is_some_and(|family| !family.is_empty()) {
+        members.objects("name", [()], |name, ()| {
+            name.optional_text("family", family);
+            if let Some(given) = given {
+                value(name.raw("given"), &[given]);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use chrono::{DateTime, Utc};
+
+    /// `meta` of a resource last updated [`at`] that moment.
+    pub(crate) const HEADER_REST: &str = r#""meta":{"versionId":"1792350841000000","lastUpdated":"2026-10-18T19:14:01Z","source":"https://jupyterhealth.org/jhe"}"#;
+
+    pub(crate) fn at() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_792_350_841, 0).unwrap()
+    }
+
+    /// Compares a written resource, and checks that it is valid R5.
+    pub(crate) fn check(kind: &str, written: &str, expected: &str) {
+        assert_eq!(written, expected);
+        let body = serde_json::from_str(written).unwrap();
+        assert_eq!(crate::structure::validate(kind, &body), Ok(()));
     }
 }

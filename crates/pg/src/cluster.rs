@@ -79,6 +79,21 @@ impl Cluster {
         self.child.is_some()
     }
 
+    /// Leaves the server running when this value goes; whoever shares it stops it by [`Cluster::stop_folder`].
+    pub fn leave_running(&mut self) {
+        self.child = None;
+    }
+
+    /// Stops the server of a folder, whoever started it, as [`Cluster::stop`] does.
+    pub fn stop_folder(folder: &Path) -> Result<(), PgError> {
+        let text = std::fs::read_to_string(folder.join("postmaster.pid")).unwrap_or_default();
+        let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else { return Ok(()) };
+        if is_running(folder) {
+            signal("INT", pid)?;
+        }
+        Ok(())
+    }
+
     /// Stops a server this value started: connections end, what was committed is on disk.
     pub fn stop(&mut self) -> Result<(), PgError> {
         let Some(mut child) = self.child.take() else { return Ok(()) };

@@ -1,1 +1,276 @@
-//! invitation.
+//! Invitations of patients to patient clients, and the mails that carry links.
+
+use chrono::{DateTime, Utc};
+use jhe_authz::{AccessScope, Grant, Reach, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
+use jhe_domain::error::Error;
+use jhe_domain::invitation::{Invitation, InvitationStatus};
+use jhe_domain::page::{Page, Window};
+use jhe_domain::{ApplicationId, InvitationId, PatientId, Phi, UserId};
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::fault::Db;
+use crate::work::Work;
+
+/// Access to invitations.
+pub struct Invitations<'a>(&'a mut Work);
+
+impl Work {
+    /// Access to invitations.
+    pub fn invitations(&mut self) -> Invitations<'_> {
+        Invitations(self)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct InvitationRow {
+    id: i64,
+    patient_id: i64,
+    client_id: i64,
+    token_hash: String,
+    status: String,
+    created: DateTime<Utc>,
+    redeemed_at: Option<DateTime<Utc>>,
+    last_updated: DateTime<Utc>,
+}
+
+impl From<InvitationRow> for Invitation {
+    fn from(row: InvitationRow) -> Self {
+        Self {
+            id: InvitationId(row.id),
+            patient_id: PatientId(row.patient_id),
+            application_id: ApplicationId(row.client_id),
+            token_hash: row.token_hash,
+            status: InvitationStatus::parse(&row.status).unwrap_or(InvitationStatus::Expired),
+            created: row.created,
+            redeemed_at: row.redeemed_at,
+            last_updated: row.last_updated,
+        }
+    }
+}
+
+/// The account an invitation would open.
+#[derive(Debug, Clone)]
+pub struct Invitee {
+    /// The account; none for a patient without login.
+    pub user_id: Option<UserId>,
+    /// It works with studies or administers, so no link may open it.
+    pub is_privileged: bool,
+    /// It may sign in.
+    pub is_active: bool,
+    /// Where mail goes.
+    pub email: Option<Phi<String>>,
+    /// How mail greets.
+    pub name_given: Option<Phi<String>>,
+}
+
+const COLUMNS: &str = "i.id, i.patient_id, i.client_id, i.token_hash, i.status, i.created, i.redeemed_at, i.last_updated";
+
+fn push_from(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
+    sql.push(" FROM core_patientinvitation AS i WHERE ");
+    match *reach {
+        Reach::Superuser | Reach::Internal(_) => {
+            sql.push("true");
+        }
+        Reach::Shared(who) => {
+            sql.push("EXISTS (SELECT 1 FROM jhe_shares AS s WHERE s.patient_id = i.patient_id AND s.practitioner_id = ");
+            sql.push_bind(who.0).push(")");
+        }
+        Reach::Nothing | Reach::Account(_) | Reach::Own(_) => {
+            sql.push("false");
+        }
+    }
+}
+
+impl Invitations<'_> {
+    /// Invitations in `scope`, last changed first.
+    pub async fn list(&mut self, scope: &AccessScope<resource::Invitation>, window: Window) -> Result<Page<Invitation>, Error> {
+        let mut sql = QueryBuilder::new("SELECT count(*)");
+        push_from(&mut sql, scope.reach());
+        let count: i64 = sql.build_query_scalar().fetch_one(self.0.connection()).await.db()?;
+        let mut sql = QueryBuilder::new("SELECT ");
+        sql.push(COLUMNS);
+        push_from(&mut sql, scope.reach());
+        sql.push(" ORDER BY i.last_updated DESC, i.id DESC OFFSET ").push_bind(window.offset);
+        sql.push(" LIMIT ").push_bind(window.limit);
+        let rows: Vec<InvitationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+    }
+
+    /// One invitation in `scope`.
+    pub async fn find(
+        &mut self,
+        scope: &AccessScope<resource::Invitation>,
+        id: InvitationId,
+    ) -> Result<Option<Invitation>, Error> {
+        let mut sql = QueryBuilder::new("SELECT ");
+        sql.push(COLUMNS);
+        push_from(&mut sql, scope.reach());
+        sql.push(" AND i.id = ").push_bind(id.0);
+        let row: Option<InvitationRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
+        Ok(row.map(Into::into))
+    }
+
+    /// Invitations of one patient, newest first.
+    pub async fn of_patient(
+        &mut self,
+        _scope: &AccessScope<resource::Consent>,
+        patient: PatientId,
+    ) -> Result<Vec<Invitation>, Error> {
+        let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
+        sql.push(COLUMNS).push(" FROM core_patientinvitation AS i WHERE i.patient_id = ").push_bind(patient.0);
+        sql.push(" ORDER BY i.id DESC");
+        let rows: Vec<InvitationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// The account that an invitation of the patient in `grant` would open.
+    pub async fn invitee(&mut self, grant: &Grant<resource::Patient, action::Invite>) -> Result<Invitee, Error> {
+        self.0.invitee_of(grant.id()).await
+    }
+
+    /// Issues an invitation; earlier ones of the same patient and client that wait are superseded.
+    pub async fn issue(
+        &mut self,
+        grant: &Grant<resource::Patient, action::Invite>,
+        client: ApplicationId,
+        token_hash: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Invitation, Error> {
+        let patient = grant.id();
+        sqlx::query(
+            "UPDATE core_patientinvitation SET status = 'reissued' WHERE patient_id = $1 AND client_id = $2 AND status = 'issued'",
+        )
+        .bind(patient.0)
+        .bind(client.0)
+        .execute(self.0.connection())
+        .await
+        .db()?;
+        let by = self.0.who.user_id.map(|id| id.0);
+        let mut sql = QueryBuilder::<Postgres>::new(
+            "INSERT INTO core_patientinvitation AS i (patient_id, client_id, token_hash, created, created_by) VALUES (",
+        );
+        sql.push_bind(patient.0).push(", ").push_bind(client.0).push(", ").push_bind(token_hash.to_owned());
+        sql.push(", ").push_bind(at).push(", ").push_bind(by).push(") RETURNING ").push(COLUMNS);
+        let row: InvitationRow = sql.build_query_as().fetch_one(self.0.connection()).await.db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Invite, "PatientInvitation").id(row.id).patient(patient));
+        Ok(row.into())
+    }
+
+    /// Notes that an invitation link was made for the patient in `grant`.
+    pub fn note_link(&mut self, grant: &Grant<resource::Patient, action::Invite>) {
+        self.0.audit(AuditEntry::new(AuditAction::Invite, "Patient").id(grant.id().0).patient(grant.id()));
+    }
+
+    /// Cancels an invitation of the patient in `grant` that waits. `false` when it waits no more.
+    pub async fn cancel(
+        &mut self,
+        grant: &Grant<resource::Patient, action::Invite>,
+        id: InvitationId,
+    ) -> Result<bool, Error> {
+        let changed = sqlx::query(
+            "UPDATE core_patientinvitation SET status = 'cancelled' WHERE id = $1 AND patient_id = $2 AND status = 'issued'",
+        )
+        .bind(id.0)
+        .bind(grant.id().0)
+        .execute(self.0.connection())
+        .await
+        .db()?
+        .rows_affected();
+        self.0.audit(AuditEntry::new(AuditAction::Update, "PatientInvitation").id(id.0).patient(grant.id()));
+        Ok(changed > 0)
+    }
+
+    /// Deletes an invitation of the patient in `grant`.
+    pub async fn delete(&mut self, grant: &Grant<resource::Patient, action::Invite>, id: InvitationId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM core_patientinvitation WHERE id = $1 AND patient_id = $2")
+            .bind(id.0)
+            .bind(grant.id().0)
+            .execute(self.0.connection())
+            .await
+            .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Delete, "PatientInvitation").id(id.0).patient(grant.id()));
+        Ok(())
+    }
+
+    /// Queues a mail to the patient in `grant`, sent once this unit of work is committed.
+    pub async fn queue_mail(
+        &mut self,
+        grant: &Grant<resource::Patient, action::Invite>,
+        recipient: &Phi<String>,
+        subject: &str,
+        text: &str,
+        html: &str,
+    ) -> Result<(), Error> {
+        let _to = grant.id();
+        sqlx::query("INSERT INTO jhe_mail (recipient, subject, body_text, body_html) VALUES ($1, $2, $3, $4)")
+            .bind(recipient.reveal())
+            .bind(subject)
+            .bind(text)
+            .bind(html)
+            .execute(self.0.connection())
+            .await
+            .db()?;
+        Ok(())
+    }
+}
+
+impl Work {
+    async fn invitee_of(&mut self, patient: PatientId) -> Result<Invitee, Error> {
+        let (user_id, is_privileged, is_active, email, name_given): (Option<i64>, bool, bool, Option<String>, Option<String>) =
+            sqlx::query_as(
+                "SELECT p.jhe_user_id,
+                        coalesce(u.is_superuser OR u.is_staff, false)
+                        OR EXISTS (SELECT 1 FROM core_practitioner AS pr WHERE pr.jhe_user_id = p.jhe_user_id),
+                        coalesce(u.is_active, false), u.email, p.name_given
+                   FROM core_patient AS p LEFT JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE p.id = $1",
+            )
+            .bind(patient.0)
+            .fetch_one(self.connection())
+            .await
+            .db()?;
+        Ok(Invitee {
+            user_id: user_id.map(UserId),
+            is_privileged,
+            is_active,
+            email: email.map(Phi::new),
+            name_given: name_given.map(Phi::new),
+        })
+    }
+
+    /// Finds an invitation by the digest of its token and holds it, with the account it opens.
+    pub async fn invitation_for_update(&mut self, token_hash: &str) -> Result<Option<(Invitation, Invitee)>, Error> {
+        let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
+        sql.push(COLUMNS).push(" FROM core_patientinvitation AS i WHERE i.token_hash = ").push_bind(token_hash.to_owned());
+        sql.push(" FOR UPDATE");
+        let row: Option<InvitationRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
+        match row {
+            None => Ok(None),
+            Some(row) => {
+                let invitee = self.invitee_of(PatientId(row.patient_id)).await?;
+                Ok(Some((row.into(), invitee)))
+            }
+        }
+    }
+
+    /// Notes how a held invitation turned out; the first redemption is kept.
+    pub async fn settle_invitation(
+        &mut self,
+        invitation: &Invitation,
+        status: InvitationStatus,
+        redeemed_at: Option<DateTime<Utc>>,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE core_patientinvitation SET status = $2, redeemed_at = coalesce(redeemed_at, $3) WHERE id = $1")
+            .bind(invitation.id.0)
+            .bind(status.as_str())
+            .bind(redeemed_at)
+            .execute(self.connection())
+            .await
+            .db()?;
+        if redeemed_at.is_some() {
+            let entry = AuditEntry::new(AuditAction::Redeem, "PatientInvitation").id(invitation.id.0);
+            self.audit(entry.patient(invitation.patient_id));
+        }
+        Ok(())
+    }
+}

@@ -15,6 +15,7 @@ pub mod filter;
 pub mod invitation;
 pub mod maintenance;
 pub mod observation;
+pub mod operator;
 pub mod organization;
 pub mod patient;
 mod port;

@@ -136,6 +136,9 @@ pub fn validate_bundle_envelope(body: &Value, max_entries: usize) -> Result<Bund
         _ => {}
     }
     let mut validator = Validator::new("Bundle", Strictness::Sent);
+    if object.get("entry").is_some_and(|entry| !entry.is_array() && !entry.is_null()) {
+        validator.report(&Path::root("Bundle").member("entry"), IssueCode::Structure, "must be an array");
+    }
     check_root(&mut validator, "Bundle", body, Some("entry"));
     validator.finish().map_err(Failure::bad_request)?;
     kind.ok_or_else(|| catalogue::bundle_type_not_supported(""))

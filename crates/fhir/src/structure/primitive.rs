@@ -58,7 +58,9 @@ impl Primitive {
             },
             Self::Decimal => match value {
                 Value::Number(_) => Ok(()),
-                Value::String(text) if is_lenient(strictness) && text.trim().parse::<f64>().is_ok_and(f64::is_finite) => {
+                Value::String(text)
+                    if is_lenient(strictness) && text.trim().parse::<f64>().is_ok_and(f64::is_finite) =>
+                {
                     Ok(())
                 }
                 _ => Err("must be a number"),
@@ -84,10 +86,9 @@ impl Primitive {
         let (valid, reason) = match self {
             Self::Code => (is_code(text), "is not a valid code"),
             Self::Id => (is_id(text), "must be 1 to 64 letters, digits, '-' and '.'"),
-            Self::Uri => (
-                !text.is_empty() && !text.contains(char::is_whitespace),
-                "must not be empty or contain white space",
-            ),
+            Self::Uri => {
+                (!text.is_empty() && !text.contains(char::is_whitespace), "must not be empty or contain white space")
+            }
             Self::Date => (is_date(text), "is not a valid date"),
             Self::DateTime => (is_date_time(text), "is not a valid dateTime"),
             Self::Instant => (is_instant(text), "is not a valid instant"),
@@ -138,7 +139,9 @@ fn is_date(text: &str) -> bool {
         return false;
     };
     let Some(month) = month else { return true };
-    let Some(month) = digits(month, 2) else { return false };
+    let Some(month) = digits(month, 2) else {
+        return false;
+    };
     let day = match day {
         None => Some(1),
         Some(day) => digits(day, 2),
@@ -215,11 +218,11 @@ mod tests {
     #[test]
     fn primitives() {
         check(Primitive::Boolean, &[json!(true)], &[json!("true"), json!(1)]);
-        check(Primitive::Integer, &[json!(0), json!(-5), json!(2_147_483_647)], &[
-            json!("12"),
-            json!(1.5),
-            json!(2_147_483_648_i64),
-        ]);
+        check(
+            Primitive::Integer,
+            &[json!(0), json!(-5), json!(2_147_483_647)],
+            &[json!("12"), json!(1.5), json!(2_147_483_648_i64)],
+        );
         check(Primitive::PositiveInt, &[json!(1)], &[json!(0), json!(-1)]);
         check(Primitive::UnsignedInt, &[json!(0)], &[json!(-1)]);
         check(Primitive::Integer64, &[json!("12"), json!(12)], &[json!("x"), json!(1.5)]);
@@ -240,16 +243,33 @@ mod tests {
         );
         check(
             Primitive::DateTime,
-            &[json!("2026"), json!("2026-01-01T10:00:00Z"), json!("2026-01-01T10:00:00.5+02:00"), json!("2026-01-01T10:00:00")],
-            &[json!("04/15/2026"), json!("2026-13-01"), json!("2026-01-01T10:00Z"), json!("2026-01T10:00:00Z"),
-              json!("2026-01-01T25:00:00Z"), json!("2026-01-01T10:00:00+0200"), json!("2026-01-01T10:00:00Z0"), json!("")],
+            &[
+                json!("2026"),
+                json!("2026-01-01T10:00:00Z"),
+                json!("2026-01-01T10:00:00.5+02:00"),
+                json!("2026-01-01T10:00:00"),
+            ],
+            &[
+                json!("04/15/2026"),
+                json!("2026-13-01"),
+                json!("2026-01-01T10:00Z"),
+                json!("2026-01T10:00:00Z"),
+                json!("2026-01-01T25:00:00Z"),
+                json!("2026-01-01T10:00:00+0200"),
+                json!("2026-01-01T10:00:00Z0"),
+                json!(""),
+            ],
         );
         check(
             Primitive::Instant,
             &[json!("2026-01-01T10:00:00.123Z"), json!("2026-01-01T10:00:00-05:00")],
             &[json!("2026-01-01"), json!("2026-01-01T10:00:00")],
         );
-        check(Primitive::Time, &[json!("10:00:00"), json!("10:00:00.1")], &[json!("10:00"), json!("24:00:00"), json!("10:00:00.")]);
+        check(
+            Primitive::Time,
+            &[json!("10:00:00"), json!("10:00:00.1")],
+            &[json!("10:00"), json!("24:00:00"), json!("10:00:00.")],
+        );
     }
 
     #[test]

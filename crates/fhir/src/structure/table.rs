@@ -37,7 +37,6 @@ pub(super) struct Choice {
 
 #[derive(Debug)]
 pub(super) struct Type {
-    pub(super) name: &'static str,
     pub(super) is_resource: bool,
     pub(super) elements: HashMap<&'static str, Element>,
     /// Names of required elements that are no choice.
@@ -96,7 +95,6 @@ impl Table {
 
 fn build(name: &'static str, source: &Source, by_name: &HashMap<&'static str, usize>) -> Type {
     let mut built = Type {
-        name,
         is_resource: source.types.get(name).is_some_and(|found| found.resource),
         elements: HashMap::new(),
         required: Vec::new(),
@@ -152,7 +150,6 @@ fn strip_mark(text: &'static str, mark: char) -> (&'static str, bool) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
     use crate::types::AUXILIARY_TYPES;

@@ -116,7 +116,13 @@ impl<'a> Validator<'a> {
     }
 
     /// Checks the members of an object of the given type, `skip` excepted.
-    pub(super) fn object(&mut self, path: &Path<'_>, kind: &'static Type, members: &Map<String, Value>, skip: Option<&str>) {
+    pub(super) fn object(
+        &mut self,
+        path: &Path<'_>,
+        kind: &'static Type,
+        members: &Map<String, Value>,
+        skip: Option<&str>,
+    ) {
         // Bits of the choices seen so far; no type has as many as 64.
         let mut seen_choices = 0_u64;
         for (name, value) in members {
@@ -195,14 +201,18 @@ impl<'a> Validator<'a> {
         if is_empty(value) {
             return;
         }
-        let Some(carrier) = self.table.find("Element") else { return };
+        let Some(carrier) = self.table.find("Element") else {
+            return;
+        };
         match (element.many, value) {
             (false, Value::Object(inner)) => self.object(path, carrier, inner, None),
             (true, Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     match item {
                         Value::Null => {}
-                        Value::Object(inner) => self.object(&path.item(index), carrier, inner, None),
+                        Value::Object(inner) => {
+                            self.object(&path.item(index), carrier, inner, None);
+                        }
                         _ => self.report(&path.item(index), IssueCode::Structure, "must be an object"),
                     }
                 }
@@ -220,7 +230,8 @@ impl<'a> Validator<'a> {
             (true, Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     if item.is_null() {
-                        let described = companion.and_then(|companion| companion.get(index)).is_some_and(|at| !is_empty(at));
+                        let described =
+                            companion.and_then(|companion| companion.get(index)).is_some_and(|at| !is_empty(at));
                         if !described {
                             self.report(&path.item(index), IssueCode::Structure, "must not be null");
                         }
@@ -230,7 +241,9 @@ impl<'a> Validator<'a> {
                 }
             }
             (true, _) => self.report(path, IssueCode::Structure, "must be an array"),
-            (false, Value::Array(_)) => self.report(path, IssueCode::Structure, "must not be an array"),
+            (false, Value::Array(_)) => {
+                self.report(path, IssueCode::Structure, "must not be an array");
+            }
             (false, _) => self.single(path, element.kind, value),
         }
     }
@@ -270,7 +283,14 @@ impl<'a> Validator<'a> {
         }
     }
 
-    fn required(&mut self, path: &Path<'_>, kind: &Type, members: &Map<String, Value>, seen_choices: u64, skip: Option<&str>) {
+    fn required(
+        &mut self,
+        path: &Path<'_>,
+        kind: &Type,
+        members: &Map<String, Value>,
+        seen_choices: u64,
+        skip: Option<&str>,
+    ) {
         for name in &kind.required {
             let present = Some(*name) == skip
                 || members.get(*name).is_some_and(|value| !is_empty(value))
@@ -297,10 +317,7 @@ fn is_ignored(kind: &Type, name: &str) -> bool {
 
 fn companion<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     // Looked up by comparing, so that no name is built for the usual body without companions.
-    members
-        .iter()
-        .find(|(key, value)| key.strip_prefix('_') == Some(name) && !is_empty(value))
-        .map(|(_, value)| value)
+    members.iter().find(|(key, value)| key.strip_prefix('_') == Some(name) && !is_empty(value)).map(|(_, value)| value)
 }
 
 fn fits(value: &Value, depth: usize, budget: &mut usize) -> bool {

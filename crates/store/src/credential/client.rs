@@ -1,0 +1,93 @@
+//! OAuth clients as the token endpoint sees them.
+
+use jhe_domain::client::Client;
+use jhe_domain::error::Error;
+use jhe_domain::{ApplicationId, UserId};
+use sqlx::QueryBuilder;
+
+use crate::client::{CLIENT_COLUMNS, ClientRow};
+use crate::fault::Db;
+use crate::work::Work;
+
+/// A client with what it authenticates by.
+#[derive(Debug, Clone)]
+pub struct ClientCredentials {
+    /// The client.
+    pub client: Client,
+    /// Digest of its secret; empty when it has none.
+    pub secret: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct CredentialRow {
+    client_secret: String,
+    #[sqlx(flatten)]
+    client: ClientRow,
+}
+
+enum By<'a> {
+    ClientId(&'a str),
+    Row(ApplicationId),
+    Name(&'a str),
+}
+
+impl Work {
+    async fn oauth_client(&mut self, by: By<'_>) -> Result<Option<ClientCredentials>, Error> {
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new("SELECT a.client_secret, ");
+        sql.push(CLIENT_COLUMNS);
+        sql.push(" FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id WHERE ");
+        match by {
+            By::ClientId(client_id) => sql.push("a.client_id = ").push_bind(client_id.to_owned()),
+            By::Row(id) => sql.push("a.id = ").push_bind(id.0),
+            By::Name(name) => sql.push("a.name = ").push_bind(name.to_owned()),
+        };
+        sql.push(" ORDER BY a.id LIMIT 1");
+        let row: Option<CredentialRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
+        Ok(row.map(|row| ClientCredentials { client: row.client.into(), secret: row.client_secret }))
+    }
+
+    /// The client with a public identifier.
+    pub async fn client_by_client_id(&mut self, client_id: &str) -> Result<Option<ClientCredentials>, Error> {
+        self.oauth_client(By::ClientId(client_id)).await
+    }
+
+    /// The client in a row.
+    pub async fn client_by_row(&mut self, id: ApplicationId) -> Result<Option<ClientCredentials>, Error> {
+        self.oauth_client(By::Row(id)).await
+    }
+
+    /// The first client of a name.
+    pub async fn client_by_name(&mut self, name: &str) -> Result<Option<ClientCredentials>, Error> {
+        self.oauth_client(By::Name(name)).await
+    }
+
+    /// Whether any client in use may use the password grant: what discovery tells.
+    pub async fn any_password_client(&mut self) -> Result<bool, Error> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM oauth2_provider_application WHERE enabled AND 'password' = ANY (grant_types))")
+            .fetch_one(self.connection())
+            .await
+            .db()
+    }
+
+    /// Whether a user holds a live token of a client that covers some scopes.
+    pub async fn has_live_token(
+        &mut self,
+        user: UserId,
+        client: ApplicationId,
+        scopes: &[String],
+        now: chrono::DateTime<chrono::Utc>,
+    ) -> Result<bool, Error> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM oauth2_provider_accesstoken
+                             WHERE user_id = $1 AND application_id = $2 AND revoked IS NULL AND expires > $4
+                               AND string_to_array(scope, ' ') @> $3)",
+        )
+        .bind(user.0)
+        .bind(client.0)
+        .bind(scopes)
+        .bind(now)
+        .fetch_one(self.connection())
+        .await
+        .db()
+    }
+}

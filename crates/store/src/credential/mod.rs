@@ -1,0 +1,20 @@
+//! Credentials: sessions, codes, tokens, keys, attempts. The exception to "no query without a proof": these rows are
+//! what proofs are made from, and they are found by the digest of a secret. Called only by identity (`jhe-app`).
+//!
+//! Times come from the caller's clock. Each function without a proof is listed in `unscoped.txt`.
+
+mod account;
+mod attempt;
+mod client;
+mod code;
+mod key;
+mod session;
+mod token;
+
+pub use account::LoginAccount;
+pub use attempt::Attempts;
+pub use client::ClientCredentials;
+pub use code::{CodeRow, NewCode};
+pub use key::StoredKey;
+pub use session::{NewSession, SessionRow};
+pub use token::{NewAccessToken, NewRefreshToken, RefreshRow, TokenInfo};

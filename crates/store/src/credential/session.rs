@@ -1,0 +1,86 @@
+//! Browser sessions, by the digest of their cookie.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use jhe_domain::UserId;
+use jhe_domain::error::Error;
+
+use crate::fault::Db;
+use crate::work::Work;
+
+/// A session to keep.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// SHA-256 of the cookie.
+    pub digest: [u8; 32],
+    /// Whose.
+    pub user_id: UserId,
+    /// When the user proved who it is.
+    pub auth_time: DateTime<Utc>,
+    /// How.
+    pub auth_method: &'static str,
+    /// End of its life.
+    pub expires: DateTime<Utc>,
+    /// From where.
+    pub ip: Option<IpAddr>,
+}
+
+/// A live session of an active account.
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    /// Whose.
+    pub user_id: UserId,
+    /// When the user proved who it is.
+    pub auth_time: DateTime<Utc>,
+}
+
+impl Work {
+    /// Keeps a session.
+    pub async fn insert_session(&mut self, session: &NewSession) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO jhe_session (digest, user_id, auth_time, auth_method, created, expires, ip)
+             VALUES ($1, $2, $3, $4, $3, $5, $6::inet)",
+        )
+        .bind(&session.digest[..])
+        .bind(session.user_id.0)
+        .bind(session.auth_time)
+        .bind(session.auth_method)
+        .bind(session.expires)
+        .bind(session.ip.map(|ip| ip.to_string()))
+        .execute(self.connection())
+        .await
+        .db()?;
+        Ok(())
+    }
+
+    /// A session that has not ended, of an account that may sign in.
+    pub async fn session(&mut self, digest: &[u8], now: DateTime<Utc>) -> Result<Option<SessionRow>, Error> {
+        let row: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
+            "SELECT s.user_id, s.auth_time FROM jhe_session AS s JOIN core_jheuser AS u ON u.id = s.user_id AND u.is_active
+              WHERE s.digest = $1 AND s.expires > $2",
+        )
+        .bind(digest)
+        .bind(now)
+        .fetch_optional(self.connection())
+        .await
+        .db()?;
+        Ok(row.map(|(user_id, auth_time)| SessionRow { user_id: UserId(user_id), auth_time }))
+    }
+
+    /// Ends a session. `revoke` also ends the tokens that first-party clients got from it.
+    pub async fn end_session(&mut self, digest: &[u8], revoke: bool, at: DateTime<Utc>) -> Result<(), Error> {
+        sqlx::query("DELETE FROM jhe_session WHERE digest = $1").bind(digest).execute(self.connection()).await.db()?;
+        if revoke {
+            for statement in [
+                "UPDATE oauth2_provider_accesstoken AS t SET revoked = $2 FROM oauth2_provider_application AS a
+                  WHERE t.session_digest = $1 AND t.revoked IS NULL AND a.id = t.application_id AND a.name = 'JHE Admin UI'",
+                "UPDATE oauth2_provider_refreshtoken AS t SET revoked = $2 FROM oauth2_provider_application AS a
+                  WHERE t.session_digest = $1 AND t.revoked IS NULL AND a.id = t.application_id AND a.name = 'JHE Admin UI'",
+            ] {
+                sqlx::query(statement).bind(digest).bind(at).execute(self.connection()).await.db()?;
+            }
+        }
+        Ok(())
+    }
+}

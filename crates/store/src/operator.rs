@@ -1,0 +1,128 @@
+//! What operators do at the shell: accounts and clients before there is anybody who could make them.
+
+use jhe_authz::{Grant, action, resource};
+use jhe_domain::client::GrantType;
+use jhe_domain::error::Error;
+use jhe_domain::user::UserType;
+use jhe_domain::{ApplicationId, Phi, UserId};
+
+use crate::fault::Db;
+use crate::work::Work;
+
+type Admin = Grant<resource::Server, action::Administer>;
+
+/// An account to make.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Login name.
+    pub email: Phi<String>,
+    /// Hash of its password.
+    pub password_hash: String,
+    /// Patient, practitioner or neither.
+    pub user_type: Option<UserType>,
+    /// Administrator of the whole server.
+    pub superuser: bool,
+}
+
+/// A client to register.
+#[derive(Debug, Clone)]
+pub struct NewClient {
+    /// Public identifier.
+    pub client_id: String,
+    /// Name for people.
+    pub name: String,
+    /// Digest of the secret; none for a public client.
+    pub secret_digest: Option<String>,
+    /// Grants it may use, the primary one first.
+    pub grants: Vec<GrantType>,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// No consent page.
+    pub skip_authorization: bool,
+    /// Overrides the access token lifetime.
+    pub access_token_seconds: Option<i64>,
+    /// May introspect tokens of other clients.
+    pub can_introspect: bool,
+}
+
+impl Work {
+    /// Makes an account with its profile.
+    pub async fn create_user(&mut self, _admin: &Admin, user: &NewUser) -> Result<UserId, Error> {
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO core_jheuser (email, password, user_type, is_superuser, is_staff) VALUES ($1, $2, $3, $4, $4) RETURNING id",
+        )
+        .bind(user.email.reveal())
+        .bind(&user.password_hash)
+        .bind(user.user_type.map(UserType::as_str))
+        .bind(user.superuser)
+        .fetch_one(self.connection())
+        .await
+        .db()?;
+        let profile = match user.user_type {
+            Some(UserType::Practitioner) => "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given) VALUES ($1, '', '')",
+            Some(UserType::Patient) => "INSERT INTO core_patient (jhe_user_id) VALUES ($1)",
+            None => return Ok(UserId(id)),
+        };
+        sqlx::query(profile).bind(id).execute(self.connection()).await.db()?;
+        Ok(UserId(id))
+    }
+
+    /// Sets the password of an account and ends its sessions and tokens. `false` when there is no such account.
+    pub async fn set_password(&mut self, _admin: &Admin, email: &Phi<String>, hash: &str) -> Result<bool, Error> {
+        let id: Option<i64> =
+            sqlx::query_scalar("UPDATE core_jheuser SET password = $2 WHERE lower(email) = lower($1) RETURNING id")
+                .bind(email.reveal())
+                .bind(hash)
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
+        let Some(id) = id else { return Ok(false) };
+        for statement in [
+            "DELETE FROM jhe_session WHERE user_id = $1",
+            "UPDATE oauth2_provider_accesstoken SET revoked = clock_timestamp() WHERE user_id = $1 AND revoked IS NULL",
+            "UPDATE oauth2_provider_refreshtoken SET revoked = clock_timestamp() WHERE user_id = $1 AND revoked IS NULL",
+        ] {
+            sqlx::query(statement).bind(id).execute(self.connection()).await.db()?;
+        }
+        Ok(true)
+    }
+
+    /// Registers a client.
+    pub async fn create_client(&mut self, _admin: &Admin, client: &NewClient) -> Result<ApplicationId, Error> {
+        let primary = match client.grants.first() {
+            Some(GrantType::ClientCredentials) => "client-credentials",
+            Some(GrantType::Password) => "password",
+            _ => "authorization-code",
+        };
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO oauth2_provider_application
+                 (client_id, name, client_secret, client_type, authorization_grant_type, grant_types, redirect_uris,
+                  skip_authorization, access_token_seconds, can_introspect)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+        )
+        .bind(&client.client_id)
+        .bind(&client.name)
+        .bind(client.secret_digest.as_deref().unwrap_or_default())
+        .bind(if client.secret_digest.is_some() { "confidential" } else { "public" })
+        .bind(primary)
+        .bind(client.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>())
+        .bind(client.redirect_uris.join(" "))
+        .bind(client.skip_authorization)
+        .bind(client.access_token_seconds)
+        .bind(client.can_introspect)
+        .fetch_one(self.connection())
+        .await
+        .db()?;
+        Ok(ApplicationId(id))
+    }
+
+    /// Takes the stored signing key out of use; the next start makes a new one. The old public half stays published.
+    pub async fn retire_signing_key(&mut self, _admin: &Admin) -> Result<bool, Error> {
+        let changed = sqlx::query("UPDATE jhe_signing_key SET active = false, private_sealed = NULL WHERE active")
+            .execute(self.connection())
+            .await
+            .db()?
+            .rows_affected();
+        Ok(changed > 0)
+    }
+}

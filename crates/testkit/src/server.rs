@@ -1,0 +1,120 @@
+//! A whole server for one test, over a real socket.
+
+use std::sync::Arc;
+
+use jhe_app::App;
+use jhe_config::Config;
+use jhe_server::database::Database;
+use jhe_server::serve::{self, Running};
+use jhe_store::Store;
+use reqwest::{Client, Method};
+use tokio::net::TcpListener;
+
+use crate::clock::TestClock;
+use crate::database::TestDb;
+use crate::http::Call;
+
+/// A running server on a database of its own.
+pub struct TestServer {
+    /// `http://localhost:<port>`.
+    pub base: String,
+    /// The time of the server.
+    pub clock: Arc<TestClock>,
+    running: Option<Running>,
+    http: Client,
+    database: TestDb,
+}
+
+impl TestServer {
+    /// Starts a server with the demo data.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts a server with further variables set.
+    pub async fn with(variables: &[(&str, &str)]) -> Self {
+        let database = TestDb::new().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let base = format!("http://localhost:{port}");
+        let mut environment = vec![
+            ("SITE_URL".to_owned(), base.clone()),
+            ("DATABASE_URL".to_owned(), database.url.clone()),
+            ("JHE_DB_POOL".to_owned(), "8".to_owned()),
+        ];
+        environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let config = Config::read(environment, None).expect("a configuration");
+        let clock = Arc::new(TestClock::default());
+        let reached = Database::open(&config).await.expect("the database");
+        let (store, audit) = reached.connect().await.expect("the database");
+        jhe_app::seed::follow_site(&store, &base).await.expect("the site moves");
+        audit.stop().await;
+        store.close().await;
+        let running = serve::start(&reached, config, Arc::<TestClock>::clone(&clock), vec![listener]).await.expect("a server");
+        let http = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("an HTTP client");
+        Self { base, clock, running: Some(running), http, database }
+    }
+
+    /// What the server's handlers hold.
+    pub fn app(&self) -> &App {
+        &self.running.as_ref().expect("a running server").app
+    }
+
+    /// The store, for looking at rows behind the API.
+    pub fn store(&self) -> &Store {
+        self.app().store()
+    }
+
+    /// The first column of the first row, as text.
+    pub async fn scalar(&self, sql: &'static str) -> String {
+        self.store().scalar_raw(sql).await.expect("a statement that works").unwrap_or_default()
+    }
+
+    /// Runs statements behind the API.
+    pub async fn execute(&self, sql: &'static str) {
+        self.store().execute_raw(sql).await.expect("a statement that works");
+    }
+
+    /// A request.
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        Call::new(self.http.request(method, url))
+    }
+
+    /// `GET`.
+    pub fn get(&self, path: &str) -> Call {
+        self.call(Method::GET, path)
+    }
+
+    /// `POST`.
+    pub fn post(&self, path: &str) -> Call {
+        self.call(Method::POST, path)
+    }
+
+    /// `PATCH`.
+    pub fn patch(&self, path: &str) -> Call {
+        self.call(Method::PATCH, path)
+    }
+
+    /// `PUT`.
+    pub fn put(&self, path: &str) -> Call {
+        self.call(Method::PUT, path)
+    }
+
+    /// `DELETE`.
+    pub fn delete(&self, path: &str) -> Call {
+        self.call(Method::DELETE, path)
+    }
+
+    /// Stops the server and removes its database. A test that fails before keeps both for a look.
+    pub async fn stop(mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+        self.database.drop_database().await;
+    }
+}

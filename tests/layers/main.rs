@@ -1,0 +1,182 @@
+//! The architecture as tests: floors of crates, who may name what, proofs in the store's signatures.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Floor of each shipped crate; a crate depends on lower floors only.
+const FLOORS: &[(&str, u8)] = &[
+    ("jhe-domain", 0),
+    ("jhe-fhir", 1),
+    ("jhe-omh", 1),
+    ("jhe-authz", 1),
+    ("jhe-crypto", 1),
+    ("jhe-config", 1),
+    ("jhe-pg", 1),
+    ("jhe-store", 2),
+    ("jhe-app", 3),
+    ("jhe-http", 4),
+    ("jhe-api-admin", 5),
+    ("jhe-api-fhir", 5),
+    ("jhe-api-oauth", 5),
+    ("jhe-web", 5),
+    ("jhe-server", 6),
+];
+/// Not shipped, so outside the floors.
+const OUTSIDE: &[&str] = &["jhe-testkit", "jhe-tests", "xtask"];
+/// Crates that only one of ours may name.
+const KEPT: &[(&str, &str)] = &[("sqlx", "jhe-store"), ("oxide-auth", "jhe-api-oauth"), ("argon2", "jhe-crypto"), ("jsonschema", "jhe-omh")];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Dependencies of each of our crates, development ones included.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (name(package), package["dependencies"].as_array().unwrap().iter().map(name).collect()))
+        .collect()
+}
+
+fn floor(name: &str) -> Option<u8> {
+    FLOORS.iter().find(|(known, _)| *known == name).map(|(_, floor)| *floor)
+}
+
+fn faults(dependencies: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, needs) in dependencies {
+        for need in needs {
+            if let Some((_, keeper)) = KEPT.iter().find(|(kept, _)| kept == need)
+                && keeper != name
+            {
+                faults.push(format!("{name} names {need}, which is {keeper}'s"));
+            }
+            if let (Some(own), Some(below)) = (floor(name), floor(need))
+                && below >= own
+            {
+                faults.push(format!("{name} (floor {own}) depends on {need} (floor {below})"));
+            }
+            if floor(name).is_some() && OUTSIDE.contains(&need.as_str()) {
+                faults.push(format!("{name} ships, but depends on {need}"));
+            }
+        }
+        if floor(name).is_none() && !OUTSIDE.contains(&name.as_str()) {
+            faults.push(format!("{name} has no floor"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn crates_depend_downwards_only() {
+    assert_eq!(faults(&dependencies()), Vec::<String>::new());
+}
+
+#[test]
+fn the_floor_check_can_fail() {
+    let graph = |name: &str, need: &str| BTreeMap::from([(name.to_owned(), vec![need.to_owned()])]);
+    for (name, need) in [
+        ("jhe-store", "jhe-app"),
+        ("jhe-api-admin", "jhe-api-fhir"),
+        ("jhe-api-admin", "sqlx"),
+        ("jhe-tests", "sqlx"),
+        ("jhe-server", "jhe-testkit"),
+        ("jhe-unknown", "serde"),
+    ] {
+        assert_eq!(faults(&graph(name, need)).len(), 1, "{name} -> {need}");
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Names of public async functions without a proof among their parameters.
+fn unproved(source: &str) -> Vec<String> {
+    const PROOFS: &[&str] = &["AccessScope<", "Grant<", "ConsentedUpload", "UploadRights", "&Admin"];
+    source
+        .split("pub async fn ")
+        .skip(1)
+        .filter_map(|rest| {
+            let name = rest.split(['(', '<']).next()?.to_owned();
+            let signature = rest.split(['{', ';']).next()?;
+            let parameters = signature.split("->").next()?;
+            (!PROOFS.iter().any(|proof| parameters.contains(proof))).then_some(name)
+        })
+        .collect()
+}
+
+#[test]
+fn the_store_asks_for_proofs() {
+    let folder = root().join("crates/store");
+    let source = folder.join("src");
+    let listed = std::fs::read_to_string(folder.join("unscoped.txt")).unwrap();
+    let mut listed: Vec<&str> = listed
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|line| !line.is_empty())
+        .collect();
+    let mut unlisted = Vec::new();
+    for file in rust_files(&source) {
+        let module = file.strip_prefix(&source).unwrap().with_extension("").display().to_string().replace('/', "::");
+        for name in unproved(&std::fs::read_to_string(&file).unwrap()) {
+            let full = format!("{module}::{name}");
+            match listed.iter().position(|entry| *entry == full) {
+                Some(index) => drop(listed.remove(index)),
+                None => unlisted.push(full),
+            }
+        }
+    }
+    assert_eq!(unlisted, Vec::<String>::new(), "without a proof and not in crates/store/unscoped.txt");
+    assert_eq!(listed, Vec::<&str>::new(), "gone, so to be struck from crates/store/unscoped.txt");
+}
+
+#[test]
+fn the_proof_check_can_fail() {
+    assert_eq!(unproved("pub async fn all(&mut self) -> Result<AccessScope<X>, Error> {"), ["all"]);
+    assert_eq!(unproved("pub async fn some(&mut self, scope: &AccessScope<X>) -> R {"), Vec::<String>::new());
+}
+
+#[test]
+fn only_the_store_answers_the_ports() {
+    for file in rust_files(&root().join("crates")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let implements = ["AuthzPort for", "CredentialPort for"].iter().any(|port| text.contains(port));
+        assert!(!implements || file.starts_with(root().join("crates/store")), "{} implements a port", file.display());
+    }
+}
+
+#[test]
+fn handlers_open_no_write_transaction() {
+    for family in ["api-admin", "api-fhir", "api-oauth", "web", "http"] {
+        for file in rust_files(&root().join("crates").join(family)) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(!text.contains(".begin()"), "{} opens a write transaction", file.display());
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The Admin API, one module for each group of endpoints.
+
+mod consents;
+mod observations;
+mod organizations;
+mod paging;
+mod patients;
+mod studies;
+mod transport;
+mod users;

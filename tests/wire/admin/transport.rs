@@ -1,0 +1,138 @@
+//! Authentication, methods, media types, malformed requests.
+
+use jhe_testkit::{ADMIN, MARY, MEGAN, TestServer};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const LISTS: &[&str] = &["organizations", "patients", "studies", "observations", "data_sources", "clients", "invitation"];
+
+#[tokio::test]
+async fn anonymous_callers_get_401_everywhere() {
+    let server = TestServer::start().await;
+    for list in LISTS {
+        server.get(&format!("/api/v1/{list}")).as_user(ADMIN).send().await.expect(200);
+        let reply = server.get(&format!("/api/v1/{list}")).send().await.expect(401);
+        assert_eq!(reply.detail(), "Authentication credentials were not provided.", "{list}");
+        assert_eq!(reply.header("www-authenticate"), r#"Bearer realm="api""#);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_expired_and_inactive_tokens_get_401() {
+    let server = TestServer::start().await;
+    let reply = server.get("/api/v1/organizations").bearer("jhe_at_unknown").send().await.expect(401);
+    assert!(reply.header("www-authenticate").contains("The access token is invalid."));
+    server.execute("UPDATE oauth2_provider_accesstoken SET expires = '2026-01-02' WHERE user_id = 10002").await;
+    let reply = server.get("/api/v1/organizations").as_user(MARY).send().await.expect(401);
+    assert!(reply.header("www-authenticate").contains("The access token has expired."));
+    server.get("/api/v1/organizations").as_user(MEGAN).send().await.expect(200);
+    server.execute("UPDATE core_jheuser SET is_active = false WHERE id = 10003").await;
+    server.get("/api/v1/organizations").as_user(MEGAN).send().await.expect(401);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_of_a_disabled_client_is_refused() {
+    let server = TestServer::start().await;
+    server.get("/api/v1/organizations").as_user(MARY).send().await.expect(200);
+    server.execute("UPDATE oauth2_provider_application SET enabled = false WHERE id = 4").await;
+    server.get("/api/v1/organizations").as_user(MARY).send().await.expect(401);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_without_owner_is_known_but_nobody() {
+    let server = TestServer::start().await;
+    server.execute("UPDATE oauth2_provider_accesstoken SET user_id = NULL WHERE user_id = 10002").await;
+    let reply = server.get("/api/v1/organizations").as_user(MARY).send().await.expect(403);
+    assert_eq!(reply.detail(), "You do not have permission to perform this action.");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn slashes_suffixes_and_heads_mean_the_same_route() {
+    let server = TestServer::start().await;
+    let plain = server.get("/api/v1/organizations").as_user(MARY).send().await.expect(200);
+    for path in ["/api/v1/organizations/", "/api/v1/organizations.json"] {
+        assert_eq!(server.get(path).as_user(MARY).send().await.expect(200).at("/count"), plain.at("/count"));
+    }
+    let head = server.call(Method::HEAD, "/api/v1/organizations").as_user(MARY).send().await.expect(200);
+    assert!(head.bytes.is_empty());
+    let options = server.call(Method::OPTIONS, "/api/v1/organizations").as_user(MARY).send().await.expect(200);
+    assert_eq!(options.at("/renders/0"), "application/json");
+    assert!(plain.header("allow").contains("POST"));
+    assert_eq!(plain.header("vary").to_lowercase().contains("accept"), true);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_requests_get_the_documented_bodies() {
+    let server = TestServer::start().await;
+    let post = || server.post("/api/v1/organizations").as_user(ADMIN);
+    let reply = post().body("application/json", "{bad").send().await.expect(400);
+    assert!(reply.detail().starts_with("JSON parse error"), "{}", reply.text());
+    let reply = post().body("application/json", "[1]").send().await.expect(400);
+    assert_eq!(reply.at("/nonFieldErrors/0"), "Invalid data. Expected a dictionary, but got list.");
+    let reply = post().body("text/xml", "<a/>").send().await.expect(415);
+    assert_eq!(reply.detail(), "Unsupported media type \"text/xml\" in request.");
+    post().form(&[("name", "Form"), ("type", "team")]).send().await.expect(201);
+    let reply = server.patch("/api/v1/organizations").as_user(MARY).json(&json!({})).send().await.expect(405);
+    assert_eq!(reply.detail(), "Method \"PATCH\" not allowed.");
+    assert!(reply.header("allow").contains("GET"));
+    let reply = server.get("/api/v1/nothing").as_user(MARY).send().await.expect(404);
+    assert_eq!(reply.detail(), "Not found.");
+    server.get("/api/v1/organizations").as_user(MARY).header("accept", "text/xml").send().await.expect(406);
+    let reply = server.get("/api/v1/organizations").as_user(MARY).header("host", "evil.example").send().await.expect(400);
+    assert_eq!(reply.detail(), "Invalid host.");
+    let big = format!("{{\"name\":\"{}\"}}", "x".repeat(1_100_000));
+    post().body("application/json", big).send().await.expect(413);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn ids_that_are_no_numbers_do_not_exist() {
+    let server = TestServer::start().await;
+    for path in ["patients/abc", "studies/abc", "observations/9223372036854775808", "organizations/-1", "data_sources/1.5"] {
+        let reply = server.get(&format!("/api/v1/{path}")).as_user(MARY).send().await.expect(404);
+        assert_eq!(reply.detail(), "Not found.", "{path}");
+    }
+    let reply = server.get("/api/v1/patients?organization_id=abc").as_user(MARY).send().await.expect(400);
+    assert_eq!(reply.at("/organizationId/0"), "A valid integer is required.");
+    server.get("/api/v1/patients?organization_id=&bogus=1").as_user(MARY).send().await.expect(200);
+    let strict = server.get("/api/v1/patients?bogus=1").as_user(MARY).header("prefer", "handling=strict");
+    assert_eq!(strict.send().await.expect(400).detail(), "Unknown parameter: bogus.");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn both_spellings_of_a_name_mean_the_same() {
+    let server = TestServer::start().await;
+    let create = async |body: Value| {
+        let reply = server.post("/api/v1/studies").as_user(MARY).json(&body).send().await.expect(201);
+        let mut body = reply.json();
+        body["id"] = Value::Null;
+        body["lastUpdated"] = Value::Null;
+        body
+    };
+    let camel = create(json!({"organizationId": 20003, "name": "n", "description": "d", "iconUrl": "u"})).await;
+    let snake = create(json!({"organization_id": 20003, "name": "n", "description": "d", "icon_url": "u"})).await;
+    assert_eq!(camel, snake);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_root_lists_addresses_and_the_schema_is_public() {
+    let server = TestServer::start().await;
+    let reply = server.get("/api/v1/").as_user(MARY).send().await.expect(200);
+    assert_eq!(reply.at("/organizations"), format!("{}/api/v1/organizations", server.base));
+    assert!(reply.at("/invitation").is_string());
+    for path in ["/api/v1/schema/", "/api/schema/"] {
+        let text = server.get(path).send().await.expect(200).text();
+        assert!(text.starts_with("openapi: 3.1"), "{path}");
+    }
+    for path in ["swagger-ui/", "redoc/", "redoc/redoc.standalone.js"] {
+        server.get(&format!("/api/v1/schema/{path}")).send().await.expect(200);
+    }
+    server.stop().await;
+}
