@@ -197,8 +197,13 @@ pub(crate) async fn method_not_allowed(request: Request<Body>) -> Response {
     detail(StatusCode::METHOD_NOT_ALLOWED, &format!("Method \"{}\" not allowed.", request.method()))
 }
 
-/// The answer to a path that does not exist.
-pub async fn unknown_path() -> Response {
+/// The answer to a path of the family that does not exist.
+pub async fn unknown_path(_: Request<Body>) -> Response {
+    not_found(&Lookup::Address)
+}
+
+/// The same, for a format that does not exist.
+pub(crate) fn unknown_format() -> Response {
     not_found(&Lookup::Address)
 }
 

@@ -254,7 +254,7 @@ pub(crate) fn lenient_id(value: &Value) -> Option<i64> {
 }
 
 /// How the family names JSON types in its messages.
-pub(crate) const fn type_name(value: &Value) -> &'static str {
+pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "NoneType",
         Value::Bool(_) => "bool",

@@ -23,15 +23,15 @@ mod user;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use jhe_app::App;
-use jhe_http::{DocumentedRouter, authenticate, origin, routes};
+use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
 
-pub use error::Admin;
+pub use error::{Admin, unknown_path};
 
 /// All routes of the family. Paths are complete; trailing slashes and `.json` are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {
-    protected()
+    with_method_fallback(protected(), error::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Admin>))
-        .merge(public())
+        .merge(with_method_fallback(public(), error::method_not_allowed))
         .layer(from_fn(response::describe))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Admin>))
 }
@@ -73,7 +73,6 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(client::list))
         .routes(routes!(client::get))
         .routes(routes!(client::data_sources))
-        .method_not_allowed_fallback(error::method_not_allowed)
 }
 
 /// What needs no bearer token. An invitation is addressed by its token or, with a bearer token, by its id: both share
@@ -81,5 +80,4 @@ fn protected() -> DocumentedRouter<App> {
 fn public() -> DocumentedRouter<App> {
     DocumentedRouter::new()
         .routes(routes!(invitation::get, invitation::redeem, invitation::patch, invitation::put, invitation::delete))
-        .method_not_allowed_fallback(error::method_not_allowed)
 }

@@ -45,7 +45,7 @@ pub(crate) async fn describe(request: Request, next: Next) -> Response {
     let mut response = if !acceptable {
         error::detail(StatusCode::NOT_ACCEPTABLE, "Could not satisfy the request Accept header.")
     } else if other_format {
-        error::unknown_path().await
+        error::unknown_format()
     } else {
         next.run(request).await
     };

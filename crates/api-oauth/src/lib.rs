@@ -1,1 +1,81 @@
-//! OAuth 2.0 and OpenID Connect, /o: the only crate that names oxide-auth.
+//! OAuth 2.0 and OpenID Connect, `/o`. The only crate that names oxide-auth: its state machines decide the order of the
+//! code and refresh grants, our own transaction answers their questions (see [`machine`]).
+//!
+//! Floor 5. Codes, tokens and sessions are `jhe_app::identity`'s; this crate speaks the protocol.
+
+mod authorize;
+mod client_auth;
+mod discovery;
+mod error;
+mod machine;
+mod parameters;
+mod redirect;
+mod revoke;
+mod scope;
+mod token;
+mod userinfo;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use jhe_app::App;
+use jhe_http::{DocumentedRouter, origin, routes, with_method_fallback};
+
+pub use error::OAuth;
+
+/// All routes of the family; trailing slashes are gone before routing.
+pub fn router(app: &App) -> DocumentedRouter<App> {
+    let documented = DocumentedRouter::new()
+        .routes(routes!(authorize::request, authorize::answer))
+        .routes(routes!(token::token))
+        .routes(routes!(revoke::revoke))
+        .routes(routes!(revoke::introspect))
+        .routes(routes!(userinfo::userinfo, userinfo::userinfo_by_post))
+        .routes(routes!(discovery::openid_configuration))
+        .routes(routes!(discovery::authorization_server))
+        .routes(routes!(discovery::jwks));
+    with_method_fallback(documented, method_not_allowed)
+        .layer(from_fn(cors))
+        .layer(from_fn_with_state(app.clone(), origin::require_origin::<OAuth>))
+}
+
+/// Layer: any page may call `/o`; never with cookies.
+async fn cors(request: Request, next: Next) -> Response {
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    open(&mut response);
+    response
+}
+
+fn open(response: &mut Response) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+async fn method_not_allowed(request: Request<Body>) -> Response {
+    let text = format!("Method \"{}\" not allowed.", request.method());
+    error::json(StatusCode::METHOD_NOT_ALLOWED, &error::body("invalid_request", Some(&text)))
+}
+
+/// The answer to a path of the family that does not exist; a preflight is answered for any path.
+pub async fn unknown_path(request: Request<Body>) -> Response {
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        error::json(StatusCode::NOT_FOUND, &error::body("not_found", None))
+    };
+    open(&mut response);
+    response
+}

@@ -9,12 +9,13 @@ pub mod family;
 pub mod layers;
 pub mod normalize;
 pub mod origin;
+pub mod page;
 pub mod query;
+mod router;
 
-/// The router that documents what it serves: what is in the OpenAPI document is what exists.
-pub use utoipa_axum::router::OpenApiRouter as DocumentedRouter;
 /// Registers handlers with their documentation.
 pub use utoipa_axum::routes;
 
 pub use authenticate::Caller;
 pub use origin::Origin;
+pub use router::{DocumentedRouter, with_method_fallback};

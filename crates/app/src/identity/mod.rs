@@ -1,16 +1,132 @@
 //! Signing keys, password hashing, tokens, sessions, invitations: what `/o`, the account pages and the invitation
-//! flows do.
+//! flows do. [`Identity`] holds the keys and pools of one process.
+
+pub mod invitation;
+mod keys;
+pub mod sign_in;
+pub mod token;
+
+use std::sync::Arc;
 
 use jhe_config::Config;
+use jhe_crypto::password::{self, Verdict};
+use jhe_crypto::seal::SealKey;
+use jhe_crypto::signing::{PublicKey, SigningKey};
+use jhe_crypto::{OsEntropy, pkce};
+use jhe_domain::Phi;
 use jhe_domain::error::Error;
 use jhe_store::Store;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::App;
+
+/// The name of the web console's client.
+pub const CONSOLE_NAME: &str = "JHE Admin UI";
 
 /// Keys and pools of one process.
-pub struct Identity {}
+pub struct Identity {
+    signing: Option<SigningKey>,
+    published: Vec<PublicKey>,
+    static_verifier: Option<Phi<String>>,
+    static_challenge: String,
+    seal: SealKey,
+    hashing: Arc<Semaphore>,
+}
 
 impl Identity {
     /// Reads the keys, making those that are missing.
-    pub async fn load(_store: &Store, _config: &Config) -> Result<Self, Error> {
-        Ok(Self {})
+    pub async fn load(store: &Store, config: &Config) -> Result<Self, Error> {
+        let keys = keys::load(store, config).await?;
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Ok(Self {
+            signing: keys.signing,
+            published: keys.published,
+            static_verifier: keys.static_verifier.map(Phi::new),
+            static_challenge: keys.static_challenge,
+            seal: keys.seal,
+            hashing: Arc::new(Semaphore::new(cores)),
+        })
     }
+
+    /// The id of the signing key.
+    pub fn kid(&self) -> Option<String> {
+        self.signing.as_ref().map(|key| key.public().kid())
+    }
+
+    /// The published keys as a JWK set.
+    pub fn jwks(&self) -> Value {
+        json!({ "keys": self.published.iter().map(PublicKey::jwk).collect::<Vec<_>>() })
+    }
+
+    /// The static PKCE verifier of patient links, where it is known: with a configured challenge alone it is not.
+    pub fn static_verifier(&self) -> Option<String> {
+        self.static_verifier.as_ref().map(|verifier| verifier.reveal().clone())
+    }
+
+    /// The static PKCE challenge of patient links.
+    pub fn static_challenge(&self) -> &str {
+        &self.static_challenge
+    }
+
+    /// What an account without a password stores.
+    pub fn unusable_password(&self) -> String {
+        password::unusable(&mut OsEntropy)
+    }
+
+    /// Signs the claims of an id token.
+    pub(crate) fn sign_id_token(&self, claims: &Value) -> Result<String, Error> {
+        let key = self.signing.as_ref().ok_or_else(|| Error::internal("there is no signing key"))?;
+        key.sign("JWT", claims).map_err(Error::internal)
+    }
+
+    /// A keyed digest of a text, for form tokens and cursors.
+    pub fn mac(&self, purpose: &str, text: &str) -> String {
+        self.seal.mac(&format!("{purpose}\0{text}"))
+    }
+
+    /// Whether a text carries this keyed digest.
+    pub fn verify_mac(&self, purpose: &str, text: &str, mac: &str) -> bool {
+        self.seal.verify_mac(&format!("{purpose}\0{text}"), mac)
+    }
+
+    /// Checks a password on the bounded pool, so that a storm of sign-ins cannot take the cores from uploads. An
+    /// account that does not exist takes as long.
+    pub(crate) async fn check_password(&self, password: String, stored: Option<String>) -> Result<Verdict, Error> {
+        self.on_pool(move || match stored {
+            Some(stored) => password::verify(&password, &stored),
+            None => {
+                password::dummy_verify(&password);
+                Verdict::NoMatch
+            }
+        })
+        .await
+    }
+
+    /// Hashes a password on the same pool.
+    pub(crate) async fn hash_password(&self, password: String) -> Result<String, Error> {
+        self.on_pool(move || password::hash(&password, &mut OsEntropy)).await?.map_err(Error::internal)
+    }
+
+    async fn on_pool<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let place = Arc::clone(&self.hashing).acquire_owned().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        })
+        .await
+        .map_err(Error::internal)
+    }
+}
+
+/// The `client_id` of the web console.
+pub async fn console_client_id(app: &App) -> Result<Option<String>, Error> {
+    let mut work = app.store().read().await?;
+    Ok(work.client_by_name(CONSOLE_NAME).await?.map(|found| found.client.client_id))
+}
+
+/// A verifier that clients may derive from their invitation token.
+pub(crate) fn invitation_challenge(token: &str) -> String {
+    pkce::challenge_s256(&pkce::invitation_verifier(token))
 }

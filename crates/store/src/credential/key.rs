@@ -35,8 +35,9 @@ impl Work {
         Ok(rows.into_iter().map(|(private_sealed, jwk, active)| StoredKey { private_sealed, jwk: jwk.0, active }).collect())
     }
 
-    /// Keeps a new active signing key.
+    /// Keeps a new active signing key; the one before signs no more.
     pub async fn insert_signing_key(&mut self, kid: &str, private_sealed: &str, jwk: &Value) -> Result<(), Error> {
+        sqlx::query("UPDATE jhe_signing_key SET active = false WHERE active").execute(self.connection()).await.db()?;
         sqlx::query("INSERT INTO jhe_signing_key (kid, private_sealed, jwk, active) VALUES ($1, $2, $3, true)")
             .bind(kid)
             .bind(private_sealed)

@@ -1,0 +1,280 @@
+//! `/o/authorize`: identity §1.4. What is wrong with the client or the redirect URI is told to the person on a page;
+//! everything else goes back to the client.
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use jhe_app::App;
+use jhe_app::identity::sign_in::Visitor;
+use jhe_app::identity::token::{self, Authorized, find_client, issuer};
+use jhe_crypto::pkce;
+use jhe_domain::client::{Client, GrantType};
+use jhe_http::{body, page, query};
+
+use crate::error::{self, OAuthError};
+use crate::parameters::Parameters;
+use crate::{redirect, scope};
+
+/// Begins an authorization (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2).
+#[utoipa::path(get, path = "/o/authorize", tag = "oauth",
+    params(("response_type" = String, Query), ("client_id" = String, Query), ("redirect_uri" = Option<String>, Query),
+           ("scope" = Option<String>, Query), ("state" = Option<String>, Query), ("nonce" = Option<String>, Query),
+           ("code_challenge" = String, Query), ("code_challenge_method" = String, Query, description = "S256"),
+           ("prompt" = Option<String>, Query), ("max_age" = Option<i64>, Query)),
+    responses((status = 302, description = "To the sign-in page, or back to the client"), (status = 200, description = "The consent page"), (status = 400, description = "A page that says what is wrong")),
+    security(()))]
+#[tracing::instrument(name = "oauth.authorize", skip_all)]
+pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    let raw = request.uri().query().unwrap_or_default().to_owned();
+    let headers = request.headers();
+    let parameters = Parameters::parse(&raw);
+    let visitor = page::visitor(&app, headers).await?;
+    let prompts: Vec<&str> = parameters.get("prompt").unwrap_or_default().split_whitespace().collect();
+    if visitor.is_none() && !prompts.contains(&"none") {
+        return Ok(to_login(&parameters, false));
+    }
+    let client = match bind(&app, &parameters).await? {
+        Ok(client) => client,
+        Err(page) => return Ok(page),
+    };
+    let asked = match check(&app, &parameters, client, &prompts) {
+        Ok(asked) => asked,
+        Err(response) => return Ok(*response),
+    };
+    if prompts.contains(&"create") {
+        let text = "prompt=create is not supported";
+        return Ok(error::json(StatusCode::BAD_REQUEST, &error::body("invalid_request", Some(text))));
+    }
+    let Some(visitor) = visitor else {
+        return Ok(asked.refuse(&app, "login_required", None));
+    };
+    if prompts.contains(&"login") || is_too_old(&app, &parameters, &visitor) {
+        if prompts.contains(&"none") {
+            return Ok(asked.refuse(&app, "login_required", None));
+        }
+        return Ok(to_login(&parameters, true));
+    }
+    let known = parameters.get("approval_prompt") == Some("auto")
+        && token::authorized_before(&app, visitor.user_id, &asked.client, &asked.scopes).await?;
+    if asked.client.skip_authorization || known {
+        return asked.grant(&app, &visitor).await;
+    }
+    if prompts.contains(&"none") {
+        return Ok(asked.refuse(&app, "consent_required", None));
+    }
+    Ok(consent_page(&app, headers, &parameters, &asked))
+}
+
+/// The answer of the consent page.
+#[utoipa::path(post, path = "/o/authorize", tag = "oauth",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 302, description = "Back to the client"), (status = 403, description = "Not our own form")),
+    security(()))]
+#[tracing::instrument(name = "oauth.authorize.answer", skip_all)]
+pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    let headers = request.headers().clone();
+    let visitor = page::visitor(&app, &headers).await?;
+    let limit = app.config().limits.body_bytes;
+    let bytes = body::read(request.into_body(), limit).await.map_err(|_| OAuthError::bare("invalid_request"))?;
+    let form = Parameters::parse(&String::from_utf8_lossy(&bytes));
+    if !page::is_own_form(&app, &headers, form.get(page::CSRF_FIELD)) {
+        return Ok(fatal(StatusCode::FORBIDDEN, "forbidden", page::CSRF_REFUSAL));
+    }
+    let Some(visitor) = visitor else { return Ok(to_login(&form, false)) };
+    // The hidden fields came back through the browser, so everything is checked again.
+    let client = match bind(&app, &form).await? {
+        Ok(client) => client,
+        Err(page) => return Ok(page),
+    };
+    let asked = match check(&app, &form, client, &[]) {
+        Ok(asked) => asked,
+        Err(response) => return Ok(*response),
+    };
+    if form.get("allow").is_none() {
+        return Ok(asked.refuse(&app, "access_denied", None));
+    }
+    asked.grant(&app, &visitor).await
+}
+
+/// A client with the redirect URI of the request, known to be one of its own.
+struct Bound {
+    client: Client,
+    redirect_uri: String,
+    given: bool,
+}
+
+/// Finds client and redirect URI; what is wrong with them is a page, never a redirect.
+async fn bind(app: &App, parameters: &Parameters) -> Result<Result<Bound, Response>, OAuthError> {
+    let wrong = |text: &str| Ok(Err(fatal(StatusCode::BAD_REQUEST, "invalid_request", text)));
+    let once = ["client_id", "response_type", "redirect_uri", "scope", "state"];
+    if let Some(name) = parameters.duplicate_of(&once) {
+        return wrong(&format!("Duplicate {name} parameter."));
+    }
+    let Some(client_id) = parameters.get("client_id") else { return wrong("Missing client_id parameter.") };
+    let found = find_client(app, client_id).await?.filter(|found| found.client.enabled);
+    let Some(found) = found else { return wrong("Invalid client_id parameter value.") };
+    let client = found.client;
+    let (redirect_uri, given) = match (parameters.get("redirect_uri"), client.redirect_uris.as_slice()) {
+        (Some(asked), registered) if redirect::matches(registered, asked) => (asked.to_owned(), true),
+        (Some(asked), _) if url::Url::parse(asked).is_err() => return wrong("Invalid redirect URI."),
+        (Some(_), _) => return wrong("Mismatching redirect URI."),
+        (None, [single]) => (single.clone(), false),
+        (None, _) => return wrong("Missing redirect URI."),
+    };
+    Ok(Ok(Bound { client, redirect_uri, given }))
+}
+
+/// An authorization request in which nothing is wrong.
+struct Asked {
+    client: Client,
+    redirect_uri: String,
+    given: bool,
+    scopes: Vec<String>,
+    state: Option<String>,
+    nonce: Option<String>,
+    code_challenge: String,
+}
+
+impl Asked {
+    fn refuse(&self, app: &App, error: &str, description: Option<&str>) -> Response {
+        refuse(app, &self.redirect_uri, self.state.as_deref(), error, description)
+    }
+
+    async fn grant(&self, app: &App, visitor: &Visitor) -> Result<Response, OAuthError> {
+        let authorized = Authorized {
+            client_id: self.client.id,
+            redirect_uri: self.redirect_uri.clone(),
+            redirect_uri_given: self.given,
+            scope: self.scopes.join(" "),
+            nonce: self.nonce.clone(),
+            code_challenge: self.code_challenge.clone(),
+        };
+        let code = token::issue_code(app, visitor, &authorized).await?;
+        let issuer = issuer(app);
+        let mut parameters = vec![("code", code.reveal().as_str())];
+        parameters.extend(self.state.as_deref().map(|state| ("state", state)));
+        parameters.push(("iss", &issuer));
+        Ok(page::found(&redirect::with(&self.redirect_uri, &parameters)))
+    }
+}
+
+/// An error sent back to the client (RFC 6749 §4.1.2.1, RFC 9207).
+fn refuse(app: &App, redirect_uri: &str, state: Option<&str>, error: &str, description: Option<&str>) -> Response {
+    let issuer = issuer(app);
+    let mut parameters = vec![("error", error)];
+    parameters.extend(description.map(|text| ("error_description", text)));
+    parameters.extend(state.map(|state| ("state", state)));
+    parameters.push(("iss", &issuer));
+    page::found(&redirect::with(redirect_uri, &parameters))
+}
+
+fn check(app: &App, parameters: &Parameters, bound: Bound, prompts: &[&str]) -> Result<Asked, Box<Response>> {
+    let state = parameters.get("state").map(str::to_owned);
+    let redirect_uri = bound.redirect_uri.clone();
+    let wrong = |error: &str, description: Option<&str>| {
+        Err(Box::new(refuse(app, &redirect_uri, state.as_deref(), error, description)))
+    };
+    match parameters.get("response_type") {
+        None => return wrong("invalid_request", Some("Missing response_type parameter.")),
+        Some("code") => {}
+        Some(_) => return wrong("unsupported_response_type", None),
+    }
+    if !bound.client.may(GrantType::AuthorizationCode) {
+        return wrong("unauthorized_client", None);
+    }
+    if parameters.get("request").is_some() {
+        return wrong("request_not_supported", None);
+    }
+    if parameters.get("request_uri").is_some() {
+        return wrong("request_uri_not_supported", None);
+    }
+    let Some(code_challenge) = parameters.get("code_challenge") else {
+        return wrong("invalid_request", Some("Code challenge required."));
+    };
+    if parameters.get("code_challenge_method") != Some("S256") {
+        return wrong("invalid_request", Some("Transform algorithm not supported."));
+    }
+    if !pkce::is_valid_challenge(code_challenge) {
+        return wrong("invalid_request", Some("Invalid code_challenge."));
+    }
+    let Some(scopes) = scope::parse(parameters.get("scope")) else { return wrong("invalid_scope", None) };
+    if prompts.contains(&"none") && prompts.len() > 1 {
+        return wrong("invalid_request", None);
+    }
+    Ok(Asked {
+        client: bound.client,
+        redirect_uri: bound.redirect_uri,
+        given: bound.given,
+        scopes,
+        state,
+        nonce: parameters.get("nonce").map(str::to_owned),
+        code_challenge: code_challenge.to_owned(),
+    })
+}
+
+/// Whether the sign-in is older than the client wants it (OpenID Connect Core §3.1.2.1).
+fn is_too_old(app: &App, parameters: &Parameters, visitor: &Visitor) -> bool {
+    parameters
+        .get("max_age")
+        .and_then(|seconds| seconds.parse::<i64>().ok())
+        .is_some_and(|seconds| (app.now() - visitor.auth_time).num_seconds() > seconds)
+}
+
+/// To the sign-in page and back. `fresh` asks for a new sign-in, so what demanded it is taken out of the way back.
+fn to_login(parameters: &Parameters, fresh: bool) -> Response {
+    let kept: Vec<String> = parameters
+        .pairs()
+        .iter()
+        .filter(|(name, _)| !(fresh && matches!(name.as_str(), "prompt" | "max_age")) && name != page::CSRF_FIELD && name != "allow")
+        .map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value)))
+        .collect();
+    let next = format!("/o/authorize/?{}", kept.join("&"));
+    page::found(&format!("/accounts/login/?next={}", query::encode(&next)))
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentPage<'a> {
+    title: String,
+    client: &'a str,
+    scopes: Vec<&'static str>,
+    form_token: &'a str,
+    hidden: Vec<(&'a str, &'a str)>,
+}
+
+fn consent_page(app: &App, headers: &HeaderMap, parameters: &Parameters, asked: &Asked) -> Response {
+    let token = page::form_token(app, headers);
+    let names = [
+        "redirect_uri", "scope", "nonce", "client_id", "state", "response_type", "code_challenge", "code_challenge_method",
+    ];
+    let shown = ConsentPage {
+        title: app.settings().string("site.ui.title"),
+        client: &asked.client.name,
+        scopes: asked.scopes.iter().map(|name| scope::description(name)).collect(),
+        form_token: &token.field,
+        hidden: names.into_iter().filter_map(|name| Some((name, parameters.get(name)?))).collect(),
+    };
+    let target = redirect::origin(&asked.redirect_uri).unwrap_or_default();
+    let mut response = page::html(StatusCode::OK, shown.render().unwrap_or_default(), &target);
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Some(cookie) = &token.set_cookie {
+        page::set_cookie(&mut response, cookie);
+    }
+    response
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    error: &'a str,
+    description: &'a str,
+}
+
+/// A page about what cannot be sent back to a client.
+fn fatal(status: StatusCode, error: &str, description: &str) -> Response {
+    let mut response = page::html(status, ErrorPage { error, description }.render().unwrap_or_default(), "");
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

@@ -1,0 +1,69 @@
+//! Revocation (RFC 7009) and introspection (RFC 7662): identity §1.6, §1.7.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jhe_app::App;
+use jhe_app::identity::token::{Exchange, authenticate_client, issuer, live_token};
+use serde_json::json;
+
+use crate::client_auth;
+use crate::error::{self, OAuthError};
+use crate::parameters::Parameters;
+
+/// Revokes a token of the client that asks; tokens of others are left alone, and it is not told which.
+#[utoipa::path(post, path = "/o/revoke_token", tag = "oauth",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Revoked, or none of the client's"), (status = 400, description = "An OAuth error", body = Object), (status = 401, description = "invalid_client", body = Object)),
+    security(()))]
+#[tracing::instrument(name = "oauth.revoke", skip_all)]
+pub(crate) async fn revoke(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    let headers = request.headers().clone();
+    let form = Parameters::of_form(request, &app).await?;
+    let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
+    let mut exchange = Exchange::begin(&app).await?;
+    let found = exchange.client(&presented.client_id).await?.ok_or_else(OAuthError::invalid_client)?;
+    if !authenticate_client(&found, presented.secret.as_deref()) {
+        return Err(OAuthError::invalid_client());
+    }
+    let token = form.get("token");
+    let token = token.ok_or_else(|| OAuthError::described("invalid_request", "Missing token parameter."))?;
+    exchange.revoke(token, &found.client).await?;
+    exchange.commit().await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// What a token stands for; for confidential clients, about their own tokens unless they may ask about others.
+#[utoipa::path(post, path = "/o/introspect", tag = "oauth",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Whether the token is active, and what it stands for", body = Object), (status = 400, description = "An OAuth error", body = Object), (status = 401, description = "invalid_client", body = Object)),
+    security(()))]
+#[tracing::instrument(name = "oauth.introspect", skip_all)]
+pub(crate) async fn introspect(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    let headers = request.headers().clone();
+    let form = Parameters::of_form(request, &app).await?;
+    let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
+    let found = jhe_app::identity::token::find_client(&app, &presented.client_id).await?;
+    let found = found.filter(|found| found.client.confidential && authenticate_client(found, presented.secret.as_deref()));
+    let client = found.ok_or_else(OAuthError::invalid_client)?.client;
+    let token = form.get("token");
+    let token = token.ok_or_else(|| OAuthError::described("invalid_request", "Token parameter is missing."))?;
+    let info = live_token(&app, token).await?;
+    let info = info.filter(|info| info.application_id == client.id.0 || client.can_introspect);
+    let body = match info {
+        None => json!({ "active": false }),
+        Some(info) => json!({
+            "active": true,
+            "scope": info.scope,
+            "exp": info.expires.timestamp(),
+            "client_id": info.client_id,
+            "username": info.email,
+            "sub": info.user_id.map(|id| id.to_string()),
+            "token_type": "Bearer",
+            "iat": info.created.timestamp(),
+            "iss": issuer(&app),
+        }),
+    };
+    Ok(error::json(StatusCode::OK, &body))
+}

@@ -1,0 +1,194 @@
+//! `POST /o/token`: identity §1.5.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jhe_app::App;
+use jhe_app::identity::sign_in;
+use jhe_app::identity::token::{Exchange, Refreshing, Tokens, authenticate_client};
+use jhe_crypto::pkce;
+use jhe_domain::client::{Client, GrantType};
+use jhe_domain::error::Error;
+use jhe_http::Origin;
+use serde_json::{Value, json};
+
+use crate::client_auth::{self, Presented};
+use crate::error::{self, OAuthError};
+use crate::machine::{CodeExchange, FoundCode, Refusal, TokenRefresh};
+use crate::parameters::Parameters;
+use crate::scope;
+
+/// Tokens for a code, a refresh token, a password or a client's own credentials.
+#[utoipa::path(post, path = "/o/token", tag = "oauth",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Tokens (RFC 6749 §5.1)", body = Object), (status = 400, description = "An OAuth error", body = Object), (status = 401, description = "invalid_client", body = Object)),
+    security(()))]
+#[tracing::instrument(name = "oauth.token", skip_all)]
+pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    let headers = request.headers().clone();
+    let origin = request.extensions().get::<Origin>().cloned();
+    let form = Parameters::of_form(request, &app).await?;
+    let unsupported = || OAuthError::bare("unsupported_grant_type");
+    let grant = form.get("grant_type").ok_or_else(unsupported)?.to_owned();
+    let required: &[(&str, &str)] = match grant.as_str() {
+        "authorization_code" => &[("code", "Missing code parameter.")],
+        "refresh_token" => &[("refresh_token", "Missing refresh token parameter.")],
+        "password" => &[
+            ("username", "Request is missing username parameter."),
+            ("password", "Request is missing password parameter."),
+        ],
+        "client_credentials" => &[],
+        _ => return Err(unsupported()),
+    };
+    if let Some((_, text)) = required.iter().find(|(name, _)| form.get(name).is_none()) {
+        return Err(OAuthError::described("invalid_request", *text));
+    }
+    let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
+    let mut exchange = Exchange::begin(&app).await?;
+    let found = exchange.client(&presented.client_id).await?.ok_or_else(OAuthError::invalid_client)?;
+    if !authenticate_client(&found, presented.secret.as_deref()) {
+        return Err(OAuthError::invalid_client());
+    }
+    let client = found.client;
+    let tokens = match grant.as_str() {
+        "authorization_code" => code(exchange, &client, &presented, &form).await?,
+        "refresh_token" => refresh(exchange, &client, &presented, &form).await?,
+        "password" => password(&app, exchange, &client, &form, origin.and_then(|origin| origin.peer)).await?,
+        _ => client_credentials(exchange, &client, &form).await?,
+    };
+    Ok(error::json(StatusCode::OK, &answer(&tokens)))
+}
+
+fn answer(tokens: &Tokens) -> Value {
+    let mut body = json!({
+        "access_token": tokens.access_token.reveal(),
+        "expires_in": tokens.expires_in,
+        "token_type": "Bearer",
+        "scope": tokens.scope,
+    });
+    if let Some(members) = body.as_object_mut() {
+        if let Some(token) = &tokens.refresh_token {
+            members.insert("refresh_token".to_owned(), json!(token.reveal()));
+        }
+        if let Some(token) = &tokens.id_token {
+            members.insert("id_token".to_owned(), json!(token.reveal()));
+        }
+    }
+    body
+}
+
+fn allowed(client: &Client, grant: GrantType) -> Result<(), OAuthError> {
+    if client.may(grant) { Ok(()) } else { Err(OAuthError::bare("unauthorized_client")) }
+}
+
+const fn invalid_grant() -> OAuthError {
+    OAuthError::bare("invalid_grant")
+}
+
+async fn code(
+    mut exchange: Exchange<'_>,
+    client: &Client,
+    presented: &Presented,
+    form: &Parameters,
+) -> Result<Tokens, OAuthError> {
+    allowed(client, GrantType::AuthorizationCode)?;
+    let Some(code) = exchange.code(form.get("code").unwrap_or_default(), client).await? else {
+        // A second use has revoked what the first one issued: that must hold.
+        exchange.commit().await?;
+        return Err(invalid_grant());
+    };
+    let Some(verifier) = form.get("code_verifier") else {
+        return Err(OAuthError::described("invalid_request", "Code verifier required."));
+    };
+    let proved = pkce::is_valid_verifier(verifier) && pkce::verify_s256(verifier, &code.code_challenge);
+    if !proved {
+        exchange.count_failure(&code).await?;
+        exchange.commit().await?;
+        return Err(invalid_grant());
+    }
+    let omitted = form.get("redirect_uri").is_none();
+    let single = client.redirect_uris.as_slice() == [code.redirect_uri.clone()];
+    if form.get("redirect_uri").is_some_and(|uri| uri != code.redirect_uri) || (omitted && code.redirect_uri_given && !single) {
+        return Err(OAuthError::described("invalid_request", "Mismatching redirect URI."));
+    }
+    let found = FoundCode { user_id: code.user_id, scope: &code.scope, challenge: &code.code_challenge };
+    CodeExchange::new(form, presented, &code.redirect_uri).decide(&found).map_err(refused)?;
+    let tokens = exchange.redeem(&code, client).await?.ok_or_else(invalid_grant)?;
+    exchange.commit().await?;
+    Ok(tokens)
+}
+
+const fn refused(refusal: Refusal) -> OAuthError {
+    match refusal {
+        Refusal::Grant => OAuthError::bare("invalid_grant"),
+        Refusal::Scope => OAuthError::bare("invalid_scope"),
+        Refusal::Request => OAuthError::bare("invalid_request"),
+    }
+}
+
+async fn refresh(
+    mut exchange: Exchange<'_>,
+    client: &Client,
+    presented: &Presented,
+    form: &Parameters,
+) -> Result<Tokens, OAuthError> {
+    allowed(client, GrantType::RefreshToken)?;
+    let row = match exchange.refreshing(form.get("refresh_token").unwrap_or_default(), client).await? {
+        Refreshing::Live(row) => row,
+        Refreshing::Refused => return Err(invalid_grant()),
+        Refreshing::Reused => {
+            exchange.commit().await?;
+            return Err(invalid_grant());
+        }
+    };
+    TokenRefresh::new(form, presented).decide(row.user_id, &row.scope).map_err(refused)?;
+    let scope = match form.get("scope") {
+        Some(asked) => scope::parse(Some(asked)).ok_or_else(|| OAuthError::bare("invalid_scope"))?.join(" "),
+        None => row.scope.clone(),
+    };
+    let tokens = exchange.rotate(&row, client, &scope).await?;
+    exchange.commit().await?;
+    Ok(tokens)
+}
+
+async fn password(
+    app: &App,
+    mut exchange: Exchange<'_>,
+    client: &Client,
+    form: &Parameters,
+    ip: Option<std::net::IpAddr>,
+) -> Result<Tokens, OAuthError> {
+    allowed(client, GrantType::Password)?;
+    if !app.config().auth.password_grant {
+        return Err(OAuthError::bare("unauthorized_client"));
+    }
+    let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
+    let refused = || OAuthError::described("invalid_grant", "Invalid credentials given.");
+    let (username, password) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
+    let account = match sign_in::check(app, username, password, ip).await {
+        Ok(account) => account,
+        // A locked account is told no more than a wrong password.
+        Err(Error::Throttled { .. }) => None,
+        Err(other) => return Err(other.into()),
+    };
+    let account = account.filter(|account| !account.is_superuser || client.allow_superuser).ok_or_else(refused)?;
+    let tokens = exchange.issue_for_password(&account, client, &scopes.join(" ")).await?;
+    exchange.commit().await?;
+    Ok(tokens)
+}
+
+async fn client_credentials(
+    mut exchange: Exchange<'_>,
+    client: &Client,
+    form: &Parameters,
+) -> Result<Tokens, OAuthError> {
+    allowed(client, GrantType::ClientCredentials)?;
+    if !client.confidential {
+        return Err(OAuthError::bare("unauthorized_client"));
+    }
+    let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
+    let tokens = exchange.issue_for_client(client, &scopes.join(" ")).await?;
+    exchange.commit().await?;
+    Ok(tokens)
+}

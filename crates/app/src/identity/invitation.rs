@@ -1,0 +1,332 @@
+//! Both ways a patient's app comes to its token: a link with a static verifier, and invitations of a client
+//! (identity §2.7).
+
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+use jhe_authz::{Actor, Authorizer, Grant, action, resource};
+use jhe_crypto::{OsEntropy, token};
+use jhe_domain::client::{Client, GrantType};
+use jhe_domain::error::{Conflict, Error, Lookup, Why};
+use jhe_domain::invitation::{Invitation, InvitationStatus};
+use jhe_domain::{ApplicationId, InvitationId, PatientId, Phi, UserId};
+use jhe_store::Work;
+use jhe_store::credential::NewCode;
+use jhe_store::invitation::Invitee;
+
+use crate::App;
+use crate::identity::{CONSOLE_NAME, invitation_challenge};
+
+/// Which client a link is for.
+#[derive(Debug, Clone)]
+pub enum ClientChoice {
+    /// The configured one.
+    Default,
+    /// By row id or public identifier.
+    Named(String),
+}
+
+async fn invitable(work: &mut Work, grant: &Grant<resource::Patient, action::Invite>) -> Result<(UserId, Invitee), Error> {
+    let invitee = work.invitations().invitee(grant).await?;
+    // A link opens the account entirely, so an account that can do more than its patient must never get one.
+    if invitee.is_privileged {
+        return Err(Error::sentence("This account cannot be invited as a patient."));
+    }
+    match invitee.user_id {
+        Some(user) => Ok((user, invitee)),
+        None => Err(Error::sentence("Patient has no associated user account.")),
+    }
+}
+
+async fn link_client(app: &App, work: &mut Work, choice: ClientChoice) -> Result<Client, Error> {
+    let found = match choice {
+        ClientChoice::Named(text) => match text.parse::<i64>() {
+            Ok(id) => work.client_by_row(ApplicationId(id)).await?,
+            Err(_) => work.client_by_client_id(&text).await?,
+        },
+        ClientChoice::Default => {
+            let setting = app.settings().string("auth.patient.invitation_link_client_id");
+            let named = app.config().auth.oidc_client_id.clone().or(Some(setting).filter(|text| !text.is_empty()));
+            match named {
+                Some(client_id) => work.client_by_client_id(&client_id).await?,
+                None => work.client_by_name(CONSOLE_NAME).await?,
+            }
+        }
+    };
+    let client = found.map(|found| found.client).filter(|client| client.enabled && client.may(GrantType::AuthorizationCode));
+    client.ok_or(Error::NotFound(Lookup::Entity("Application")))
+}
+
+/// Makes a link whose code is exchanged with the static verifier. The user's earlier codes of the client end.
+pub async fn make_link(app: &App, actor: &Actor, patient: PatientId, choice: ClientChoice, mail: bool) -> Result<Phi<String>, Error> {
+    let now = app.now();
+    let mut work = app.store().begin().await?;
+    let grant = Authorizer::new(actor, &mut work).invite(patient).await?;
+    let (user, invitee) = invitable(&mut work, &grant).await?;
+    let client = link_client(app, &mut work, choice).await?;
+    let code = token::alphanumeric(&mut OsEntropy, 30);
+    let row = NewCode {
+        digest: token::digest(&code),
+        user_id: user,
+        application_id: client.id,
+        redirect_uri: callback(app),
+        redirect_uri_given: true,
+        scope: "openid".to_owned(),
+        nonce: None,
+        code_challenge: app.identity().static_challenge().to_owned(),
+        auth_time: now,
+        session_digest: None,
+        created: now,
+        expires: now + TimeDelta::seconds(app.config().invitation.code_expire_seconds),
+    };
+    work.insert_code(&row, true).await?;
+    work.invitations().note_link(&grant);
+    let link = link_text(app, &code);
+    if mail {
+        queue_mail(&mut work, &grant, &invitee, &link).await?;
+    }
+    work.commit().await?;
+    Ok(Phi::new(link))
+}
+
+fn callback(app: &App) -> String {
+    format!("{}/auth/callback", app.settings().site_url())
+}
+
+fn link_text(app: &App, code: &str) -> String {
+    let options = &app.config().invitation;
+    let encode = |text: &str| if options.encode { percent(text) } else { text.to_owned() };
+    let host = if options.exclude_host {
+        String::new()
+    } else {
+        format!("{}{}", encode(&app.settings().site_host()), encode(&options.separator))
+    };
+    format!("{}{host}{code}", options.link_prefix)
+}
+
+/// Escapes what a URL component cannot hold; letters, digits, `-`, `.`, `_` and `~` stay.
+fn percent(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+/// The link of an invitation: the client's template with `CODE` replaced by host and token.
+pub fn invitation_link(template: &str, host: &str, token: &str) -> String {
+    template.replace("CODE", &format!("{}_{token}", percent(host)))
+}
+
+/// An invitation just issued: its token and link are handed out once.
+pub struct Issued {
+    /// The invitation.
+    pub invitation: Invitation,
+    /// Its token.
+    pub token: Phi<String>,
+    /// Its link.
+    pub link: Phi<String>,
+}
+
+/// Issues an invitation of a patient to a client; earlier ones that wait are superseded.
+pub async fn create(
+    app: &App,
+    actor: &Actor,
+    patient: PatientId,
+    client: ApplicationId,
+    mail: bool,
+) -> Result<Issued, Error> {
+    let mut work = app.store().begin().await?;
+    let grant = Authorizer::new(actor, &mut work).invite(patient).await?;
+    let client = work.client_by_row(client).await?.ok_or(Error::NotFound(Lookup::Entity("Application")))?.client;
+    let template = client.invitation_url.filter(|template| !template.is_empty());
+    let template = template.ok_or_else(|| Error::invalid("client_id", "This client has no invitation URL."))?;
+    let (_, invitee) = invitable(&mut work, &grant).await?;
+    let text = token::alphanumeric(&mut OsEntropy, 32);
+    let hash = token::digest_base64url(&text);
+    let invitation = work.invitations().issue(&grant, client.id, &hash, app.now()).await?;
+    let link = invitation_link(&template, &app.settings().site_host(), &text);
+    if mail {
+        queue_mail(&mut work, &grant, &invitee, &link).await?;
+    }
+    work.commit().await?;
+    Ok(Issued { invitation, token: Phi::new(text), link: Phi::new(link) })
+}
+
+async fn queue_mail(
+    work: &mut Work,
+    grant: &Grant<resource::Patient, action::Invite>,
+    invitee: &Invitee,
+    link: &str,
+) -> Result<(), Error> {
+    let Some(recipient) = &invitee.email else { return Ok(()) };
+    let name = invitee.name_given.as_ref().map_or("", |name| name.reveal().as_str());
+    let text = format!("Hello {name},\n\nyou are invited to share data through the JupyterHealth Exchange:\n\n{link}\n");
+    let (name, address) = (escape(name), escape(link));
+    let html = format!(
+        "<p>Hello {name},</p><p>you are invited to share data through the JupyterHealth Exchange:</p><p><a href=\"{address}\">{address}</a></p>"
+    );
+    work.invitations().queue_mail(grant, recipient, "JHE Invitation", &text, &html).await
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Changes an invitation the caller may know of, having checked that it may invite its patient.
+async fn owned(work: &mut Work, actor: &Actor, id: InvitationId) -> Result<(Invitation, Grant<resource::Patient, action::Invite>), Error> {
+    let scope = Authorizer::new(actor, work).invitations()?;
+    let found = work.invitations().find(&scope, id).await?;
+    let invitation = found.ok_or(Error::NotFound(Lookup::Entity("PatientInvitation")))?;
+    let grant = Authorizer::new(actor, work).invite(invitation.patient_id).await?;
+    Ok((invitation, grant))
+}
+
+/// An invitation that the caller may change.
+pub async fn changeable(app: &App, actor: &Actor, id: InvitationId) -> Result<Invitation, Error> {
+    let mut work = app.store().read().await?;
+    Ok(owned(&mut work, actor, id).await?.0)
+}
+
+/// Cancels an invitation that waits.
+pub async fn cancel(
+    app: &App,
+    actor: &Actor,
+    id: InvitationId,
+    validate: impl FnOnce() -> Result<(), Error>,
+) -> Result<Invitation, Error> {
+    let mut work = app.store().begin().await?;
+    let (_, grant) = owned(&mut work, actor, id).await?;
+    validate()?;
+    if !work.invitations().cancel(&grant, id).await? {
+        return Err(Error::invalid("status", "This invitation can no longer be changed."));
+    }
+    let (invitation, _) = owned(&mut work, actor, id).await?;
+    work.commit().await?;
+    Ok(invitation)
+}
+
+/// Deletes an invitation.
+pub async fn delete(app: &App, actor: &Actor, id: InvitationId) -> Result<(), Error> {
+    let mut work = app.store().begin().await?;
+    let (_, grant) = owned(&mut work, actor, id).await?;
+    work.invitations().delete(&grant, id).await?;
+    work.commit().await
+}
+
+/// What redeeming an invitation yields.
+pub struct Redeemed {
+    /// The code.
+    pub code: Phi<String>,
+    /// Public identifier of the client.
+    pub client_id: String,
+    /// Where codes of this server go.
+    pub redirect_uri: String,
+    /// End of the code's life.
+    pub expires: chrono::DateTime<chrono::Utc>,
+}
+
+/// Redeems an invitation token: a code for its patient and client, exchanged with the verifier made of the token.
+/// Within the window after the first redemption it can be repeated, should the hand-over have failed.
+pub async fn redeem(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeemed, Error> {
+    let redeemed = redeem_once(app, text, ip).await;
+    if let (Some(ip), true) = (ip, app.config().auth.throttle) {
+        let failed = matches!(redeemed, Err(Error::NotFound(_)));
+        let mut work = app.store().begin().await?;
+        work.record_attempt(REDEEM, &token::digest(&ip.to_string()), app.now(), failed).await?;
+        work.commit().await?;
+    }
+    redeemed
+}
+
+/// Redemptions an address may try in a minute, and how many of them may name an unknown token.
+const REDEEM: &str = "invitation.redeem";
+const REDEEM_ATTEMPTS: i64 = 30;
+const REDEEM_FAILURES: i64 = 10;
+
+async fn redeem_once(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeemed, Error> {
+    let now = app.now();
+    if let (Some(ip), true) = (ip, app.config().auth.throttle) {
+        let mut work = app.store().read().await?;
+        let attempts = work.attempts(REDEEM, &token::digest(&ip.to_string()), now - TimeDelta::minutes(1)).await?;
+        if attempts.all >= REDEEM_ATTEMPTS || attempts.failed >= REDEEM_FAILURES {
+            return Err(Error::Throttled { retry_after: std::time::Duration::from_secs(60) });
+        }
+    }
+    let mut work = app.store().begin().await?;
+    let found = work.invitation_for_update(&token::digest_base64url(text)).await?;
+    let (invitation, invitee) = found.ok_or(Error::NotFound(Lookup::Invitation))?;
+    match invitation.status {
+        InvitationStatus::Cancelled => return Err(Error::denied(Why::InvitationCancelled)),
+        InvitationStatus::Reissued => return Err(Error::Conflict(Conflict::InvitationUsed)),
+        InvitationStatus::Expired => return Err(Error::Conflict(Conflict::InvitationExpired)),
+        InvitationStatus::Redeemed => {
+            let hours = app.settings().int("auth.patient.invitation_redemption_window_hours", 12);
+            let first = invitation.redeemed_at.unwrap_or(invitation.created);
+            if first + TimeDelta::hours(hours) <= now {
+                return Err(Error::Conflict(Conflict::InvitationUsed));
+            }
+        }
+        InvitationStatus::Issued => {
+            let days = app.settings().int("auth.patient.invitation_expiration_days", 7);
+            if invitation.created + TimeDelta::days(days) <= now {
+                work.settle_invitation(&invitation, InvitationStatus::Expired, None).await?;
+                work.commit().await?;
+                return Err(Error::Conflict(Conflict::InvitationExpired));
+            }
+        }
+    }
+    let user = invitee.user_id.ok_or_else(|| Error::sentence("Patient has no associated user account."))?;
+    let client = work.client_by_row(invitation.application_id).await?;
+    let client = client.map(|found| found.client).filter(|client| client.enabled);
+    let (Some(client), true, false) = (client, invitee.is_active, invitee.is_privileged) else {
+        return Err(Error::denied(Why::NotPermitted));
+    };
+    let code = token::alphanumeric(&mut OsEntropy, 30);
+    let expires = now + TimeDelta::seconds(60);
+    let row = NewCode {
+        digest: token::digest(&code),
+        user_id: user,
+        application_id: client.id,
+        redirect_uri: callback(app),
+        redirect_uri_given: true,
+        scope: "openid email".to_owned(),
+        nonce: None,
+        code_challenge: invitation_challenge(text),
+        auth_time: now,
+        session_digest: None,
+        created: now,
+        expires,
+    };
+    work.insert_code(&row, true).await?;
+    work.settle_invitation(&invitation, InvitationStatus::Redeemed, Some(now)).await?;
+    work.note_login(user, now, None).await?;
+    work.commit().await?;
+    Ok(Redeemed { code: Phi::new(code), client_id: client.client_id, redirect_uri: callback(app), expires })
+}
+
+/// Whether a text has the form of an invitation token.
+pub fn is_token(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_hold_host_and_token() {
+        let link = invitation_link("https://carex.ai/invitation/CODE", "localhost:8787", "abc");
+        assert_eq!(link, "https://carex.ai/invitation/localhost%3A8787_abc");
+        assert_eq!(invitation_challenge("0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy"), "IhuJvLASrwLSYTG8YHinLI_Ae9-cUlOk7rs6WcesHHQ");
+    }
+
+    #[test]
+    fn tokens_are_told_from_ids() {
+        assert!(is_token("0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy"));
+        assert!(!is_token("101"));
+        assert!(!is_token("0wYuXvhoyRfko9yFYl9inpBiNkHLVBM"));
+        assert!(!is_token("0wYuXvhoyRfko9yFYl9inpBiNkHLVBM-"));
+    }
+}

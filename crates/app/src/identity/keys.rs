@@ -1,0 +1,118 @@
+//! Finds the keys of a process, making what is missing once for all processes of a database.
+
+use jhe_config::Config;
+use jhe_crypto::seal::SealKey;
+use jhe_crypto::signing::{PublicKey, SigningKey};
+use jhe_crypto::{OsEntropy, pkce, token};
+use jhe_domain::error::Error;
+use jhe_store::{Store, Work};
+
+pub(super) struct Keys {
+    pub(super) signing: Option<SigningKey>,
+    pub(super) published: Vec<PublicKey>,
+    pub(super) static_verifier: Option<String>,
+    pub(super) static_challenge: String,
+    pub(super) seal: SealKey,
+}
+
+pub(super) async fn load(store: &Store, config: &Config) -> Result<Keys, Error> {
+    let mut work = store.begin().await?;
+    // Processes that start together must not each make their own.
+    work.lock_keys().await?;
+    let secret = secret_key(&mut work, config).await?;
+    let seal = SealKey::from_secret(&secret, "stored secrets").map_err(Error::internal)?;
+    let (signing, published) = signing_keys(&mut work, config, &seal).await?;
+    let (static_verifier, static_challenge) = static_pair(&mut work, config, &seal).await?;
+    work.commit().await?;
+    Ok(Keys { signing, published, static_verifier, static_challenge, seal })
+}
+
+async fn secret_key(work: &mut Work, config: &Config) -> Result<String, Error> {
+    if let Some(key) = &config.auth.secret_key {
+        return Ok(key.reveal().to_owned());
+    }
+    // Configuration refuses production mode without a key; in development one is made and kept.
+    if let Some(stored) = work.server_secret("secret_key").await? {
+        return Ok(stored);
+    }
+    let made = token::random_base64url(&mut OsEntropy);
+    work.insert_server_secret("secret_key", &made).await?;
+    Ok(made)
+}
+
+async fn signing_keys(
+    work: &mut Work,
+    config: &Config,
+    seal: &SealKey,
+) -> Result<(Option<SigningKey>, Vec<PublicKey>), Error> {
+    let mut published = Vec::new();
+    let mut signing = configured_key(config)?;
+    for stored in work.signing_keys().await? {
+        let public = PublicKey::from_jwk(&stored.jwk).map_err(Error::internal)?;
+        if let (None, true, Some(sealed)) = (&signing, stored.active, &stored.private_sealed) {
+            match seal.open(sealed).and_then(|pem| SigningKey::from_pem(&pem)) {
+                Ok(key) => signing = Some(key),
+                Err(_) => tracing::error!("the stored signing key cannot be opened: SECRET_KEY has changed"),
+            }
+        }
+        published.push(public);
+    }
+    if signing.is_none() && config.auth.generate_keys {
+        // The first key, or the next after the last was retired or can no longer be opened; old ones stay published.
+        let key = SigningKey::generate().map_err(Error::internal)?;
+        let sealed = key.to_pkcs8_pem().and_then(|pem| seal.seal(&pem, &mut OsEntropy)).map_err(Error::internal)?;
+        work.insert_signing_key(&key.public().kid(), &sealed, &key.public().jwk()).await?;
+        signing = Some(key);
+    }
+    if let Some(inactive) = &config.auth.oidc_rsa_private_keys_inactive {
+        for pem in inactive.reveal().replace("\\n", "\n").split("\n\n").filter(|pem| !pem.trim().is_empty()) {
+            published.push(SigningKey::from_pem(pem).map_err(Error::internal)?.public().clone());
+        }
+    }
+    match &signing {
+        // The key that signs comes first.
+        Some(key) => {
+            published.retain(|public| public != key.public());
+            published.insert(0, key.public().clone());
+        }
+        None => tracing::error!("there is no signing key: requests that need an id token will fail"),
+    }
+    Ok((signing, published))
+}
+
+fn configured_key(config: &Config) -> Result<Option<SigningKey>, Error> {
+    let pem = match (&config.auth.oidc_rsa_private_key, &config.auth.oidc_rsa_private_key_file) {
+        (Some(pem), _) => Some(pem.reveal().to_owned()),
+        (None, Some(path)) => Some(std::fs::read_to_string(path).map_err(Error::internal)?),
+        (None, None) => None,
+    };
+    pem.map(|pem| SigningKey::from_pem(&pem).map_err(Error::internal)).transpose()
+}
+
+async fn static_pair(work: &mut Work, config: &Config, seal: &SealKey) -> Result<(Option<String>, String), Error> {
+    let verifier = config.invitation.verifier.as_ref().map(|verifier| verifier.reveal().to_owned());
+    match (verifier, &config.invitation.challenge) {
+        (Some(verifier), challenge) => {
+            let derived = pkce::challenge_s256(&verifier);
+            if challenge.as_ref().is_some_and(|challenge| *challenge != derived) {
+                tracing::warn!("the configured static challenge does not belong to the static verifier; the challenge holds");
+            }
+            Ok((Some(verifier), challenge.clone().unwrap_or(derived)))
+        }
+        (None, Some(challenge)) => Ok((None, challenge.clone())),
+        (None, None) => {
+            const NAME: &str = "static_pkce_verifier";
+            let verifier = match work.server_secret(NAME).await? {
+                Some(sealed) => seal.open(&sealed).map_err(Error::internal)?,
+                None => {
+                    let (verifier, _) = pkce::new_pair(&mut OsEntropy);
+                    let sealed = seal.seal(&verifier, &mut OsEntropy).map_err(Error::internal)?;
+                    work.insert_server_secret(NAME, &sealed).await?;
+                    verifier
+                }
+            };
+            let challenge = pkce::challenge_s256(&verifier);
+            Ok((Some(verifier), challenge))
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Codes and tokens: issuing, exchanging, refreshing, revoking. One [`Exchange`] is one transaction; which grant asks
+//! for what is decided by the caller, `/o`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jhe_crypto::{OsEntropy, client_secret, signing, token};
+use jhe_domain::client::Client;
+use jhe_domain::error::Error;
+use jhe_domain::{ApplicationId, Phi, UserId};
+use jhe_store::Work;
+use jhe_store::credential::{
+    ClientCredentials, CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, RefreshRow, TokenInfo,
+};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::App;
+use crate::identity::sign_in::Visitor;
+
+/// Siblings a replaced refresh token may bring forth while its grace lasts.
+const MAX_REPLACEMENTS: i32 = 5;
+
+/// Tokens just issued: the answer of the token endpoint.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// Access token.
+    pub access_token: Phi<String>,
+    /// Its life in seconds.
+    pub expires_in: i64,
+    /// Granted scopes.
+    pub scope: String,
+    /// Refresh token, where the grant has one.
+    pub refresh_token: Option<Phi<String>>,
+    /// Id token, where `openid` is granted.
+    pub id_token: Option<Phi<String>>,
+}
+
+/// What may be done with a refresh token.
+#[derive(Debug)]
+pub enum Refreshing {
+    /// It lives, or its grace does: go on.
+    Live(Box<RefreshRow>),
+    /// Unknown, revoked, expired, or of a client or account that may not refresh.
+    Refused,
+    /// It was replaced a while ago, so somebody else holds it too: its family was revoked.
+    Reused,
+}
+
+/// Whether a client proved who it is.
+pub fn authenticate_client(found: &ClientCredentials, secret: Option<&str>) -> bool {
+    if !found.client.enabled {
+        return false;
+    }
+    match (found.client.confidential, secret) {
+        (true, Some(secret)) => client_secret::verify(secret, &found.secret),
+        (true, None) => false,
+        // A public client has nothing to prove, but must not pretend to.
+        (false, Some(secret)) => secret.is_empty() || client_secret::verify(secret, &found.secret),
+        (false, None) => true,
+    }
+}
+
+/// The transaction of one request to the token endpoint. Dropped without [`Exchange::commit`], it leaves nothing.
+pub struct Exchange<'a> {
+    app: &'a App,
+    work: Work,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Exchange<'a> {
+    /// Begins.
+    pub async fn begin(app: &'a App) -> Result<Self, Error> {
+        Ok(Self { app, work: app.store().begin().await?, now: app.now() })
+    }
+
+    /// Makes what was done hold.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.work.commit().await
+    }
+
+    /// The client with a public identifier.
+    pub async fn client(&mut self, client_id: &str) -> Result<Option<ClientCredentials>, Error> {
+        self.work.client_by_client_id(client_id).await
+    }
+
+    /// The code, held until the transaction ends, if it is still good. A used one revokes what it issued.
+    pub async fn code(&mut self, code: &str, client: &Client) -> Result<Option<CodeRow>, Error> {
+        let Some(row) = self.work.code_for_update(&token::digest(code)).await? else { return Ok(None) };
+        if row.application_id != client.id.0 {
+            return Ok(None);
+        }
+        if row.used_at.is_some() {
+            self.work.revoke_issued_by_code(row.id, self.now).await?;
+            tracing::warn!(client.id = client.id.0, "an authorization code was used twice; what it issued is revoked");
+            return Ok(None);
+        }
+        if row.expires <= self.now {
+            return Ok(None);
+        }
+        let account = self.work.account_by_id(UserId(row.user_id)).await?;
+        Ok(account.filter(|account| account.is_active).map(|_| row))
+    }
+
+    /// Notes a wrong verifier.
+    pub async fn count_failure(&mut self, code: &CodeRow) -> Result<(), Error> {
+        self.work.count_code_failure(code.id, self.now).await
+    }
+
+    /// Uses a code up and issues what it stands for. `None` when somebody was faster.
+    pub async fn redeem(&mut self, code: &CodeRow, client: &Client) -> Result<Option<Tokens>, Error> {
+        if !self.work.consume_code(code.id, self.now).await? {
+            return Ok(None);
+        }
+        let source = Source {
+            user_id: UserId(code.user_id),
+            scope: &code.scope,
+            auth_time: code.auth_time,
+            nonce: code.nonce.as_deref(),
+            grant_id: Some(code.id),
+            session_digest: code.session_digest.clone(),
+        };
+        self.issue(client, &source, Some(Family::New)).await.map(Some)
+    }
+
+    /// What may be done with a refresh token, held until the transaction ends.
+    pub async fn refreshing(&mut self, refresh_token: &str, client: &Client) -> Result<Refreshing, Error> {
+        let Some(row) = self.work.refresh_for_update(&token::digest(refresh_token)).await? else {
+            return Ok(Refreshing::Refused);
+        };
+        let limit = self.app.config().tokens.refresh_max;
+        let too_old = limit > 0 && row.family_created + TimeDelta::seconds(limit) <= self.now;
+        if row.application_id != client.id.0 || row.revoked.is_some() || row.expires <= self.now || too_old {
+            return Ok(Refreshing::Refused);
+        }
+        if let Some(replaced) = row.replaced_at {
+            let grace = TimeDelta::seconds(self.app.config().tokens.refresh_grace);
+            if replaced + grace < self.now || row.replacements >= MAX_REPLACEMENTS {
+                self.work.revoke_family(row.family, self.now).await?;
+                tracing::warn!(client.id = client.id.0, "a replaced refresh token was used again; its family is revoked");
+                return Ok(Refreshing::Reused);
+            }
+        }
+        let account = self.work.account_by_id(UserId(row.user_id)).await?;
+        Ok(match account {
+            Some(account) if account.is_active => Refreshing::Live(Box::new(row)),
+            _ => Refreshing::Refused,
+        })
+    }
+
+    /// Replaces a refresh token; `scope` is what the new access token gets, the refresh token keeps all.
+    pub async fn rotate(&mut self, row: &RefreshRow, client: &Client, scope: &str) -> Result<Tokens, Error> {
+        self.work.replace_refresh(row.id, self.now).await?;
+        let source = Source {
+            user_id: UserId(row.user_id),
+            scope,
+            auth_time: row.auth_time,
+            nonce: None,
+            grant_id: row.grant_id,
+            session_digest: row.session_digest.clone(),
+        };
+        let family = Family::Of { row, scope: &row.scope };
+        self.issue(client, &source, Some(family)).await
+    }
+
+    /// Issues tokens to an account that proved itself to the token endpoint. No id token: no browser signed in.
+    pub async fn issue_for_password(&mut self, account: &LoginAccount, client: &Client, scope: &str) -> Result<Tokens, Error> {
+        let source = Source {
+            user_id: account.id,
+            scope,
+            auth_time: self.now,
+            nonce: None,
+            grant_id: None,
+            session_digest: None,
+        };
+        let mut tokens = self.issue(client, &source, Some(Family::New)).await?;
+        tokens.id_token = None;
+        Ok(tokens)
+    }
+
+    /// Issues a token to a client that acts as its owner.
+    pub async fn issue_for_client(&mut self, client: &Client, scope: &str) -> Result<Tokens, Error> {
+        let access_token = token::access_token(&mut OsEntropy);
+        let expires_in = self.access_seconds(client);
+        let row = NewAccessToken {
+            digest: token::digest(&access_token),
+            user_id: None,
+            application_id: client.id,
+            scope: scope.to_owned(),
+            created: self.now,
+            expires: self.now + TimeDelta::seconds(expires_in),
+            family: None,
+            refresh_id: None,
+            grant_id: None,
+            session_digest: None,
+            auth_time: None,
+        };
+        self.work.insert_access_token(&row).await?;
+        Ok(Tokens {
+            access_token: Phi::new(access_token),
+            expires_in,
+            scope: scope.to_owned(),
+            refresh_token: None,
+            id_token: None,
+        })
+    }
+
+    /// Revokes a token of the client: an access token alone, a refresh token with its family.
+    pub async fn revoke(&mut self, text: &str, client: &Client) -> Result<(), Error> {
+        let digest = token::digest(text);
+        self.work.revoke_access_token(&digest, client.id, self.now).await?;
+        if let Some(row) = self.work.refresh_for_update(&digest).await?
+            && row.application_id == client.id.0
+        {
+            self.work.revoke_family(row.family, self.now).await?;
+        }
+        Ok(())
+    }
+
+    fn access_seconds(&self, client: &Client) -> i64 {
+        client.access_token_seconds.unwrap_or(self.app.config().tokens.access)
+    }
+
+    async fn issue(&mut self, client: &Client, source: &Source<'_>, family: Option<Family<'_>>) -> Result<Tokens, Error> {
+        let access_token = token::access_token(&mut OsEntropy);
+        let expires_in = self.access_seconds(client);
+        let mut refresh = None;
+        if let Some(family) = family.filter(|_| client.may(jhe_domain::client::GrantType::RefreshToken)) {
+            let refresh_token = token::refresh_token(&mut OsEntropy);
+            let seconds = client.refresh_token_seconds.unwrap_or(self.app.config().tokens.refresh);
+            let (id, parent_id, family_created, scope) = match family {
+                Family::New => (Uuid::new_v4(), None, self.now, source.scope),
+                Family::Of { row, scope } => (row.family, Some(row.id), row.family_created, scope),
+            };
+            let row = NewRefreshToken {
+                digest: token::digest(&refresh_token),
+                family: id,
+                parent_id,
+                user_id: source.user_id,
+                application_id: client.id,
+                grant_id: source.grant_id,
+                scope: scope.to_owned(),
+                auth_time: source.auth_time,
+                session_digest: source.session_digest.clone(),
+                created: self.now,
+                family_created,
+                expires: self.now + TimeDelta::seconds(seconds),
+            };
+            let row_id = self.work.insert_refresh_token(&row).await?;
+            refresh = Some((refresh_token, id, row_id));
+        }
+        let row = NewAccessToken {
+            digest: token::digest(&access_token),
+            user_id: Some(source.user_id),
+            application_id: client.id,
+            scope: source.scope.to_owned(),
+            created: self.now,
+            expires: self.now + TimeDelta::seconds(expires_in),
+            family: refresh.as_ref().map(|(_, family, _)| *family),
+            refresh_id: refresh.as_ref().map(|(_, _, id)| *id),
+            grant_id: source.grant_id,
+            session_digest: source.session_digest.clone(),
+            auth_time: Some(source.auth_time),
+        };
+        self.work.insert_access_token(&row).await?;
+        let id_token = if has_scope(source.scope, "openid") {
+            Some(Phi::new(self.id_token(client, source, &access_token).await?))
+        } else {
+            None
+        };
+        Ok(Tokens {
+            access_token: Phi::new(access_token),
+            expires_in,
+            scope: source.scope.to_owned(),
+            refresh_token: refresh.map(|(token, ..)| Phi::new(token)),
+            id_token,
+        })
+    }
+
+    /// The claims of OpenID Connect Core §2; never `azp`, which clients expect unchanged between refreshes.
+    async fn id_token(&mut self, client: &Client, source: &Source<'_>, access_token: &str) -> Result<String, Error> {
+        let mut claims = Map::new();
+        claims.insert("iss".into(), json!(issuer(self.app)));
+        claims.insert("sub".into(), json!(source.user_id.to_string()));
+        claims.insert("aud".into(), json!(client.client_id));
+        claims.insert("iat".into(), json!(self.now.timestamp()));
+        claims.insert("exp".into(), json!(self.now.timestamp() + self.app.config().tokens.id));
+        claims.insert("auth_time".into(), json!(source.auth_time.timestamp()));
+        claims.insert("at_hash".into(), json!(signing::at_hash(access_token)));
+        claims.insert("jti".into(), json!(Uuid::new_v4().to_string()));
+        if let Some(nonce) = source.nonce {
+            claims.insert("nonce".into(), json!(nonce));
+        }
+        if has_scope(source.scope, "email")
+            && let Some(account) = self.work.account_by_id(source.user_id).await?
+        {
+            claims.insert("email".into(), json!(account.email.reveal()));
+            claims.insert("email_verified".into(), json!(account.email_is_verified));
+        }
+        self.app.identity().sign_id_token(&Value::Object(claims))
+    }
+}
+
+/// Where tokens come from.
+struct Source<'a> {
+    user_id: UserId,
+    scope: &'a str,
+    auth_time: DateTime<Utc>,
+    nonce: Option<&'a str>,
+    grant_id: Option<i64>,
+    session_digest: Option<Vec<u8>>,
+}
+
+enum Family<'a> {
+    New,
+    Of { row: &'a RefreshRow, scope: &'a str },
+}
+
+/// The issuer: `{site.url}/o`, from settings, never from a request.
+pub fn issuer(app: &App) -> String {
+    format!("{}/o", app.settings().site_url())
+}
+
+/// Whether a scope string names a scope.
+pub fn has_scope(scopes: &str, scope: &str) -> bool {
+    scopes.split(' ').any(|part| part == scope)
+}
+
+/// A code to issue at the end of an authorization.
+#[derive(Debug, Clone)]
+pub struct Authorized {
+    /// To which client.
+    pub client_id: ApplicationId,
+    /// Where it goes.
+    pub redirect_uri: String,
+    /// The request named the redirect URI.
+    pub redirect_uri_given: bool,
+    /// Granted scopes.
+    pub scope: String,
+    /// For the id token.
+    pub nonce: Option<String>,
+    /// S256 challenge.
+    pub code_challenge: String,
+}
+
+/// Issues a code to a visitor who authorized a client.
+pub async fn issue_code(app: &App, visitor: &Visitor, authorized: &Authorized) -> Result<Phi<String>, Error> {
+    let code = token::alphanumeric(&mut OsEntropy, 30);
+    let now = app.now();
+    let mut work = app.store().begin().await?;
+    let row = NewCode {
+        digest: token::digest(&code),
+        user_id: visitor.user_id,
+        application_id: authorized.client_id,
+        redirect_uri: authorized.redirect_uri.clone(),
+        redirect_uri_given: authorized.redirect_uri_given,
+        scope: authorized.scope.clone(),
+        nonce: authorized.nonce.clone(),
+        code_challenge: authorized.code_challenge.clone(),
+        auth_time: visitor.auth_time,
+        session_digest: Some(visitor.digest.to_vec()),
+        created: now,
+        expires: now + TimeDelta::seconds(app.config().tokens.code),
+    };
+    work.insert_code(&row, false).await?;
+    work.commit().await?;
+    Ok(Phi::new(code))
+}
+
+/// A live access token, by its text.
+pub async fn live_token(app: &App, text: &str) -> Result<Option<TokenInfo>, Error> {
+    let mut work = app.store().read().await?;
+    work.live_token(&token::digest(text), app.now()).await
+}
+
+/// The client with a public identifier.
+pub async fn find_client(app: &App, client_id: &str) -> Result<Option<ClientCredentials>, Error> {
+    let mut work = app.store().read().await?;
+    work.client_by_client_id(client_id).await
+}
+
+/// Whether a visitor holds a live token of a client for some scopes, so that it need not be asked again.
+pub async fn authorized_before(app: &App, user: UserId, client: &Client, scopes: &[String]) -> Result<bool, Error> {
+    let mut work = app.store().read().await?;
+    work.has_live_token(user, client.id, scopes, app.now()).await
+}
+
+/// Whether discovery lists the password grant.
+pub async fn password_grant_in_use(app: &App) -> Result<bool, Error> {
+    if !app.config().auth.password_grant {
+        return Ok(false);
+    }
+    let mut work = app.store().read().await?;
+    work.any_password_client().await
+}

@@ -1,0 +1,91 @@
+//! The landing page, messages, and the style all pages share.
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jhe_app::App;
+use jhe_domain::error::Error;
+use jhe_http::page;
+
+use crate::account::retry_after;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    title: String,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessagePage<'a> {
+    heading: &'a str,
+    text: &'a str,
+}
+
+/// `GET /`.
+pub(crate) async fn home(State(app): State<App>) -> Response {
+    let shown = HomePage { title: app.settings().string("site.ui.title") };
+    page::html(StatusCode::OK, shown.render().unwrap_or_default(), "")
+}
+
+/// A page that says one thing.
+pub(crate) fn message(status: StatusCode, heading: &str, text: &str) -> Response {
+    page::html(status, MessagePage { heading, text }.render().unwrap_or_default(), "")
+}
+
+/// A page about a failure; says nothing about its cause.
+pub(crate) fn failure(error: &Error) -> Response {
+    let (status, heading, text) = match error {
+        Error::Throttled { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many attempts",
+            "You're making requests too quickly. Please wait a moment and try again.",
+        ),
+        Error::Unavailable { source, .. } => {
+            tracing::error!(error = %source, "a part the server needs does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "The service is temporarily unavailable.")
+        }
+        other => {
+            tracing::error!(error = %other, "a page failed");
+            (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", "The page could not be shown. Please try again.")
+        }
+    };
+    let mut response = message(status, heading, text);
+    if let Some(seconds) = retry_after(error) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// 301 to the same address with a slash, the query kept.
+pub(crate) async fn add_slash(request: Request<Body>) -> Response {
+    let uri = request.uri();
+    let target = match uri.query() {
+        Some(query) => format!("{}/?{query}", uri.path()),
+        None => format!("{}/", uri.path()),
+    };
+    let mut response = StatusCode::MOVED_PERMANENTLY.into_response();
+    if let Ok(value) = HeaderValue::from_str(&target) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
+}
+
+/// `/auth/callback`: where codes for scripts and tools arrive; the address carries a code, so nothing may learn it.
+pub(crate) async fn callback() -> Response {
+    let mut response =
+        message(StatusCode::OK, "Signed in", "Sign-in is complete. You can return to the application that asked for it.");
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// The style sheet.
+pub(crate) async fn style() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    (headers, include_str!("../static/page.css")).into_response()
+}
