@@ -1,1 +1,62 @@
-//! The FHIR R5 API.
+//! The FHIR R5 API, under `/fhir/r5` and its aliases.
+//!
+//! Floor 5. What FHIR says is in `jhe-fhir`; here it meets HTTP and the store. [`search`] reads what all searches share,
+//! [`observation`] and [`patient`] answer for their types, [`bundle`] takes uploads, [`negotiate`] decides about media
+//! types around all of them, [`error`] renders refusals. Start with [`router`].
+
+mod body;
+mod bundle;
+mod cursor;
+mod discovery;
+mod error;
+mod negotiate;
+mod observation;
+mod patient;
+mod prefer;
+mod representation;
+mod search;
+mod translate;
+
+use axum::middleware::{from_fn, from_fn_with_state};
+use jhe_app::App;
+use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
+use tower_http::decompression::RequestDecompressionLayer;
+
+pub use error::{Fhir, unknown_path};
+
+/// All routes of the family. The three bases and trailing slashes are one before routing.
+pub fn router(app: &App) -> DocumentedRouter<App> {
+    with_method_fallback(protected(), error::method_not_allowed)
+        .layer(RequestDecompressionLayer::new())
+        .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Fhir>))
+        .merge(with_method_fallback(public(), error::method_not_allowed))
+        .layer(from_fn_with_state(app.clone(), origin::require_origin::<Fhir>))
+        .layer(from_fn(negotiate::negotiate))
+}
+
+/// The routes without what needs a running application, for the API document.
+pub fn documented() -> DocumentedRouter<App> {
+    protected().merge(public())
+}
+
+fn protected() -> DocumentedRouter<App> {
+    DocumentedRouter::new()
+        .routes(routes!(bundle::post))
+        .routes(routes!(observation::search, observation::create))
+        .routes(routes!(observation::search_by_post, observation::search_by_get))
+        .routes(routes!(observation::read))
+        .routes(routes!(patient::search))
+        .routes(routes!(patient::search_by_post, patient::search_by_get))
+        .routes(routes!(patient::read))
+        .merge(others())
+}
+
+/// Types that are not served, known or not, answer alike for every method.
+#[expect(clippy::disallowed_methods, reason = "what is not served is not documented")]
+fn others() -> DocumentedRouter<App> {
+    DocumentedRouter::new().route("/fhir/r5/{*rest}", axum::routing::any(error::unsupported_type))
+}
+
+fn public() -> DocumentedRouter<App> {
+    DocumentedRouter::new().routes(routes!(discovery::metadata)).routes(routes!(discovery::smart_configuration))
+}

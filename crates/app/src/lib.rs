@@ -6,6 +6,7 @@
 mod app;
 pub mod consent;
 pub mod identity;
+pub mod ingest;
 pub mod observation;
 pub mod operator;
 pub mod organization;

@@ -20,9 +20,9 @@ pub fn smart_configuration(base: &str) -> String {
     fill(SMART_CONFIGURATION, &[("{base}", base)])
 }
 
-/// The CapabilityStatement of a server with the native stores alone: native types, their own interactions, and the search
-/// parameters that native rows have. Arguments as for [`capability_statement`].
-pub fn native_capability_statement(u: &str, base: &str, build_instant: &str) -> String {
+/// The CapabilityStatement of a server with the native stores alone: the types it serves, their own interactions, and the
+/// search parameters that native rows have. Other arguments as for [`capability_statement`].
+pub fn native_capability_statement(u: &str, base: &str, build_instant: &str, served: &[ResourceType]) -> String {
     let full = capability_statement(u, base, build_instant);
     let Ok(mut document) = serde_json::from_str::<Value>(&full) else {
         return full;
@@ -30,11 +30,11 @@ pub fn native_capability_statement(u: &str, base: &str, build_instant: &str) -> 
     if let Some(Value::Array(resources)) = document.pointer_mut("/rest/0/resource") {
         resources.retain_mut(|resource| {
             match resource.get("type").and_then(Value::as_str).and_then(ResourceType::from_name) {
-                Some(kind) => {
+                Some(kind) if served.contains(&kind) => {
                     restrict(resource, kind);
                     true
                 }
-                None => false,
+                _ => false,
             }
         });
     }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn native() {
-        let text = native_capability_statement("https://h/fhir", "https://site", "2026-01-01T00:00:00Z");
+        let text = native_capability_statement("https://h/fhir", "https://site", "2026-01-01T00:00:00Z", &ResourceType::ALL);
         let found = document(&text);
         assert_eq!(types(&found), NATIVE_TYPES);
         for resource in found["rest"][0]["resource"].as_array().unwrap() {
@@ -167,7 +167,7 @@ mod tests {
         // CapabilityStatement is not a stored type, but the table holds every resource `contained` may.
         for text in [
             capability_statement("u", "b", "2026-01-01T00:00:00Z"),
-            native_capability_statement("u", "b", "2026-01-01T00:00:00Z"),
+            native_capability_statement("u", "b", "2026-01-01T00:00:00Z", &ResourceType::ALL),
         ] {
             assert_eq!(structure::validate("CapabilityStatement", &document(&text)), Ok(()));
         }

@@ -205,6 +205,8 @@ pub struct PersonFilter {
     pub last_updated: Vec<Vec<TimeMatch>>,
     /// Free text: a name or e-mail address that begins with it, or an identifier that is it.
     pub search: Option<Phi<String>>,
+    /// Conditions that must not hold together, each for itself.
+    pub excluded: Vec<PersonFilter>,
 }
 
 impl PersonFilter {
@@ -220,6 +222,7 @@ impl PersonFilter {
             && self.telecom.is_empty()
             && self.last_updated.is_empty()
             && self.search.is_none()
+            && self.excluded.is_empty()
     }
 }
 
@@ -282,6 +285,12 @@ pub(crate) fn push_person(sql: &mut QueryBuilder<Postgres>, filter: &PersonFilte
         sql.push_bind(text.clone());
         sql.push("))) OR EXISTS (SELECT 1 FROM core_patientidentifier AS pi WHERE pi.patient_id = p.id AND pi.value = ");
         sql.push_bind(text.clone()).push("))");
+    }
+    for excluded in &filter.excluded {
+        // What is not known is not a match either.
+        sql.push(" AND NOT coalesce(true");
+        push_person(sql, excluded);
+        sql.push(", false)");
     }
 }
 

@@ -49,6 +49,8 @@ pub struct ObservationFilter {
     pub statuses: Vec<Vec<String>>,
     /// The observation's own identifiers.
     pub identifiers: Vec<Vec<Token>>,
+    /// Identifiers it must not have, any of them.
+    pub excluded_identifiers: Vec<Token>,
     /// When it was taken.
     pub effective: Vec<Vec<TimeMatch>>,
     /// When it was last changed.
@@ -66,6 +68,7 @@ impl ObservationFilter {
             || self.data_sources.is_some()
             || !self.statuses.is_empty()
             || !self.identifiers.is_empty()
+            || !self.excluded_identifiers.is_empty()
             || !self.effective.is_empty()
             || !self.last_updated.is_empty()
             || !self.created.is_empty()
@@ -227,6 +230,11 @@ fn push_row_filter(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter)
     for tokens in &filter.identifiers {
         sql.push(" AND EXISTS (SELECT 1 FROM core_observationidentifier AS oi WHERE oi.observation_id = o.id AND ");
         push_any(sql, tokens, |sql, token| push_token(sql, "oi.system", "oi.value", token));
+        sql.push(")");
+    }
+    if !filter.excluded_identifiers.is_empty() {
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM core_observationidentifier AS oi WHERE oi.observation_id = o.id AND ");
+        push_any(sql, &filter.excluded_identifiers, |sql, token| push_token(sql, "oi.system", "oi.value", token));
         sql.push(")");
     }
     for (all, low, high) in [

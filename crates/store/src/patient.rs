@@ -50,7 +50,34 @@ pub enum PatientOrder {
     Family,
 }
 
-/// What a FHIR page asks for.
+/// What a chosen order compares; rows without the value come last, ties end on the id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatientKey {
+    /// By last change.
+    LastUpdated,
+    /// By id.
+    Id,
+    /// By family name.
+    Family,
+    /// By given name.
+    Given,
+    /// By birth date.
+    BirthDate,
+}
+
+impl PatientKey {
+    const fn expression(self) -> &'static str {
+        match self {
+            Self::LastUpdated => "p.last_updated",
+            Self::Id => "p.id",
+            Self::Family => "p.name_family",
+            Self::Given => "p.name_given",
+            Self::BirthDate => "p.birth_date",
+        }
+    }
+}
+
+/// What a page of patients asks for.
 #[derive(Debug, Clone, Default)]
 pub struct PatientQuery {
     /// Conditions on the person.
@@ -61,6 +88,10 @@ pub struct PatientQuery {
     pub awaiting: bool,
     /// Order of the list.
     pub order: PatientOrder,
+    /// A chosen order instead, each key with whether the greatest comes first.
+    pub sort: Vec<(PatientKey, bool)>,
+    /// Continue below this row of the order by family name.
+    pub after: Option<PatientId>,
 }
 
 /// An account that a new patient may take over, or not.
@@ -98,6 +129,32 @@ fn push_where(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Pa
     }
 }
 
+/// Pushes the part of the order by family name that lies below a row.
+fn push_after(sql: &mut QueryBuilder<Postgres>, query: &PatientQuery) {
+    if let Some(after) = query.after {
+        sql.push(" AND EXISTS (SELECT 1 FROM core_patient AS l WHERE l.id = ").push_bind(after.0);
+        sql.push(
+            " AND CASE WHEN l.name_family IS NULL THEN p.name_family IS NULL AND p.id > l.id
+                       ELSE p.name_family IS NULL OR (p.name_family, p.id) > (l.name_family, l.id) END)",
+        );
+    }
+}
+
+fn push_order(sql: &mut QueryBuilder<Postgres>, query: &PatientQuery) {
+    if query.sort.is_empty() {
+        sql.push(match query.order {
+            PatientOrder::Id => " ORDER BY p.id",
+            PatientOrder::Family => " ORDER BY p.name_family NULLS LAST, p.id",
+        });
+        return;
+    }
+    sql.push(" ORDER BY ");
+    for (key, descending) in &query.sort {
+        sql.push(key.expression()).push(if *descending { " DESC NULLS LAST, " } else { " NULLS LAST, " });
+    }
+    sql.push("p.id");
+}
+
 impl Patients<'_> {
     /// Patients in `scope` that match.
     pub async fn list(
@@ -115,10 +172,8 @@ impl Patients<'_> {
             let mut sql = QueryBuilder::new("");
             push_from(&mut sql, scope.reach());
             push_where(&mut sql, scope, query);
-            sql.push(match query.order {
-                PatientOrder::Id => " ORDER BY p.id",
-                PatientOrder::Family => " ORDER BY p.name_family NULLS LAST, p.id",
-            });
+            push_after(&mut sql, query);
+            push_order(&mut sql, query);
             sql.push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
             sql.build_query_as().fetch_all(self.0.connection()).await.db()?
         };

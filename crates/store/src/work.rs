@@ -130,6 +130,11 @@ impl Work {
         }
     }
 
+    /// The database's clock, which stamps what it stores.
+    pub async fn database_time(&mut self) -> Result<chrono::DateTime<chrono::Utc>, Error> {
+        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.connection()).await.db()
+    }
+
     /// Adds an entry to the audit trail of this unit of work.
     pub(crate) fn audit(&mut self, entry: AuditEntry) {
         self.entries.push(entry);

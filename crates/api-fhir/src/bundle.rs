@@ -1,0 +1,178 @@
+//! Bundles: a batch or a transaction of uploads.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use jhe_app::App;
+use jhe_app::ingest::{self, Candidate, Receipt, Together};
+use jhe_fhir::bundle::{CreateEntry, ResponseEntry, ResponseWriter};
+use jhe_fhir::structure::{self, BundleKind};
+use jhe_fhir::types::has_own_base_path;
+use jhe_fhir::{Failure, Issue, OperationOutcome, Projection, catalogue};
+use jhe_http::{Caller, Origin};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::body::{JsonBytes, object, on_blocking_thread};
+use crate::error::FhirError;
+use crate::negotiate::FHIR_JSON;
+use crate::prefer::{Prefer, Return};
+use crate::representation;
+
+/// Header that names the outside source of what is written.
+const SOURCE: &str = "x-jhe-fhir-source-id";
+
+/// Which absolute references are to this server: those under the origin of the request or the site's own address.
+pub(crate) struct OwnBase {
+    origins: [String; 2],
+}
+
+impl OwnBase {
+    pub(crate) fn new(app: &App, origin: &Origin) -> Self {
+        Self { origins: [origin.base().to_ascii_lowercase(), app.settings().site_url().to_ascii_lowercase()] }
+    }
+
+    /// Whether `base`, what precedes `/Type/id`, is one of ours.
+    pub(crate) fn is(&self, base: &str) -> bool {
+        let lower = base.to_ascii_lowercase();
+        let ours = |origin: &String| lower.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
+        has_own_base_path(base) && self.origins.iter().any(ours)
+    }
+
+    /// Whether a resource names its outside source itself.
+    pub(crate) fn names_source(&self, resource: &Value) -> bool {
+        resource
+            .pointer("/meta/source")
+            .and_then(Value::as_str)
+            .is_some_and(|source| source.starts_with(jhe_fhir::types::FHIR_SOURCE_BASE))
+    }
+}
+
+/// Whether the request names the outside source of what it writes.
+pub(crate) fn names_source(headers: &HeaderMap) -> bool {
+    headers.contains_key(SOURCE)
+}
+
+/// Stores the observations of a batch, each for itself, or of a transaction, all or none.
+#[utoipa::path(post, path = "/fhir/r5", tag = "fhir", operation_id = "storeBundle",
+    request_body(content = Object, content_type = "application/fhir+json", description = "A Bundle of type `batch` or `transaction`; every entry a POST"),
+    responses((status = 200, description = "One answer for each entry, in their order", content_type = "application/fhir+json", body = Object),
+              (status = 400, description = "Not such a Bundle; of a transaction also its first failure"), (status = 413, description = "Too large, or too many entries")))]
+#[tracing::instrument(name = "fhir.bundle", skip_all)]
+pub(crate) async fn post(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    JsonBytes(bytes): JsonBytes,
+) -> Result<Response, FhirError> {
+    let prefer = Prefer::of(&headers);
+    let reader = Reader {
+        own: OwnBase::new(&app, &origin),
+        source_named: names_source(&headers),
+        max_entries: app.config().limits.max_batch_entries,
+        max_document: app.config().limits.max_omh_bytes,
+    };
+    let (kind, candidates) = on_blocking_thread(move || reader.read(&object(&bytes)?)).await?;
+    let together = match kind {
+        BundleKind::Batch => Together::Batch,
+        BundleKind::Transaction => Together::Transaction,
+    };
+    let whole = prefer.answer == Some(Return::Representation);
+    let outcomes = if candidates.is_empty() {
+        Vec::new()
+    } else {
+        ingest::store(&app, &actor, &candidates, together, whole).await?
+    };
+    if kind == BundleKind::Transaction
+        && let Some(failure) = first_failure(&outcomes)
+    {
+        return Err(failure.into());
+    }
+    let mut writer = ResponseWriter::new(&Uuid::new_v4().to_string(), kind);
+    for outcome in outcomes.iter().flatten() {
+        match outcome {
+            Ok(receipt) => write_receipt(&mut writer, receipt, prefer),
+            Err(failure) => writer.failure(failure),
+        }
+    }
+    let mut response = ([(header::CONTENT_TYPE, FHIR_JSON)], writer.finish()).into_response();
+    if let Some(value) = prefer.applied() {
+        response.headers_mut().insert("preference-applied", value);
+    }
+    Ok(response)
+}
+
+/// Reads a Bundle without the database.
+struct Reader {
+    own: OwnBase,
+    source_named: bool,
+    max_entries: usize,
+    max_document: usize,
+}
+
+type Candidates = Vec<Result<Candidate, Failure>>;
+
+impl Reader {
+    fn read(&self, body: &Value) -> Result<(BundleKind, Candidates), FhirError> {
+        let kind = structure::validate_bundle_envelope(body, self.max_entries)?;
+        let entries = body.get("entry").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Ok((kind, entries.iter().enumerate().map(|(index, entry)| self.candidate(index, entry)).collect()))
+    }
+
+    fn candidate(&self, index: usize, entry: &Value) -> Result<Candidate, Failure> {
+        let is_own_base = |base: &str| self.own.is(base);
+        let create = CreateEntry::parse(index, entry, &is_own_base)?;
+        let source_named = self.source_named || self.own.names_source(create.resource);
+        if create.resource_type != "Observation" {
+            // Everything but observations is an outside record, which needs a source.
+            return Err(if source_named {
+                catalogue::unsupported_type(create.resource_type)
+            } else {
+                catalogue::source_required()
+            });
+        }
+        Candidate::read(create.resource, source_named, self.max_document, &is_own_base)
+    }
+}
+
+/// Of a transaction: the status of the first failure, and one issue for each entry that failed.
+fn first_failure(outcomes: &[Option<Result<Receipt, Failure>>]) -> Option<Failure> {
+    let failures = || {
+        outcomes.iter().enumerate().filter_map(|(index, outcome)| match outcome {
+            Some(Err(failure)) => Some((index, failure)),
+            _ => None,
+        })
+    };
+    let (_, first) = failures().next()?;
+    let issues = failures().filter_map(|(index, failure)| {
+        let issue = failure.issues.first()?;
+        Some(Issue::error(issue.code, issue.diagnostics.clone()).at(format!("Bundle.entry[{index}]")))
+    });
+    Some(Failure { status: first.status, issues: issues.collect() })
+}
+
+fn write_receipt(writer: &mut ResponseWriter, receipt: &Receipt, prefer: Prefer) {
+    let location = format!("Observation/{}", receipt.id);
+    let etag = representation::etag(receipt.last_updated);
+    let mut resource = Vec::new();
+    match (prefer.answer, &receipt.observation) {
+        (Some(Return::Minimal | Return::Outcome), _) => {}
+        (Some(Return::Representation), Some(row)) => {
+            representation::observation(row, &Projection::Full, &mut resource);
+        }
+        _ => representation::receipt(receipt, &mut resource),
+    }
+    let stored = (prefer.answer == Some(Return::Outcome)).then(|| {
+        OperationOutcome::from(Issue::information(jhe_fhir::IssueCode::Informational, "The Observation was stored."))
+    });
+    writer.entry(&ResponseEntry {
+        status: catalogue::status_line(201),
+        location: Some(&location),
+        etag: Some(&etag),
+        last_modified: Some(receipt.last_updated),
+        resource: (!resource.is_empty()).then_some(resource.as_slice()),
+        outcome: stored.as_ref(),
+    });
+}

@@ -1,0 +1,252 @@
+//! Observation: search, read, create.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jhe_app::App;
+use jhe_app::ingest::{self, Candidate, Receipt, Together};
+use jhe_authz::{Actor, Authorizer, FhirRole, Location};
+use jhe_domain::ObservationId;
+use jhe_domain::error::Error;
+use jhe_fhir::observation::ObservationOut;
+use jhe_fhir::search::{SearchRequest, SortField, SortKey};
+use jhe_fhir::types::positive_id;
+use jhe_fhir::{Issue, IssueCode, OperationOutcome, Projection, ResourceType, catalogue};
+use jhe_http::normalize::FhirBase;
+use jhe_http::{Caller, Origin};
+use jhe_store::observation::{ObservationOrder, ObservationPage, OrderKey};
+use serde_json::{Value, json};
+
+use crate::body::{JsonBytes, object, on_blocking_thread};
+use crate::bundle::{OwnBase, names_source};
+use crate::error::FhirError;
+use crate::negotiate::FHIR_JSON;
+use crate::prefer::{Prefer, Return};
+use crate::representation;
+use crate::search::{self, Pager, SearchCall};
+use crate::translate;
+
+const KIND: ResourceType = ResourceType::Observation;
+
+/// Searches observations.
+#[utoipa::path(get, path = "/fhir/r5/Observation", tag = "fhir", operation_id = "searchObservations",
+    params(("patient" = Option<String>, Query, description = "Patient ids; `subject` is the same"),
+           ("patient.identifier" = Option<String>, Query, description = "`system|value`"),
+           ("patient._has:Group:member:_id" = Option<String>, Query, description = "Study ids"),
+           ("patient.organization" = Option<String>, Query), ("code" = Option<String>, Query, description = "`system|code` or code"),
+           ("date" = Option<String>, Query), ("status" = Option<String>, Query), ("identifier" = Option<String>, Query),
+           ("device" = Option<String>, Query), ("_id" = Option<String>, Query), ("_lastUpdated" = Option<String>, Query),
+           ("_source" = Option<String>, Query), ("_sort" = Option<String>, Query), ("_count" = Option<i64>, Query),
+           ("_page" = Option<String>, Query), ("_offset" = Option<i64>, Query), ("_cursor" = Option<String>, Query),
+           ("_total" = Option<String>, Query), ("_summary" = Option<String>, Query), ("_elements" = Option<String>, Query)),
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object),
+              (status = 400, description = "A parameter is wrong or missing"), (status = 403, description = "Something named is not the caller's")))]
+#[tracing::instrument(name = "fhir.observation.search", skip_all)]
+pub(crate) async fn search(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    call: SearchCall,
+) -> Result<Response, FhirError> {
+    answer(&app, &actor, &call).await
+}
+
+/// Searches observations; the parameters are a form.
+#[utoipa::path(post, path = "/fhir/r5/Observation/_search", tag = "fhir", operation_id = "searchObservationsByPost",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object)))]
+#[tracing::instrument(name = "fhir.observation.search", skip_all)]
+pub(crate) async fn search_by_post(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    call: SearchCall,
+) -> Result<Response, FhirError> {
+    answer(&app, &actor, &call).await
+}
+
+/// The same by GET, which the links of such a search use.
+#[utoipa::path(get, path = "/fhir/r5/Observation/_search", tag = "fhir", operation_id = "continueObservationSearch",
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object)))]
+#[tracing::instrument(name = "fhir.observation.search", skip_all)]
+pub(crate) async fn search_by_get(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    call: SearchCall,
+) -> Result<Response, FhirError> {
+    answer(&app, &actor, &call).await
+}
+
+async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, FhirError> {
+    let request = call.parse(KIND)?;
+    let is_practitioner = matches!(actor.fhir_role(), FhirRole::Practitioner(_));
+    if is_practitioner && !request.has_scope_parameter() && requires_scope(app) {
+        return Err(catalogue::observation_search_needs_scope().into());
+    }
+    let pager = Pager::new(app, actor, call, &request)?;
+    let mut work = app.store().read().await?;
+    // What was named must be the caller's, also where the intersection leaves nothing of it.
+    Authorizer::new(actor, &mut work).fhir_observations(search::named(&request.scope)).await.map(drop)?;
+    let scope = Authorizer::new(actor, &mut work).fhir_observations(narrowed(actor, &request)).await?;
+    if !search::is_native(&request) {
+        pager.window(Some(0))?;
+        return Ok(pager.respond_empty(Some(0)));
+    }
+    let filter = translate::observation_filter(&request, app.now());
+    if request.result.is_count_only() {
+        let total = work.observations().count(&scope, &filter).await?;
+        return Ok(pager.respond_empty(Some(total)));
+    }
+    let counted = if pager.needs_count() { Some(work.observations().count(&scope, &filter).await?) } else { None };
+    let window = pager.window(counted)?;
+    let projection = request.result.projection();
+    let sorted = !request.result.sort.is_empty();
+    let mut page = ObservationPage::window(window.offset(), window.limit);
+    page.order = order(&request.result.sort);
+    page.id_descending = !sorted;
+    page.after = window.after.and_then(|(time, id)| {
+        Some((chrono::DateTime::from_timestamp_micros(time)?, ObservationId(id)))
+    });
+    page.not_after = window.snapshot;
+    page.documents = ObservationOut::needs_document(&projection);
+    page.identifiers = true;
+    let mut snapshot = window.snapshot;
+    if pager.begins() && sorted {
+        snapshot = Some(work.database_time().await?);
+    }
+    let rows = work.observations().search(&scope, &filter, &page).await?;
+    if pager.begins() && !sorted {
+        snapshot = rows.first().map(|row| row.last_updated);
+    }
+    Ok(pager.respond(
+        window,
+        counted,
+        rows,
+        snapshot,
+        |row| (!sorted).then(|| (row.last_updated.timestamp_micros(), row.id.0)),
+        |row| row.id.0,
+        |row, out| representation::observation(row, &projection, out),
+    ))
+}
+
+fn requires_scope(app: &App) -> bool {
+    app.settings().bool("fhir.observation_search_requires_scope", true)
+}
+
+/// A patient's own record is all it can be narrowed to; organizations and studies do not apply.
+fn narrowed(actor: &Actor, request: &SearchRequest) -> Location {
+    let within = search::narrowed(&request.scope);
+    match actor.fhir_role() {
+        FhirRole::Patient(_) => Location { patients: within.patients, ..Location::default() },
+        _ => within,
+    }
+}
+
+fn order(sort: &[SortKey]) -> Vec<OrderKey> {
+    let key = |key: &SortKey| {
+        let by = match key.field {
+            SortField::Date => ObservationOrder::Effective,
+            SortField::LastUpdated => ObservationOrder::LastUpdated,
+            SortField::Id => ObservationOrder::Id,
+            SortField::Code => ObservationOrder::Code,
+            SortField::Status => ObservationOrder::Status,
+            SortField::Patient => ObservationOrder::Patient,
+            SortField::Name | SortField::Family | SortField::Given | SortField::Birthdate => return None,
+        };
+        Some(OrderKey { by, descending: key.descending })
+    };
+    sort.iter().filter_map(key).collect()
+}
+
+/// One observation.
+#[utoipa::path(get, path = "/fhir/r5/Observation/{id}", tag = "fhir", operation_id = "readObservation", params(("id" = String, Path)),
+    responses((status = 200, description = "The Observation", content_type = "application/fhir+json", body = Object),
+              (status = 304, description = "Unchanged"), (status = 404, description = "Not readable, or no such observation")))]
+#[tracing::instrument(name = "fhir.observation.read", skip_all)]
+pub(crate) async fn read(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, FhirError> {
+    let missing = || FhirError::from(catalogue::not_found(KIND.as_str(), &id));
+    let number = positive_id(&id).ok_or_else(missing)?;
+    let mut work = app.store().read().await?;
+    let scope = Authorizer::new(&actor, &mut work).fhir_observations(Location::default()).await?;
+    let row = work.observations().find(&scope, ObservationId(number)).await?.ok_or_else(missing)?;
+    Ok(representation::single(&headers, row.last_updated, |out| {
+        representation::observation(&row, &Projection::Full, out);
+    }))
+}
+
+/// Stores one observation.
+#[utoipa::path(post, path = "/fhir/r5/Observation", tag = "fhir", operation_id = "createObservation",
+    request_body(content = Object, content_type = "application/fhir+json", description = "An Observation with an Open mHealth document in `valueAttachment`"),
+    responses((status = 201, description = "Stored", content_type = "application/fhir+json", body = Object),
+              (status = 400, description = "Not a valid Observation, or something it refers to is unknown"),
+              (status = 403, description = "Not consented, or not the caller's to write"), (status = 409, description = "An identifier is in use"),
+              (status = 422, description = "The document does not conform to its schema")))]
+#[tracing::instrument(name = "fhir.observation.create", skip_all)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Extension(origin): Extension<Origin>,
+    Extension(base): Extension<FhirBase>,
+    headers: HeaderMap,
+    JsonBytes(bytes): JsonBytes,
+) -> Result<Response, FhirError> {
+    let prefer = Prefer::of(&headers);
+    let source_named = names_source(&headers);
+    let max_document = app.config().limits.max_omh_bytes;
+    let own = OwnBase::new(&app, &origin);
+    let candidate = on_blocking_thread(move || {
+        let mut body = object(&bytes)?;
+        match body.get("resourceType").cloned() {
+            None => {
+                if let Some(members) = body.as_object_mut() {
+                    members.insert("resourceType".to_owned(), json!(KIND.as_str()));
+                }
+            }
+            Some(Value::String(found)) if found == KIND.as_str() => {}
+            Some(found) => {
+                let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+                return Err(catalogue::resource_type_mismatch(KIND.as_str(), &found).into());
+            }
+        }
+        let source_named = source_named || own.names_source(&body);
+        Ok(Candidate::read(&body, source_named, max_document, &|base| own.is(base))?)
+    })
+    .await?;
+    let whole = matches!(prefer.answer, None | Some(Return::Representation));
+    let outcomes = ingest::store(&app, &actor, &[Ok(candidate)], Together::Batch, whole).await?;
+    let receipt = outcomes.into_iter().flatten().next().ok_or_else(|| Error::internal("an upload without an answer"))??;
+    let location = format!("{}{}/Observation/{}", origin.base(), base.0, receipt.id);
+    Ok(created(&receipt, &location, prefer))
+}
+
+fn created(receipt: &Receipt, location: &str, prefer: Prefer) -> Response {
+    let body = match prefer.answer {
+        Some(Return::Minimal) => None,
+        Some(Return::Outcome) => {
+            let issue = Issue::information(IssueCode::Informational, "The Observation was stored.");
+            Some(OperationOutcome::from(issue).to_json())
+        }
+        None | Some(Return::Representation) => receipt.observation.as_ref().map(|row| {
+            let mut out = Vec::new();
+            representation::observation(row, &Projection::Full, &mut out);
+            out
+        }),
+    };
+    let mut response = match body {
+        Some(body) => (StatusCode::CREATED, [(header::CONTENT_TYPE, FHIR_JSON)], body).into_response(),
+        None => StatusCode::CREATED.into_response(),
+    };
+    let headers = response.headers_mut();
+    representation::version(headers, &representation::etag(receipt.last_updated), receipt.last_updated);
+    if let Ok(value) = HeaderValue::from_str(location) {
+        headers.insert(header::LOCATION, value);
+    }
+    if let Some(value) = prefer.applied() {
+        headers.insert("preference-applied", value);
+    }
+    response
+}

@@ -1,0 +1,162 @@
+//! Patient: search and read.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use jhe_app::App;
+use jhe_authz::{Actor, Authorizer, FhirRole, Location};
+use jhe_domain::PatientId;
+use jhe_domain::page::Window;
+use jhe_domain::patient::Disclosure;
+use jhe_fhir::search::{SearchRequest, SortField, SortKey};
+use jhe_fhir::types::positive_id;
+use jhe_fhir::{Projection, ResourceType, catalogue};
+use jhe_http::Caller;
+use jhe_store::patient::{PatientKey, PatientOrder, PatientQuery};
+
+use crate::error::FhirError;
+use crate::representation;
+use crate::search::{self, Pager, SearchCall};
+use crate::translate;
+
+const KIND: ResourceType = ResourceType::Patient;
+
+/// Searches patients.
+#[utoipa::path(get, path = "/fhir/r5/Patient", tag = "fhir", operation_id = "searchPatients",
+    params(("identifier" = Option<String>, Query, description = "`system|value`"), ("family" = Option<String>, Query),
+           ("given" = Option<String>, Query), ("name" = Option<String>, Query), ("birthdate" = Option<String>, Query),
+           ("email" = Option<String>, Query), ("phone" = Option<String>, Query), ("telecom" = Option<String>, Query),
+           ("_has:Group:member:_id" = Option<String>, Query, description = "Study ids"),
+           ("patient.organization" = Option<String>, Query), ("_id" = Option<String>, Query),
+           ("_lastUpdated" = Option<String>, Query), ("_sort" = Option<String>, Query), ("_count" = Option<i64>, Query),
+           ("_page" = Option<String>, Query), ("_offset" = Option<i64>, Query), ("_cursor" = Option<String>, Query),
+           ("_total" = Option<String>, Query), ("_summary" = Option<String>, Query), ("_elements" = Option<String>, Query)),
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object),
+              (status = 400, description = "A parameter is wrong"), (status = 403, description = "Something named is not the caller's")))]
+#[tracing::instrument(name = "fhir.patient.search", skip_all)]
+pub(crate) async fn search(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    call: SearchCall,
+) -> Result<Response, FhirError> {
+    answer(&app, &actor, &call).await
+}
+
+/// Searches patients; the parameters are a form.
+#[utoipa::path(post, path = "/fhir/r5/Patient/_search", tag = "fhir", operation_id = "searchPatientsByPost",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object)))]
+#[tracing::instrument(name = "fhir.patient.search", skip_all)]
+pub(crate) async fn search_by_post(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    call: SearchCall,
+) -> Result<Response, FhirError> {
+    answer(&app, &actor, &call).await
+}
+
+/// The same by GET, which the links of such a search use.
+#[utoipa::path(get, path = "/fhir/r5/Patient/_search", tag = "fhir", operation_id = "continuePatientSearch",
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object)))]
+#[tracing::instrument(name = "fhir.patient.search", skip_all)]
+pub(crate) async fn search_by_get(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    call: SearchCall,
+) -> Result<Response, FhirError> {
+    answer(&app, &actor, &call).await
+}
+
+async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, FhirError> {
+    let request = call.parse(KIND)?;
+    let pager = Pager::new(app, actor, call, &request)?;
+    let mut work = app.store().read().await?;
+    // What was named must be the caller's, also where the intersection leaves nothing of it.
+    Authorizer::new(actor, &mut work).fhir_patients(search::named(&request.scope)).await.map(drop)?;
+    let scope = Authorizer::new(actor, &mut work).fhir_patients(narrowed(actor, &request)).await?;
+    if !search::is_native(&request) {
+        pager.window(Some(0))?;
+        return Ok(pager.respond_empty(Some(0)));
+    }
+    let mut query = PatientQuery {
+        person: translate::person_filter(&request, app.now()),
+        ids: translate::ids(&request),
+        order: PatientOrder::Family,
+        sort: order(&request.result.sort),
+        ..PatientQuery::default()
+    };
+    // Which page is the last is only known when they are counted; there are few patients.
+    let counted = work.patients().list(&scope, &query, Window { offset: 0, limit: 0 }).await?.count;
+    if request.result.is_count_only() {
+        return Ok(pager.respond_empty(Some(counted)));
+    }
+    let window = pager.window(Some(counted))?;
+    query.after = window.after.map(|(_, id)| PatientId(id));
+    let rows = work
+        .patients()
+        .list(&scope, &query, Window { offset: window.offset(), limit: window.limit })
+        .await?
+        .rows;
+    let projection = request.result.projection();
+    let sorted = !request.result.sort.is_empty();
+    Ok(pager.respond(
+        window,
+        Some(counted),
+        rows,
+        None,
+        |row| (!sorted).then_some((0, row.id.0)),
+        |row| row.id.0,
+        |row, out| representation::patient(row, &projection, out),
+    ))
+}
+
+fn narrowed(actor: &Actor, request: &SearchRequest) -> Location {
+    let within = search::narrowed(&request.scope);
+    match actor.fhir_role() {
+        FhirRole::Patient(_) => Location { patients: within.patients, ..Location::default() },
+        _ => within,
+    }
+}
+
+fn order(sort: &[SortKey]) -> Vec<(PatientKey, bool)> {
+    let keys = |key: &SortKey| -> &'static [PatientKey] {
+        match key.field {
+            SortField::LastUpdated => &[PatientKey::LastUpdated],
+            SortField::Id => &[PatientKey::Id],
+            SortField::Name => &[PatientKey::Family, PatientKey::Given],
+            SortField::Family => &[PatientKey::Family],
+            SortField::Given => &[PatientKey::Given],
+            SortField::Birthdate => &[PatientKey::BirthDate],
+            SortField::Date | SortField::Code | SortField::Status | SortField::Patient => &[],
+        }
+    };
+    sort.iter().flat_map(|key| keys(key).iter().map(|by| (*by, key.descending))).collect()
+}
+
+/// One patient.
+#[utoipa::path(get, path = "/fhir/r5/Patient/{id}", tag = "fhir", operation_id = "readPatient", params(("id" = String, Path)),
+    responses((status = 200, description = "The Patient", content_type = "application/fhir+json", body = Object),
+              (status = 304, description = "Unchanged"), (status = 403, description = "A patient named another patient"),
+              (status = 404, description = "Not shared with the caller, or no such patient")))]
+#[tracing::instrument(name = "fhir.patient.read", skip_all)]
+pub(crate) async fn read(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, FhirError> {
+    let missing = || FhirError::from(catalogue::not_found(KIND.as_str(), &id));
+    let number = PatientId(positive_id(&id).ok_or_else(missing)?);
+    let mut work = app.store().read().await?;
+    let within = match actor.fhir_role() {
+        FhirRole::Patient(_) => Location::one(None, None, Some(number)),
+        _ => Location::default(),
+    };
+    let scope = Authorizer::new(&actor, &mut work).fhir_patients(within).await?;
+    let row = work.patients().find(&scope, number).await?;
+    // A patient who has not agreed to be shared yet is nobody here.
+    let row = row.filter(|row| row.disclosure == Disclosure::Full).ok_or_else(missing)?;
+    Ok(representation::single(&headers, row.last_updated, |out| {
+        representation::patient(&row, &Projection::Full, out);
+    }))
+}

@@ -1,0 +1,85 @@
+//! The `Prefer` header (RFC 7240), as far as FHIR uses it.
+
+use axum::http::{HeaderMap, HeaderValue};
+
+/// What to answer to a create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// Nothing but the headers.
+    Minimal,
+    /// The resource.
+    Representation,
+    /// An OperationOutcome.
+    Outcome,
+}
+
+/// What the caller prefers; what is not said or not known is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Prefer {
+    /// `return=`.
+    pub(crate) answer: Option<Return>,
+    /// `handling=strict`.
+    pub(crate) strict: bool,
+}
+
+impl Prefer {
+    /// Reads the header; of a repeated preference the first wins (RFC 7240 §2).
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut answer = None;
+        let mut strict = None;
+        let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        for preference in values.flat_map(|value| value.split([',', ';'])) {
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            let value = value.trim().trim_matches('"');
+            match name.trim().to_ascii_lowercase().as_str() {
+                "return" if answer.is_none() => {
+                    answer = match value {
+                        "minimal" => Some(Return::Minimal),
+                        "representation" => Some(Return::Representation),
+                        "OperationOutcome" => Some(Return::Outcome),
+                        _ => None,
+                    };
+                }
+                "handling" if strict.is_none() => {
+                    strict = match value {
+                        "strict" => Some(true),
+                        "lenient" => Some(false),
+                        _ => None,
+                    };
+                }
+                _ => {}
+            }
+        }
+        Self { answer, strict: strict.unwrap_or(false) }
+    }
+
+    /// `Preference-Applied`, when `return` was honoured.
+    pub(crate) fn applied(self) -> Option<HeaderValue> {
+        self.answer.map(|answer| {
+            HeaderValue::from_static(match answer {
+                Return::Minimal => "return=minimal",
+                Return::Representation => "return=representation",
+                Return::Outcome => "return=OperationOutcome",
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_preferences_are_read_and_others_ignored() {
+        let check = |value: &str, answer: Option<Return>, strict: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert("prefer", value.parse().unwrap());
+            assert_eq!(Prefer::of(&headers), Prefer { answer, strict }, "{value}");
+        };
+        check("return=minimal", Some(Return::Minimal), false);
+        check("handling=strict; return=OperationOutcome", Some(Return::Outcome), true);
+        check("respond-async, return=\"representation\"", Some(Return::Representation), false);
+        check("return=nothing", None, false);
+        check("handling=lenient, handling=strict", None, false);
+    }
+}

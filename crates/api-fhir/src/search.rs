@@ -1,0 +1,306 @@
+//! What the searches of all types share: reading the request, finding the page, writing the Bundle.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use jhe_app::App;
+use jhe_authz::{Actor, Location};
+use jhe_domain::{OrganizationId, PatientId, StudyId};
+use jhe_fhir::bundle::SearchsetWriter;
+use jhe_fhir::search::{PageRef, ScopeParameters, SearchRequest, SourceFilter, TotalMode, paging_query};
+use jhe_fhir::{Failure, Issue, IssueCode, OperationOutcome, ResourceType, catalogue};
+use jhe_http::normalize::{FhirBase, OriginalPath};
+use jhe_http::{Origin, body, query};
+use uuid::Uuid;
+
+use crate::body::read;
+use crate::cursor::Cursor;
+use crate::error::FhirError;
+use crate::negotiate::{FHIR_JSON, IGNORED};
+use crate::prefer::{Prefer, Return};
+
+/// A search as it was called.
+pub(crate) struct SearchCall {
+    /// Decoded parameters of query and form, in order.
+    pairs: Vec<(String, String)>,
+    /// The same, as sent.
+    raw_query: String,
+    /// Address without the query.
+    address: String,
+    /// Origin and base, for the addresses of resources.
+    root: String,
+    prefer: Prefer,
+}
+
+impl FromRequest<App> for SearchCall {
+    type Rejection = FhirError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, FhirError> {
+        let extensions = request.extensions();
+        let origin = extensions.get::<Origin>().map(Origin::base).unwrap_or_default();
+        let base = extensions.get::<FhirBase>().map(|base| base.0.clone()).unwrap_or_default();
+        let path = extensions.get::<OriginalPath>().map_or_else(|| request.uri().path().to_owned(), |path| path.0.clone());
+        let prefer = Prefer::of(request.headers());
+        let mut raw_query = request.uri().query().unwrap_or_default().to_owned();
+        if request.method() == Method::POST {
+            let form = read_form(request, app).await?;
+            if !raw_query.is_empty() && !form.is_empty() {
+                raw_query.push('&');
+            }
+            raw_query.push_str(&form);
+        }
+        Ok(Self {
+            pairs: query::pairs(&raw_query),
+            raw_query,
+            address: format!("{origin}{path}"),
+            root: format!("{origin}{base}"),
+            prefer,
+        })
+    }
+}
+
+async fn read_form(request: Request, app: &App) -> Result<String, FhirError> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    if let Some(kind) = body::media_type(request.headers())
+        && kind != FORM
+    {
+        let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        return Err(catalogue::unsupported_media_type(sent.unwrap_or(&kind)).into());
+    }
+    let bytes = read(request, app).await?;
+    String::from_utf8(bytes.into()).map_err(|_| catalogue::invalid_value("_search", "not UTF-8").into())
+}
+
+impl SearchCall {
+    /// What the parameters mean for a type.
+    pub(crate) fn parse(&self, kind: ResourceType) -> Result<SearchRequest, Failure> {
+        SearchRequest::parse(kind, &self.pairs, self.prefer.strict)
+    }
+
+    /// The address of one resource.
+    pub(crate) fn full_url(&self, kind: ResourceType, id: i64) -> String {
+        format!("{}/{}/{id}", self.root, kind.as_str())
+    }
+
+    fn link(&self, name: &str, value: &str) -> String {
+        format!("{}?{}", self.address, paging_query(&self.raw_query, name, value))
+    }
+
+    fn self_link(&self) -> String {
+        if self.raw_query.is_empty() { self.address.clone() } else { format!("{}?{}", self.address, self.raw_query) }
+    }
+}
+
+/// Everything that was named, for the permission check.
+pub(crate) fn named(scope: &ScopeParameters) -> Location {
+    let some = |ids: &Vec<i64>| (!ids.is_empty()).then(|| ids.clone());
+    location(some(&scope.named_organizations), some(&scope.named_studies), some(&scope.named_patients))
+}
+
+/// What the search is narrowed to: a repeated parameter means both.
+pub(crate) fn narrowed(scope: &ScopeParameters) -> Location {
+    location(scope.organizations.clone(), scope.studies.clone(), scope.patients.clone())
+}
+
+fn location(organizations: Option<Vec<i64>>, studies: Option<Vec<i64>>, patients: Option<Vec<i64>>) -> Location {
+    Location {
+        organizations: organizations.map(|ids| ids.into_iter().map(OrganizationId).collect()),
+        studies: studies.map(|ids| ids.into_iter().map(StudyId).collect()),
+        patients: patients.map(|ids| ids.into_iter().map(PatientId).collect()),
+    }
+}
+
+/// Whether `_source` leaves any native row.
+pub(crate) fn is_native(request: &SearchRequest) -> bool {
+    request.source.is_none_or(|source| source == SourceFilter::Native)
+}
+
+/// How a page was asked for, which is how the links next to it ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Cursor,
+    Page,
+    Offset,
+}
+
+/// Finds the page of a search and the links around it.
+pub(crate) struct Pager<'a> {
+    app: &'a App,
+    call: &'a SearchCall,
+    request: &'a SearchRequest,
+    /// Caller and conditions, which a cursor belongs to.
+    search: String,
+    mode: Mode,
+    cursor: Option<Cursor>,
+}
+
+/// The rows wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageWindow {
+    /// Rows before the page.
+    pub(crate) start: i64,
+    /// Continue below this row instead of skipping.
+    pub(crate) after: Option<(i64, i64)>,
+    /// What changed after this moment is left out.
+    pub(crate) snapshot: Option<DateTime<Utc>>,
+    /// Rows to fetch: one more than the page holds, to know whether there are more.
+    pub(crate) limit: i64,
+}
+
+impl PageWindow {
+    /// Rows to skip.
+    pub(crate) const fn offset(&self) -> i64 {
+        if self.after.is_some() { 0 } else { self.start }
+    }
+}
+
+impl<'a> Pager<'a> {
+    /// Reads the cursor of the request, if there is one.
+    pub(crate) fn new(
+        app: &'a App,
+        actor: &Actor,
+        call: &'a SearchCall,
+        request: &'a SearchRequest,
+    ) -> Result<Self, Failure> {
+        let result = &request.result;
+        let search = format!(
+            "{}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}",
+            actor.user_id().0,
+            request.resource_type,
+            request.scope,
+            request.ids,
+            request.last_updated,
+            request.source,
+            request.filters,
+            result.sort
+        );
+        let cursor = match &result.cursor {
+            Some(sealed) => Some(Cursor::open(app, &search, sealed).ok_or_else(catalogue::invalid_cursor)?),
+            None => None,
+        };
+        let mode = match (result.page, result.offset) {
+            (Some(_), _) => Mode::Page,
+            (None, Some(_)) => Mode::Offset,
+            (None, None) => Mode::Cursor,
+        };
+        Ok(Self { app, call, request, search, mode, cursor })
+    }
+
+    /// Whether the matches must be counted: not on later pages, nor when nobody wants to know.
+    pub(crate) fn needs_count(&self) -> bool {
+        self.mode == Mode::Page || (self.cursor.is_none() && self.request.result.total != TotalMode::None)
+    }
+
+    /// Whether this is the first page of a series of cursors.
+    pub(crate) fn begins(&self) -> bool {
+        self.mode == Mode::Cursor && self.cursor.is_none()
+    }
+
+    fn count(&self) -> i64 {
+        i64::try_from(self.request.result.count).unwrap_or(i64::MAX)
+    }
+
+    /// The total to show.
+    pub(crate) fn total(&self, counted: Option<i64>) -> Option<i64> {
+        match (self.request.result.total, self.cursor) {
+            (TotalMode::None, _) => None,
+            (_, Some(cursor)) => cursor.total,
+            (_, None) => counted,
+        }
+    }
+
+    /// The rows wanted. A page beyond the last is refused.
+    pub(crate) fn window(&self, counted: Option<i64>) -> Result<PageWindow, Failure> {
+        let count = self.count();
+        let pages = || (counted.unwrap_or_default().max(1) - 1) / count + 1;
+        let start = match (self.request.result.page, self.request.result.offset) {
+            (Some(PageRef::Last), _) => (pages() - 1) * count,
+            (Some(PageRef::Number(number)), _) => {
+                let number = i64::try_from(number).map_err(|_| catalogue::invalid_page())?;
+                if number > pages() {
+                    return Err(catalogue::invalid_page());
+                }
+                (number - 1) * count
+            }
+            (None, Some(offset)) => i64::try_from(offset).unwrap_or(i64::MAX / 2).min(i64::MAX / 2),
+            (None, None) => self.cursor.map_or(0, |cursor| cursor.start),
+        };
+        let cursor = self.cursor.unwrap_or_default();
+        Ok(PageWindow { start, after: cursor.after, snapshot: cursor.snapshot, limit: count + 1 })
+    }
+
+    /// Writes the Bundle of one page. `rows` holds up to one row more than the page; `key` names a row in the type's own
+    /// order, or `None` where the order was chosen; `snapshot` bounds the pages that follow.
+    pub(crate) fn respond<T>(
+        &self,
+        window: PageWindow,
+        counted: Option<i64>,
+        mut rows: Vec<T>,
+        snapshot: Option<DateTime<Utc>>,
+        key: impl Fn(&T) -> Option<(i64, i64)>,
+        id: impl Fn(&T) -> i64,
+        write: impl Fn(&T, &mut Vec<u8>),
+    ) -> Response {
+        let more = rows.len() > self.request.result.count;
+        rows.truncate(self.request.result.count);
+        let total = self.total(counted);
+        let count = self.count();
+        let link = |start: i64, after: Option<(i64, i64)>| match self.mode {
+            Mode::Page => self.call.link("_page", &(start / count + 1).to_string()),
+            Mode::Offset => self.call.link("_offset", &start.to_string()),
+            Mode::Cursor => {
+                let cursor = Cursor { start, after, snapshot, total };
+                self.call.link("_cursor", &cursor.seal(self.app, &self.search))
+            }
+        };
+        let mut links = vec![("self", self.call.self_link())];
+        if window.start > 0 {
+            links.push(("previous", link((window.start - count).max(0), None)));
+        }
+        if more {
+            links.push(("next", link(window.start + count, rows.last().and_then(&key))));
+        }
+        let mut writer = self.writer(total, &links);
+        for row in &rows {
+            writer.entry_with(&self.call.full_url(self.request.resource_type, id(row)), |out| write(row, out));
+        }
+        self.finish(writer)
+    }
+
+    /// Writes a Bundle without entries.
+    pub(crate) fn respond_empty(&self, counted: Option<i64>) -> Response {
+        let writer = self.writer(self.total(counted), &[("self", self.call.self_link())]);
+        self.finish(writer)
+    }
+
+    fn writer(&self, total: Option<i64>, links: &[(&str, String)]) -> SearchsetWriter {
+        let links: Vec<(&str, &str)> = links.iter().map(|(relation, url)| (*relation, url.as_str())).collect();
+        let total = total.map(|total| u64::try_from(total).unwrap_or_default());
+        SearchsetWriter::new(&Uuid::new_v4().to_string(), self.app.now(), total, &links)
+    }
+
+    fn finish(&self, mut writer: SearchsetWriter) -> Response {
+        let ignored = &self.request.ignored;
+        if self.call.prefer.answer == Some(Return::Outcome) {
+            let text = if ignored.is_empty() {
+                "All parameters were understood.".to_owned()
+            } else {
+                format!("Ignored parameters: {}", ignored.join(", "))
+            };
+            writer.outcome(&OperationOutcome::from(Issue::information(IssueCode::Informational, text)));
+        }
+        let mut response = ([(header::CONTENT_TYPE, FHIR_JSON)], writer.finish()).into_response();
+        if !ignored.is_empty()
+            && let Ok(value) = HeaderValue::from_str(&header_text(&ignored.join(", ")))
+        {
+            response.headers_mut().insert(IGNORED, value);
+        }
+        response
+    }
+}
+
+/// What a header can hold of a text.
+fn header_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}
