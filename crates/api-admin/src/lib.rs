@@ -36,6 +36,11 @@ pub fn router(app: &App) -> DocumentedRouter<App> {
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Admin>))
 }
 
+/// The routes without what needs a running application, for the API document.
+pub fn documented() -> DocumentedRouter<App> {
+    protected().merge(public())
+}
+
 fn protected() -> DocumentedRouter<App> {
     DocumentedRouter::new()
         .routes(routes!(root::index))

@@ -27,7 +27,14 @@ pub use error::OAuth;
 
 /// All routes of the family; trailing slashes are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {
-    let documented = DocumentedRouter::new()
+    with_method_fallback(documented(), method_not_allowed)
+        .layer(from_fn(cors))
+        .layer(from_fn_with_state(app.clone(), origin::require_origin::<OAuth>))
+}
+
+/// The routes without what needs a running application, for the API document.
+pub fn documented() -> DocumentedRouter<App> {
+    DocumentedRouter::new()
         .routes(routes!(authorize::request, authorize::answer))
         .routes(routes!(token::token))
         .routes(routes!(revoke::revoke))
@@ -35,10 +42,7 @@ pub fn router(app: &App) -> DocumentedRouter<App> {
         .routes(routes!(userinfo::userinfo, userinfo::userinfo_by_post))
         .routes(routes!(discovery::openid_configuration))
         .routes(routes!(discovery::authorization_server))
-        .routes(routes!(discovery::jwks));
-    with_method_fallback(documented, method_not_allowed)
-        .layer(from_fn(cors))
-        .layer(from_fn_with_state(app.clone(), origin::require_origin::<OAuth>))
+        .routes(routes!(discovery::jwks))
 }
 
 /// Layer: any page may call `/o`; never with cookies.

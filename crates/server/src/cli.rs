@@ -113,7 +113,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Client { command } => runtime.block_on(manage::client(config, command)),
         Command::Keys { command } => runtime.block_on(manage::keys(config, command)),
         Command::Openapi(args) => {
-            let document = openapi::undeployed();
+            let document = openapi::document();
             let text = if args.json { document.to_pretty_json()? } else { document.to_yaml()? };
             print(&text)
         }

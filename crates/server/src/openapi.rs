@@ -5,6 +5,7 @@ use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use jhe_app::App;
+use jhe_http::DocumentedRouter;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -18,8 +19,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 ))]
 struct Base;
 
-/// The document without paths.
-pub fn base() -> Document {
+/// What all paths share.
+fn base() -> Document {
     let mut document = Base::openapi();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An access token from /o/token/"));
     let components = document.components.get_or_insert_default();
@@ -28,9 +29,13 @@ pub fn base() -> Document {
     document
 }
 
-/// The complete document.
-pub fn document(app: &App) -> Document {
-    crate::routes::documented(app).into_openapi()
+/// The complete document: every route of the two APIs and of `/o`, as the router registers them.
+pub fn document() -> Document {
+    DocumentedRouter::<App>::with_openapi(base())
+        .merge(jhe_api_admin::documented())
+        .merge(jhe_api_fhir::documented())
+        .merge(jhe_api_oauth::documented())
+        .into_openapi()
 }
 
 /// ReDoc 2.5 (MIT), compressed; see `assets/README.md`.

@@ -13,19 +13,15 @@ use tower_http::compression::predicate::SizeAbove;
 
 use crate::openapi;
 
-/// Everything that is documented: the two APIs and `/o`.
-pub fn documented(app: &App) -> DocumentedRouter<App> {
-    DocumentedRouter::with_openapi(openapi::base())
-        .merge(jhe_api_admin::router(app))
-        .merge(jhe_api_fhir::router(app))
-        .merge(jhe_api_oauth::router(app))
-}
-
 /// The whole server as a service for one address.
 pub fn service(app: &App) -> Router {
-    let (api, document) = documented(app).split_for_parts();
+    let api = DocumentedRouter::new()
+        .merge(jhe_api_admin::router(app))
+        .merge(jhe_api_fhir::router(app))
+        .merge(jhe_api_oauth::router(app));
+    let (api, _) = api.split_for_parts();
     let router = api
-        .merge(openapi::pages(&document))
+        .merge(openapi::pages(&openapi::document()))
         .merge(jhe_web::router(app))
         .merge(health(app))
         .fallback(unknown)
@@ -35,8 +31,7 @@ pub fn service(app: &App) -> Router {
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
         .with_state(app.clone());
     // Paths are rewritten before routing, which a layer of the router would be too late for.
-    let rewritten = tower::ServiceBuilder::new().map_request(jhe_http::normalize::normalize).service(router);
-    Router::new().fallback_service(rewritten.boxed_clone())
+    Router::new().fallback_service(router.map_request(jhe_http::normalize::normalize))
 }
 
 /// A path nobody serves, in the words of the family it would belong to.
