@@ -3,3 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail loudly")]
 
 mod admin;
+mod fhir;
+mod oauth;
+mod server;

@@ -1,0 +1,96 @@
+//! Batches and transactions.
+
+use jhe_testkit::{MARY, PETER, TestServer, omh};
+use serde_json::{Value, json};
+
+use super::{get, heart_rate, store_many, total};
+
+fn entry(resource: Value) -> Value {
+    json!({"resource": resource, "request": {"method": "POST", "url": "Observation"}})
+}
+
+fn bundle(kind: &str, entries: Vec<Value>) -> Value {
+    json!({"resourceType": "Bundle", "type": kind, "entry": entries})
+}
+
+fn statuses(body: &Value) -> Vec<&str> {
+    body["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["status"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_batch_stores_what_it_can_in_order() {
+    let server = TestServer::start().await;
+    let mut named = heart_rate("61");
+    named["identifier"] = json!([{"system": "s", "value": "twice"}]);
+    let foreign = omh::observation(40002, 70001, "omh:heart-rate:2.0", &omh::heart_rate("60"));
+    let body = bundle("batch", vec![
+        entry(heart_rate("60")),
+        entry(named.clone()),
+        entry(named),
+        entry(foreign),
+        json!("text"),
+        json!({"resource": heart_rate("60")}),
+        json!({"resource": heart_rate("60"), "request": {"method": "PUT", "url": "Observation/1"}}),
+        json!({"resource": {"resourceType": "Bogus"}, "request": {"method": "POST", "url": "Bogus"}}),
+        entry(heart_rate("62")),
+    ]);
+    let reply = server.post("/fhir/r5/").as_user(PETER).json(&body).send().await.expect(200).json();
+    assert_eq!(reply["type"], "batch-response");
+    assert_eq!(statuses(&reply), [
+        "201 Created", "201 Created", "409 Conflict", "403 Forbidden", "400 Bad Request", "400 Bad Request",
+        "400 Bad Request", "404 Not Found", "201 Created"
+    ]);
+    let first = &reply["entry"][0];
+    let id = first["resource"]["id"].as_str().unwrap();
+    assert_eq!(first["response"]["location"], format!("Observation/{id}"));
+    assert_eq!(first["resource"]["meta"]["tag"][0]["code"], "SUBSETTED");
+    assert!(first["resource"]["valueAttachment"].is_null());
+    assert_eq!(get(&server, MARY, &format!("Observation/{id}")).await.expect(200).at("/status"), "final");
+    let order: Vec<i64> = [0, 1, 8].map(|n: usize| reply["entry"][n]["resource"]["id"].as_str().unwrap().parse().unwrap()).into();
+    assert!(order.is_sorted());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_stores_all_or_nothing() {
+    let server = TestServer::start().await;
+    let before = server.scalar("SELECT count(*)::text FROM core_observation").await;
+    let bad = omh::observation(40001, 70001, "omh:heart-rate:2.0", "{}");
+    let mut worse = heart_rate("60");
+    worse.as_object_mut().unwrap().remove("subject");
+    let body = bundle("transaction", vec![entry(heart_rate("60")), entry(bad), entry(worse)]);
+    let reply = server.post("/fhir/r5").as_user(PETER).json(&body).send().await.expect(422).json();
+    assert_eq!(reply["resourceType"], "OperationOutcome");
+    assert_eq!(reply["issue"][0]["expression"], json!(["Bundle.entry[1]"]));
+    assert_eq!(reply["issue"][1]["expression"], json!(["Bundle.entry[2]"]));
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_observation").await, before);
+    let body = bundle("transaction", vec![entry(heart_rate("60")), entry(heart_rate("61"))]);
+    let reply = server.post("/fhir/r5").as_user(PETER).json(&body).send().await.expect(200).json();
+    assert_eq!(reply["type"], "transaction-response");
+    assert_eq!(statuses(&reply), ["201 Created", "201 Created"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_a_bundle_is_refused_as_a_whole() {
+    let server = TestServer::with(&[("MAX_BATCH_ENTRIES", "3")]).await;
+    let post = |body: Value| server.post("/fhir/r5").as_user(PETER).json(&body).send();
+    post(json!([])).await.expect(400);
+    post(heart_rate("60")).await.expect(400);
+    post(json!({"resourceType": "Bundle"})).await.expect(400);
+    post(bundle("searchset", vec![])).await.expect(400);
+    post(json!({"resourceType": "Bundle", "type": "batch", "entry": {}})).await.expect(400);
+    post(bundle("batch", (0..4).map(|_| entry(heart_rate("60"))).collect())).await.expect(413);
+    let empty = post(json!({"resourceType": "Bundle", "type": "batch"})).await.expect(200).json();
+    assert!(empty.get("entry").is_none());
+    server.post("/fhir/r5").json(&bundle("batch", vec![])).send().await.expect(401);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_thousand_entries_are_one_request() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 1000).await;
+    assert_eq!(total(get(&server, MARY, "Observation?patient=40001&code=omh:heart-rate:2.0&_summary=count").await), 1001);
+    server.stop().await;
+}

@@ -1,0 +1,153 @@
+//! Pages, orders, forms of a search.
+
+use std::collections::BTreeSet;
+
+use jhe_testkit::{MARY, MEGAN, PETER, TestServer, omh};
+
+use super::{get, ids, link, store_many};
+
+#[tokio::test]
+async fn cursors_visit_every_row_once() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 100).await;
+    let query = "Observation?patient=40001&code=omh:heart-rate:2.0&_count=10";
+    let mut page = get(&server, MARY, query).await.expect(200);
+    assert_eq!(page.at("/total"), 101);
+    assert_eq!(link(&page, "self").unwrap(), format!("{}/fhir/r5/{query}", server.base));
+    assert_eq!(link(&page, "previous"), None);
+    let mut seen = Vec::new();
+    let mut pages = 0;
+    loop {
+        pages += 1;
+        seen.extend(ids(&page));
+        assert_eq!(page.at("/total"), 101);
+        let Some(next) = link(&page, "next") else { break };
+        page = server.get(&next).as_user(MARY).send().await.expect(200);
+        assert_eq!(link(&page, "self").unwrap(), next);
+    }
+    assert_eq!((pages, seen.len()), (11, 101));
+    assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 101);
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first");
+    assert_eq!(ids(&page).len(), 1);
+    let previous = server.get(&link(&page, "previous").unwrap()).as_user(MARY).send().await.expect(200);
+    assert_eq!(ids(&previous), seen[90..100]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rows_that_arrive_meanwhile_shift_nothing_and_consent_counts_anew() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 9).await;
+    for sort in ["", "&_sort=date", "&_sort=-_lastUpdated"] {
+        let query = format!("Observation?patient=40001&code=omh:heart-rate:2.0&_count=6{sort}");
+        let first = get(&server, MARY, &query).await.expect(200);
+        let all = first.at("/total");
+        store_many(&server, PETER, 1).await;
+        let second = server.get(&link(&first, "next").unwrap()).as_user(MARY).send().await.expect(200);
+        assert_eq!(second.at("/total"), all, "{query}");
+        let both: BTreeSet<i64> = ids(&first).into_iter().chain(ids(&second)).collect();
+        assert_eq!(i64::try_from(both.len()).unwrap(), all.as_i64().unwrap().min(12), "{query}");
+    }
+    let first = get(&server, MARY, "Observation?patient=40001&_count=2").await.expect(200);
+    server.execute("UPDATE core_studypatientscopeconsent SET consented = false").await;
+    let second = server.get(&link(&first, "next").unwrap()).as_user(MARY).send().await.expect(200);
+    assert!(ids(&second).is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cursor_belongs_to_its_search_and_its_caller() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 3).await;
+    let first = get(&server, MARY, "Observation?patient=40001&_count=2").await.expect(200);
+    let next = link(&first, "next").unwrap();
+    let refused = |url: String, person| {
+        let server = &server;
+        async move {
+            let reply = server.get(&url).as_user(person).send().await.expect(400);
+            assert_eq!(reply.at("/issue/0/diagnostics"), "Invalid _cursor.", "{url}");
+        }
+    };
+    server.get(&next).as_user(MARY).send().await.expect(200);
+    refused(next.replace("patient=40001", "patient=40002"), MARY).await;
+    refused(format!("{next}&code=omh:heart-rate:2.0"), MARY).await;
+    refused(next.clone(), MEGAN).await;
+    refused(format!("{next}A"), MARY).await;
+    refused(format!("{}/fhir/r5/Observation?patient=40001&_cursor=zzz", server.base), MARY).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn numbered_pages_and_offsets_are_exact() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 24).await;
+    let base = "Observation?patient=40001&code=omh:heart-rate:2.0";
+    let all = ids(&get(&server, MARY, &format!("{base}&_count=100")).await.expect(200));
+    assert_eq!(all.len(), 25);
+    let second = get(&server, MARY, &format!("{base}&_page=2&_count=10")).await.expect(200);
+    assert_eq!(ids(&second), all[10..20]);
+    assert!(link(&second, "next").unwrap().contains("_page=3") && link(&second, "previous").unwrap().contains("_page=1"));
+    assert_eq!(ids(&get(&server, MARY, &format!("{base}&_page=last&_count=10")).await.expect(200)), all[20..]);
+    for page in ["99", "abc", "0", "-1"] {
+        let reply = get(&server, MARY, &format!("{base}&_page={page}")).await.expect(404);
+        assert_eq!(reply.at("/issue/0/diagnostics"), "Invalid page.");
+    }
+    let offset = get(&server, MARY, &format!("{base}&_offset=5&_count=5")).await.expect(200);
+    assert_eq!(ids(&offset), all[5..10]);
+    assert!(link(&offset, "next").unwrap().contains("_offset=10"));
+    assert!(ids(&get(&server, MARY, &format!("{base}&_offset=500")).await.expect(200)).is_empty());
+    get(&server, MARY, &format!("{base}&_page=1&_offset=0")).await.expect(400);
+    get(&server, MARY, "Observation?patient=40001&code=none&_page=1").await.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn counts_are_clamped_and_forms_are_partial() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 24).await;
+    let base = "Observation?patient=40001";
+    assert_eq!(ids(&get(&server, MARY, base).await).len(), 20);
+    for count in ["abc", "-1"] {
+        assert_eq!(ids(&get(&server, MARY, &format!("{base}&_count={count}")).await).len(), 20);
+    }
+    assert_eq!(ids(&get(&server, MARY, &format!("{base}&_count=5000")).await).len(), 26);
+    for query in ["_count=0", "_summary=count"] {
+        let reply = get(&server, MARY, &format!("{base}&{query}")).await.expect(200);
+        assert_eq!((reply.at("/total"), ids(&reply).len()), (26.into(), 0));
+        assert_eq!(reply.json()["link"].as_array().unwrap().len(), 1);
+    }
+    let untold = get(&server, MARY, &format!("{base}&_total=none&_count=10")).await.expect(200);
+    assert!(untold.json().get("total").is_none() && link(&untold, "next").is_some());
+    let part = get(&server, MARY, &format!("{base}&_elements=code")).await.expect(200);
+    let resource = part.at("/entry/0/resource");
+    assert!(resource["valueAttachment"].is_null() && resource["code"].is_object() && resource["status"].is_string());
+    assert_eq!(resource["meta"]["tag"][0]["code"], "SUBSETTED");
+    get(&server, MARY, &format!("{base}&_summary=bogus")).await.expect(400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_chosen_order_puts_what_is_undated_last() {
+    let server = TestServer::start().await;
+    server.execute("DELETE FROM core_observation WHERE subject_patient_id = 40001").await;
+    let at = |time: &str| omh::heart_rate("60").replace("2026-04-15T14:30:00Z\"}}", &format!("{time}\"}}}}"));
+    let mut stored = Vec::new();
+    for time in ["2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"] {
+        let body = omh::observation(40001, 70001, "omh:heart-rate:2.0", &at(time));
+        let reply = server.post("/fhir/r5/Observation").as_user(PETER).json(&body).send().await.expect(201);
+        stored.push(reply.at("/id").as_str().unwrap().parse::<i64>().unwrap());
+    }
+    server.execute("UPDATE core_observation SET effective_date_time = NULL WHERE effective_date_time = '2026-03-01T00:00:00Z'").await;
+    let [middle, oldest, undated] = stored.try_into().unwrap();
+    let order = |sort: &'static str| {
+        let server = &server;
+        async move { ids(&get(server, MARY, &format!("Observation?patient=40001&_sort={sort}")).await.expect(200)) }
+    };
+    assert_eq!(order("date").await, [oldest, middle, undated]);
+    assert_eq!(order("-date").await, [middle, oldest, undated]);
+    assert_eq!(order("_id").await, [middle, oldest, undated]);
+    assert_eq!(order("-_id").await, [undated, oldest, middle]);
+    let unknown = get(&server, MARY, "Observation?patient=40001&_sort=foo").await.expect(200);
+    assert_eq!(unknown.header("x-jhe-ignored-parameters"), "_sort");
+    server.stop().await;
+}
