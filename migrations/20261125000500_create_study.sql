@@ -128,7 +128,10 @@ BEGIN
     END IF;
     RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END $$;
-CREATE TRIGGER core_studypatientscopeconsent_event BEFORE INSERT OR UPDATE OR DELETE ON core_studypatientscopeconsent
+-- After the row is written: an INSERT that turns into an UPDATE is one event, not two.
+CREATE TRIGGER core_studypatientscopeconsent_written AFTER INSERT OR UPDATE ON core_studypatientscopeconsent
+    FOR EACH ROW EXECUTE FUNCTION jhe_record_consent_event();
+CREATE TRIGGER core_studypatientscopeconsent_deleted BEFORE DELETE ON core_studypatientscopeconsent
     FOR EACH ROW EXECUTE FUNCTION jhe_record_consent_event();
 
 -- The consents go before their enrolment does, so that the event still knows patient and study.

@@ -33,16 +33,11 @@ fn collect(directory: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let path = entry.path();
-        let name = entry
-            .file_name()
-            .into_string()
-            .map_err(|name| format!("file name {} is not UTF-8", name.display()))?;
+        let name =
+            entry.file_name().into_string().map_err(|name| format!("file name {} is not UTF-8", name.display()))?;
         if entry.file_type()?.is_dir() {
             collect(&path, &format!("{prefix}{name}/"), files)?;
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "json") {
             files.push(format!("{prefix}{name}"));
         }
     }

@@ -29,7 +29,8 @@ const FLOORS: &[(&str, u8)] = &[
 /// Not shipped, so outside the floors.
 const OUTSIDE: &[&str] = &["jhe-testkit", "jhe-tests", "xtask"];
 /// Crates that only one of ours may name.
-const KEPT: &[(&str, &str)] = &[("sqlx", "jhe-store"), ("oxide-auth", "jhe-api-oauth"), ("argon2", "jhe-crypto"), ("jsonschema", "jhe-omh")];
+const KEPT: &[(&str, &str)] =
+    &[("sqlx", "jhe-store"), ("oxide-auth", "jhe-api-oauth"), ("argon2", "jhe-crypto"), ("jsonschema", "jhe-omh")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

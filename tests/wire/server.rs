@@ -37,7 +37,13 @@ async fn probes_answer_and_every_answer_is_hardened() {
 #[tokio::test]
 async fn answers_are_compressed_on_request() {
     let server = TestServer::start().await;
-    let reply = server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).header("accept-encoding", "gzip").send().await.expect(200);
+    let reply = server
+        .get("/fhir/r5/Observation?patient=40001")
+        .as_user(MARY)
+        .header("accept-encoding", "gzip")
+        .send()
+        .await
+        .expect(200);
     assert_eq!(reply.header("content-encoding"), "gzip");
     server.stop().await;
 }

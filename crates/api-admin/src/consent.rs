@@ -17,8 +17,8 @@ use crate::data_source::{DataSourceJson, ScopeCodeJson};
 use crate::error::AdminError;
 use crate::fields::{Fields, boolean, lenient_id, text, type_name};
 use crate::organization::OrganizationRefJson;
-use crate::patient::{self, PatientJson};
 use crate::path::PathId;
+use crate::patient::{self, PatientJson};
 use crate::query::AdminQuery;
 use crate::response::{created, no_content, ok};
 use crate::time::timestamp;
@@ -247,9 +247,7 @@ fn items(fields: &Fields, action: ConsentAction) -> Result<Vec<ConsentItem>, Err
             let consented = match scope.get("consented") {
                 _ if action == ConsentAction::Delete => false,
                 None => return Err(required("consented")),
-                Some(value) => {
-                    boolean(value).ok_or_else(|| Error::invalid("consented", "Must be a valid boolean."))?
-                }
+                Some(value) => boolean(value).ok_or_else(|| Error::invalid("consented", "Must be a valid boolean."))?,
             };
             items.push(ConsentItem { study_id: StudyId(study_id), system, code, consented });
         }

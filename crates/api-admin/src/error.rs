@@ -163,10 +163,7 @@ fn conflicted(conflict: &Conflict) -> Response {
         Conflict::ClientIdTaken => ("clientId", "application with this client id already exists.".to_owned(), false),
         Conflict::SettingKeyTaken => ("key", "jhe setting with this key already exists.".to_owned(), false),
         Conflict::DataSourceInUse => {
-            return detail(
-                StatusCode::CONFLICT,
-                "This data source is used by FHIR sources and cannot be deleted.",
-            );
+            return detail(StatusCode::CONFLICT, "This data source is used by FHIR sources and cannot be deleted.");
         }
         Conflict::InvitationUsed => return detail(StatusCode::CONFLICT, "Invitation has already been used."),
         Conflict::InvitationExpired => return detail(StatusCode::GONE, "Invitation has expired."),

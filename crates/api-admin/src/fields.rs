@@ -31,7 +31,9 @@ impl FromRequest<App> for Fields {
         }
         let bytes = body::read(request.into_body(), limit).await.map_err(|fault| match fault {
             body::BodyFault::TooLarge => too_large(limit),
-            body::BodyFault::Broken => AdminError(Error::sentence("JSON parse error - the body broke off")).into_response(),
+            body::BodyFault::Broken => {
+                AdminError(Error::sentence("JSON parse error - the body broke off")).into_response()
+            }
         })?;
         if bytes.is_empty() {
             // A DELETE without a body may name its fields in the query string.
@@ -49,11 +51,7 @@ impl FromRequest<App> for Fields {
 }
 
 fn content_type(headers: &HeaderMap) -> String {
-    headers
-        .get(axum::http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned()
+    headers.get(axum::http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 impl Fields {
@@ -85,7 +83,8 @@ impl Fields {
         if too_long {
             return Err(too_large(limit));
         }
-        let broken = || AdminError(Error::sentence("Multipart form parse error - the form is malformed")).into_response();
+        let broken =
+            || AdminError(Error::sentence("Multipart form parse error - the form is malformed")).into_response();
         let mut multipart = Multipart::from_request(request, &()).await.map_err(|_| broken())?;
         let mut pairs = Vec::new();
         let mut size = 0;
@@ -204,13 +203,14 @@ impl Fields {
                 .map(|item| lenient_id(item).ok_or_else(|| Error::invalid(name, "A valid integer is required.")))
                 .collect(),
             // A query string or form holds a list as text.
-            Some(Value::String(text)) if !text.is_empty() && text.split(',').all(|id| id.trim().parse::<i64>().is_ok()) => {
+            Some(Value::String(text))
+                if !text.is_empty() && text.split(',').all(|id| id.trim().parse::<i64>().is_ok()) =>
+            {
                 Ok(text.split(',').filter_map(|id| id.trim().parse().ok()).collect())
             }
-            Some(other) => Err(Error::invalid(
-                name,
-                format!("Expected a list of items but got type \"{}\".", type_name(other)),
-            )),
+            Some(other) => {
+                Err(Error::invalid(name, format!("Expected a list of items but got type \"{}\".", type_name(other))))
+            }
         }
     }
 }
@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn both_spellings_are_read_at_any_depth_and_camel_case_wins() {
-        let fields = fields(json!({"iconUrl": "a", "icon_url": "b", "list": [{"studyId": 1}], "omhData": {"someKey": 1}}));
+        let fields =
+            fields(json!({"iconUrl": "a", "icon_url": "b", "list": [{"studyId": 1}], "omhData": {"someKey": 1}}));
         assert_eq!(fields.get("iconUrl"), Some(&json!("a")));
         assert_eq!(fields.get("list"), Some(&json!([{"study_id": 1}])));
         assert_eq!(fields.get("omhData"), Some(&json!({"someKey": 1})));
@@ -334,7 +335,11 @@ mod tests {
     #[test]
     fn texts_follow_one_set_of_rules() {
         let check = |value: Value, expected: Result<Option<&str>, &str>| {
-            assert_eq!(text(&value).as_ref().map(|text| text.as_deref()), expected.as_ref().map(|text| *text), "{value}");
+            assert_eq!(
+                text(&value).as_ref().map(|text| text.as_deref()),
+                expected.as_ref().map(|text| *text),
+                "{value}"
+            );
         };
         check(json!("  x "), Ok(Some("x")));
         check(json!(5), Ok(Some("5")));

@@ -18,9 +18,7 @@ use jhe_domain::{ObservationId, OrganizationId, PatientId, Phi, StudyId};
 use jhe_http::{Caller, Origin};
 use jhe_store::Work;
 use jhe_store::filter::{TimeMatch, TimeOp, Token, TokenSystem};
-use jhe_store::observation::{
-    CodeFilter, ObservationFilter, ObservationOrder, ObservationPage, OrderKey, any_system,
-};
+use jhe_store::observation::{CodeFilter, ObservationFilter, ObservationOrder, ObservationPage, OrderKey, any_system};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -118,8 +116,18 @@ pub(crate) async fn list(
     // Who has no such list is told so whatever was asked.
     let _known = Authorizer::new(&actor, &mut work).observations(Location::default())?;
     let known = [
-        "organization_id", "study_id", "patient_id", "observation_id", "coding_code", "data_source_id", "status",
-        "effective_from", "effective_to", "created_since", "last_updated_since", "ordering",
+        "organization_id",
+        "study_id",
+        "patient_id",
+        "observation_id",
+        "coding_code",
+        "data_source_id",
+        "status",
+        "effective_from",
+        "effective_to",
+        "created_since",
+        "last_updated_since",
+        "ordering",
     ];
     query.check_names(&known)?;
     let organization = query.integer("organizationId")?.map(OrganizationId);
@@ -155,7 +163,8 @@ async fn windows(
     page.id_descending = order.first().is_none_or(|key| key.descending);
     page.order = order;
     // Beyond the end there is nothing to look for.
-    let rows = if window.offset >= count { Vec::new() } else { work.observations().search(scope, filter, &page).await? };
+    let rows =
+        if window.offset >= count { Vec::new() } else { work.observations().search(scope, filter, &page).await? };
     paging.respond(origin, Page { count, rows }.map(ObservationJson::from))
 }
 

@@ -370,9 +370,9 @@ pub(crate) async fn delete(
 fn user_id(fields: &Fields) -> Result<UserId, Error> {
     match fields.get("jheUserId") {
         None | Some(Value::Null) => Err(Error::invalid("jheUserId", "This field is required.")),
-        Some(value) => lenient_id(value)
-            .map(UserId)
-            .ok_or_else(|| Error::invalid("jheUserId", "A valid integer is required.")),
+        Some(value) => {
+            lenient_id(value).map(UserId).ok_or_else(|| Error::invalid("jheUserId", "A valid integer is required."))
+        }
     }
 }
 

@@ -158,7 +158,12 @@ impl Paging {
     }
 
     /// The answer of a keyset page: only the next cursor is known.
-    pub(crate) fn respond_after<T: Serialize>(&self, origin: &Origin, page: Page<T>, cursor: Option<String>) -> Response {
+    pub(crate) fn respond_after<T: Serialize>(
+        &self,
+        origin: &Origin,
+        page: Page<T>,
+        cursor: Option<String>,
+    ) -> Response {
         let next = cursor.map(|cursor| self.link(origin, &[("cursor", Some(cursor))]));
         ok(&PageJson { count: page.count, next, previous: None, results: page.rows })
     }
@@ -187,7 +192,11 @@ impl Paging {
         let query: Vec<String> =
             pairs.iter().map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value))).collect();
         let base = origin.base();
-        if query.is_empty() { format!("{base}{}", self.path) } else { format!("{base}{}?{}", self.path, query.join("&")) }
+        if query.is_empty() {
+            format!("{base}{}", self.path)
+        } else {
+            format!("{base}{}?{}", self.path, query.join("&"))
+        }
     }
 }
 

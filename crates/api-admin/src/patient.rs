@@ -68,11 +68,7 @@ pub(crate) struct PatientJson {
 
 impl From<Identifier> for IdentifierJson {
     fn from(identifier: Identifier) -> Self {
-        Self {
-            id: identifier.id.0,
-            system: identifier.system.into_inner(),
-            value: identifier.value.into_inner(),
-        }
+        Self { id: identifier.id.0, system: identifier.system.into_inner(), value: identifier.value.into_inner() }
     }
 }
 
@@ -367,7 +363,13 @@ pub(crate) async fn put(
     update(&app, &actor, id, &query, &fields).await
 }
 
-async fn update(app: &App, actor: &Actor, id: i64, query: &AdminQuery, fields: &Fields) -> Result<Response, AdminError> {
+async fn update(
+    app: &App,
+    actor: &Actor,
+    id: i64,
+    query: &AdminQuery,
+    fields: &Fields,
+) -> Result<Response, AdminError> {
     let at = query.integer("organizationId")?.map(OrganizationId);
     let validate = || {
         let mut faults = Violations::default();

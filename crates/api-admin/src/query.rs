@@ -53,9 +53,7 @@ impl AdminQuery {
     /// An integer parameter; `name` in camelCase.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Error> {
         self.get(&to_snake(name))
-            .map(|value| {
-                value.trim().parse::<i64>().map_err(|_| Error::invalid(name, "A valid integer is required."))
-            })
+            .map(|value| value.trim().parse::<i64>().map_err(|_| Error::invalid(name, "A valid integer is required.")))
             .transpose()
     }
 
@@ -63,9 +61,8 @@ impl AdminQuery {
     pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
         self.get(name)
             .map(|value| {
-                parse_time(value).ok_or_else(|| {
-                    Error::Invalid(Violations::one(Violation::field(name, "Enter a valid date/time.")))
-                })
+                parse_time(value)
+                    .ok_or_else(|| Error::Invalid(Violations::one(Violation::field(name, "Enter a valid date/time."))))
             })
             .transpose()
     }

@@ -22,8 +22,8 @@ use crate::error::AdminError;
 use crate::fields::Fields;
 use crate::organization::OrganizationRefJson;
 use crate::paging::{DEFAULT_SIZE, PageJson, Paging};
-use crate::patient::{self, PatientJson};
 use crate::path::{PathId, SentPath};
+use crate::patient::{self, PatientJson};
 use crate::query::AdminQuery;
 use crate::response::{created, no_content, ok};
 use crate::time::timestamp;
@@ -225,7 +225,8 @@ fn named_organization(fields: &Fields) -> Option<OrganizationId> {
 }
 
 fn check_organization(fields: &Fields, required: bool, known: bool, faults: &mut Violations) {
-    let name = if !fields.has("organization") && fields.has("organizationId") { "organizationId" } else { "organization" };
+    let name =
+        if !fields.has("organization") && fields.has("organizationId") { "organizationId" } else { "organization" };
     match fields.reference(name) {
         Ok(None) if required => faults.push("organization", "This field is required."),
         Ok(Some(id)) if !known => {
@@ -568,7 +569,7 @@ async fn link(
     let named = match part {
         Part::Scope(ScopeCodeId(id)) | Part::DataSource(DataSourceId(id)) | Part::Client(ApplicationId(id)) => id,
     };
-    let linked = linked
-        .ok_or_else(|| Error::invalid(field, format!("Invalid pk \"{named}\" - object does not exist.")))?;
+    let linked =
+        linked.ok_or_else(|| Error::invalid(field, format!("Invalid pk \"{named}\" - object does not exist.")))?;
     Ok((linked.id.0, linked.created))
 }

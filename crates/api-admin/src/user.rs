@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use jhe_app::App;
 use jhe_authz::{Actor, Authorizer};
+use jhe_domain::PatientId;
 use jhe_domain::error::{Error, Lookup};
 use jhe_domain::practitioner::RememberedView;
 use jhe_domain::role::Role;
 use jhe_domain::user::{User, UserType};
-use jhe_domain::PatientId;
 use jhe_http::Caller;
 use jhe_store::Work;
 use serde_json::{Map, Value, json};
@@ -66,8 +66,7 @@ fn settings(remembered: &RememberedView) -> Value {
 async fn practitioner(work: &mut Work, actor: &Actor, user: &User) -> Result<Value, Error> {
     let scope = Authorizer::new(actor, work).organizations();
     // Memberships only: a superuser acts everywhere, but belongs nowhere.
-    let organizations =
-        if user.is_superuser { Vec::new() } else { work.organizations().memberships(&scope).await? };
+    let organizations = if user.is_superuser { Vec::new() } else { work.organizations().memberships(&scope).await? };
     let organizations: Vec<Value> = organizations
         .into_iter()
         .map(|organization| {

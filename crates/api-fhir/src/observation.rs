@@ -103,9 +103,8 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     let mut page = ObservationPage::window(window.offset(), window.limit);
     page.order = order(&request.result.sort);
     page.id_descending = !sorted;
-    page.after = window.after.and_then(|(time, id)| {
-        Some((chrono::DateTime::from_timestamp_micros(time)?, ObservationId(id)))
-    });
+    page.after =
+        window.after.and_then(|(time, id)| Some((chrono::DateTime::from_timestamp_micros(time)?, ObservationId(id))));
     page.not_after = window.snapshot;
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
@@ -218,7 +217,8 @@ pub(crate) async fn create(
     .await?;
     let whole = matches!(prefer.answer, None | Some(Return::Representation));
     let outcomes = ingest::store(&app, &actor, &[Ok(candidate)], Together::Batch, whole).await?;
-    let receipt = outcomes.into_iter().flatten().next().ok_or_else(|| Error::internal("an upload without an answer"))??;
+    let receipt =
+        outcomes.into_iter().flatten().next().ok_or_else(|| Error::internal("an upload without an answer"))??;
     let location = format!("{}{}/Observation/{}", origin.base(), base.0, receipt.id);
     Ok(created(&receipt, &location, prefer))
 }

@@ -92,11 +92,8 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     }
     let window = pager.window(Some(counted))?;
     query.after = window.after.map(|(_, id)| PatientId(id));
-    let rows = work
-        .patients()
-        .list(&scope, &query, Window { offset: window.offset(), limit: window.limit })
-        .await?
-        .rows;
+    let rows =
+        work.patients().list(&scope, &query, Window { offset: window.offset(), limit: window.limit }).await?.rows;
     let projection = request.result.projection();
     let sorted = !request.result.sort.is_empty();
     Ok(pager.respond(

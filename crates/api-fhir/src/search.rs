@@ -40,7 +40,8 @@ impl FromRequest<App> for SearchCall {
         let extensions = request.extensions();
         let origin = extensions.get::<Origin>().map(Origin::base).unwrap_or_default();
         let base = extensions.get::<FhirBase>().map(|base| base.0.clone()).unwrap_or_default();
-        let path = extensions.get::<OriginalPath>().map_or_else(|| request.uri().path().to_owned(), |path| path.0.clone());
+        let path =
+            extensions.get::<OriginalPath>().map_or_else(|| request.uri().path().to_owned(), |path| path.0.clone());
         let prefer = Prefer::of(request.headers());
         let mut raw_query = request.uri().query().unwrap_or_default().to_owned();
         if request.method() == Method::POST {

@@ -8,7 +8,9 @@ use jhe_fhir::search::{
 };
 use jhe_fhir::structure::OBSERVATION_STATUS;
 use jhe_fhir::types::positive_id;
-use jhe_store::filter::{DateMatch as DayMatch, PersonFilter, TextMatch, TextOp, TimeMatch, TimeOp, Token, TokenSystem};
+use jhe_store::filter::{
+    DateMatch as DayMatch, PersonFilter, TextMatch, TextOp, TimeMatch, TimeOp, Token, TokenSystem,
+};
 use jhe_store::observation::{CodeFilter, ObservationFilter};
 
 /// The conditions of an observation search.

@@ -227,7 +227,9 @@ fn to_login(parameters: &Parameters, fresh: bool) -> Response {
     let kept: Vec<String> = parameters
         .pairs()
         .iter()
-        .filter(|(name, _)| !(fresh && matches!(name.as_str(), "prompt" | "max_age")) && name != page::CSRF_FIELD && name != "allow")
+        .filter(|(name, _)| {
+            !(fresh && matches!(name.as_str(), "prompt" | "max_age")) && name != page::CSRF_FIELD && name != "allow"
+        })
         .map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value)))
         .collect();
     let next = format!("/o/authorize/?{}", kept.join("&"));
@@ -247,7 +249,14 @@ struct ConsentPage<'a> {
 fn consent_page(app: &App, headers: &HeaderMap, parameters: &Parameters, asked: &Asked) -> Response {
     let token = page::form_token(app, headers);
     let names = [
-        "redirect_uri", "scope", "nonce", "client_id", "state", "response_type", "code_challenge", "code_challenge_method",
+        "redirect_uri",
+        "scope",
+        "nonce",
+        "client_id",
+        "state",
+        "response_type",
+        "code_challenge",
+        "code_challenge_method",
     ];
     let shown = ConsentPage {
         title: app.settings().string("site.ui.title"),

@@ -22,7 +22,9 @@ pub(crate) fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Option
     let Some(basic) = basic(headers)? else {
         return Ok(in_form.map(|client_id| Presented { client_id, secret }));
     };
-    if in_form.is_some_and(|client_id| client_id != basic.client_id) || secret.is_some_and(|secret| Some(secret) != basic.secret) {
+    if in_form.is_some_and(|client_id| client_id != basic.client_id)
+        || secret.is_some_and(|secret| Some(secret) != basic.secret)
+    {
         return Err(OAuthError::described("invalid_request", "Two different client credentials were sent."));
     }
     Ok(Some(basic))
@@ -39,7 +41,8 @@ fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
     let text = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = text.as_deref().and_then(|text| text.split_once(':'));
     // Both halves are form-urlencoded before they are joined.
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().map(|text| text.into_owned()).ok();
+    let decode =
+        |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().map(|text| text.into_owned()).ok();
     pair.and_then(|(id, secret)| Some(Presented { client_id: decode(id)?, secret: Some(decode(secret)?) }))
         .map(Some)
         .ok_or_else(OAuthError::invalid_client)

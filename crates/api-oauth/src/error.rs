@@ -50,9 +50,9 @@ impl From<Error> for OAuthError {
     #[deny(clippy::wildcard_enum_match_arm)]
     fn from(error: Error) -> Self {
         match error {
-            Error::Unauthenticated(
-                CredentialFault::Missing | CredentialFault::Invalid | CredentialFault::Expired,
-            ) => Self::invalid_client(),
+            Error::Unauthenticated(CredentialFault::Missing | CredentialFault::Invalid | CredentialFault::Expired) => {
+                Self::invalid_client()
+            }
             Error::Denied(_) => Self::bare("access_denied"),
             Error::NotFound(_) | Error::Invalid(_) | Error::Conflict(_) => Self::bare("invalid_request"),
             Error::Throttled { retry_after } => Self {
@@ -110,10 +110,7 @@ pub(crate) fn body(error: &str, description: Option<&str>) -> Value {
 
 /// A JSON answer that nobody keeps (RFC 6749 §5.1).
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::PRAGMA, "no-cache"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
     (status, headers, body.to_string()).into_response()
 }

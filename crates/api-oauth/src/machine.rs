@@ -62,7 +62,9 @@ impl<'a> CodeExchange<'a> {
             input = match machine.advance(input) {
                 // The caller authenticated the client before it looked for the code.
                 accesstoken::Output::Authenticate { .. } => accesstoken::Input::Authenticated,
-                accesstoken::Output::Recover { .. } => accesstoken::Input::Recovered(Some(Box::new(self.grant(found)?))),
+                accesstoken::Output::Recover { .. } => {
+                    accesstoken::Input::Recovered(Some(Box::new(self.grant(found)?)))
+                }
                 accesstoken::Output::Extend { extensions } => {
                     let challenge = extensions.remove(&Pkce::required());
                     let verifier = self.form.get("code_verifier").map(Cow::Borrowed);
@@ -144,9 +146,10 @@ impl<'a> TokenRefresh<'a> {
         loop {
             input = match machine.advance(input) {
                 refresh::Output::Unauthenticated { .. } => refresh::Input::Authenticated { scope: self.scope() },
-                refresh::Output::RecoverRefresh { .. } => {
-                    refresh::Input::Recovered { scope: self.scope(), grant: Some(Box::new(self.grant(user_id, granted)?)) }
-                }
+                refresh::Output::RecoverRefresh { .. } => refresh::Input::Recovered {
+                    scope: self.scope(),
+                    grant: Some(Box::new(self.grant(user_id, granted)?)),
+                },
                 refresh::Output::Refresh { .. } | refresh::Output::Ok(_) => return Ok(()),
                 refresh::Output::Err(_) => {
                     // The token is good, so what is left to refuse is a scope beyond it.
@@ -214,13 +217,20 @@ mod tests {
         let client = client();
         let decide = |form: String, sent_to: &str| {
             let form = Parameters::parse(&format!("grant_type=authorization_code&code=c&{form}"));
-            CodeExchange::new(&form, &client, sent_to).decide(&FoundCode { user_id: 1, scope: "openid", challenge: &challenge })
+            CodeExchange::new(&form, &client, sent_to).decide(&FoundCode {
+                user_id: 1,
+                scope: "openid",
+                challenge: &challenge,
+            })
         };
         let good = format!("redirect_uri=https://a/cb&code_verifier={verifier}");
         assert_eq!(decide(good.clone(), "https://a/cb"), Ok(()));
         assert_eq!(decide(format!("code_verifier={verifier}"), "https://a/cb"), Ok(()));
         assert_eq!(decide(good, "https://a/other"), Err(Refusal::Grant));
-        assert_eq!(decide("redirect_uri=https://a/cb&code_verifier=wrong".to_owned(), "https://a/cb"), Err(Refusal::Grant));
+        assert_eq!(
+            decide("redirect_uri=https://a/cb&code_verifier=wrong".to_owned(), "https://a/cb"),
+            Err(Refusal::Grant)
+        );
         assert_eq!(decide("redirect_uri=https://a/cb".to_owned(), "https://a/cb"), Err(Refusal::Grant));
     }
 

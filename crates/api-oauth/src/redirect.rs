@@ -44,7 +44,9 @@ mod tests {
     #[test]
     fn only_the_registered_text_matches_but_loopback_ports_vary() {
         let registered: Vec<String> =
-            ["https://app.example/cb", "http://127.0.0.1/cb", "http://localhost:8000/auth/callback"].map(str::to_owned).into();
+            ["https://app.example/cb", "http://127.0.0.1/cb", "http://localhost:8000/auth/callback"]
+                .map(str::to_owned)
+                .into();
         let check = |asked: &str, expected: bool| assert_eq!(matches(&registered, asked), expected, "{asked}");
         check("https://app.example/cb", true);
         check("https://app.example/cb/", false);

@@ -45,7 +45,8 @@ pub(crate) async fn introspect(State(app): State<App>, request: Request<Body>) -
     let form = Parameters::of_form(request, &app).await?;
     let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
     let found = jhe_app::identity::token::find_client(&app, &presented.client_id).await?;
-    let found = found.filter(|found| found.client.confidential && authenticate_client(found, presented.secret.as_deref()));
+    let found =
+        found.filter(|found| found.client.confidential && authenticate_client(found, presented.secret.as_deref()));
     let client = found.ok_or_else(OAuthError::invalid_client)?.client;
     let token = form.get("token");
     let token = token.ok_or_else(|| OAuthError::described("invalid_request", "Token parameter is missing."))?;

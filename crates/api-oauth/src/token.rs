@@ -109,7 +109,9 @@ async fn code(
     }
     let omitted = form.get("redirect_uri").is_none();
     let single = client.redirect_uris.as_slice() == [code.redirect_uri.clone()];
-    if form.get("redirect_uri").is_some_and(|uri| uri != code.redirect_uri) || (omitted && code.redirect_uri_given && !single) {
+    if form.get("redirect_uri").is_some_and(|uri| uri != code.redirect_uri)
+        || (omitted && code.redirect_uri_given && !single)
+    {
         return Err(OAuthError::described("invalid_request", "Mismatching redirect URI."));
     }
     let found = FoundCode { user_id: code.user_id, scope: &code.scope, challenge: &code.code_challenge };

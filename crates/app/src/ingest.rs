@@ -87,7 +87,8 @@ async fn attempt(
     whole: bool,
 ) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
     let mut work = app.store().begin().await?;
-    let facts = Facts::load(&mut work, actor, candidates.iter().filter_map(|candidate| candidate.as_ref().ok())).await?;
+    let facts =
+        Facts::load(&mut work, actor, candidates.iter().filter_map(|candidate| candidate.as_ref().ok())).await?;
     let mut seen = Seen::default();
     let judged: Vec<Result<Accepted, Failure>> = candidates
         .iter()

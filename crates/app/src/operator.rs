@@ -10,7 +10,10 @@ use jhe_domain::user::UserType;
 use jhe_store::Store;
 use jhe_store::operator::{NewClient, NewUser};
 
-#[expect(clippy::disallowed_methods, reason = "whoever can run the binary with the database's password is the operator")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever can run the binary with the database's password is the operator"
+)]
 fn operator() -> Actor {
     Actor::internal(InternalReason::Operator)
 }

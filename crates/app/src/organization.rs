@@ -26,7 +26,8 @@ pub type Seen = (Organization, Roster);
 async fn seen(app: &App, actor: &Actor, id: OrganizationId) -> Result<Seen, Error> {
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(actor, &mut work).organizations();
-    let organization = work.organizations().find(&scope, id).await?.ok_or(Error::NotFound(Lookup::Entity("Organization")))?;
+    let organization =
+        work.organizations().find(&scope, id).await?.ok_or(Error::NotFound(Lookup::Entity("Organization")))?;
     let roster = work.organizations().rosters(&scope, &[id]).await?.remove(&id).unwrap_or_default();
     Ok((organization, roster))
 }
@@ -66,8 +67,7 @@ pub async fn update(
     let grant = Authorizer::new(actor, &mut work).manage_organization(id).await?;
     work.organizations().lock_tree(&grant).await?;
     let scope = Authorizer::new(actor, &mut work).organizations();
-    let stored =
-        work.organizations().find(&scope, id).await?.ok_or(Error::NotFound(Lookup::Entity("Organization")))?;
+    let stored = work.organizations().find(&scope, id).await?.ok_or(Error::NotFound(Lookup::Entity("Organization")))?;
     let moved = new_parent.filter(|parent| *parent != stored.part_of);
     if let Some(parent) = moved {
         // The right to make something below the new parent is the right to move something there.

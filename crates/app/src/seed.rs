@@ -67,7 +67,9 @@ pub async fn demo(store: &Store, config: &Config) -> Result<Seeded, Error> {
         return Ok(Seeded::Present);
     }
     if work.holds_other_organizations(&admin).await? {
-        return Err(Error::sentence("This database holds other organizations; demo data is only made on an empty one."));
+        return Err(Error::sentence(
+            "This database holds other organizations; demo data is only made on an empty one.",
+        ));
     }
     let client_id = || token::alphanumeric(&mut OsEntropy, 40);
     let taken = taken();

@@ -67,11 +67,7 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
 
     /// A superuser learns that a row is missing; nobody else does.
     fn missing<T>(&self, entity: &'static str, otherwise: Why) -> Result<T, Error> {
-        if self.actor.is_superuser() {
-            Err(Error::NotFound(Lookup::Entity(entity)))
-        } else {
-            Self::deny(otherwise)
-        }
+        if self.actor.is_superuser() { Err(Error::NotFound(Lookup::Entity(entity))) } else { Self::deny(otherwise) }
     }
 
     // --- the caller itself ---
@@ -175,11 +171,7 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         if self.port.position(organization).await?.is_none() {
             return self.missing("Organization", Why::NotPermitted);
         }
-        if self.leads(organization).await? {
-            Ok(Grant::new(organization))
-        } else {
-            Self::deny(Why::NotPermitted)
-        }
+        if self.leads(organization).await? { Ok(Grant::new(organization)) } else { Self::deny(Why::NotPermitted) }
     }
 
     // --- studies ---
@@ -221,7 +213,10 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         self.within_organization(organization).await.map(|id| id.map(Grant::new))
     }
 
-    async fn within_organization(&mut self, organization: Option<OrganizationId>) -> Result<Option<OrganizationId>, Error> {
+    async fn within_organization(
+        &mut self,
+        organization: Option<OrganizationId>,
+    ) -> Result<Option<OrganizationId>, Error> {
         match organization {
             Some(organization) if self.manages(organization).await? => {
                 let known = !self.actor.is_superuser() || self.port.position(organization).await?.is_some();
@@ -273,11 +268,7 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
     }
 
     async fn require_patient(&mut self, patient: PatientId) -> Result<(), Error> {
-        if self.port.patient_exists(patient).await? {
-            Ok(())
-        } else {
-            Err(Error::NotFound(Lookup::Entity("Patient")))
-        }
+        if self.port.patient_exists(patient).await? { Ok(()) } else { Err(Error::NotFound(Lookup::Entity("Patient"))) }
     }
 
     /// Makes a patient in an organization; see [`Self::create_study`] for the `None` cases.
@@ -331,7 +322,8 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         &mut self,
         patient: PatientId,
         from: OrganizationId,
-    ) -> Result<(Grant<resource::Patient, action::Remove>, Grant<resource::Organization, action::ManagePatients>), Error> {
+    ) -> Result<(Grant<resource::Patient, action::Remove>, Grant<resource::Organization, action::ManagePatients>), Error>
+    {
         if !self.manages(from).await? {
             return Self::deny(Why::NotPermitted);
         }

@@ -84,11 +84,19 @@ pub trait AuthzPort: Send {
     /// Who acts, for the audit trail of this unit of work.
     fn attribute(&mut self, who: Attribution);
     /// `role(P,O)`.
-    fn role(&mut self, who: PractitionerId, at: OrganizationId) -> impl Future<Output = Result<Option<Role>, Error>> + Send;
+    fn role(
+        &mut self,
+        who: PractitionerId,
+        at: OrganizationId,
+    ) -> impl Future<Output = Result<Option<Role>, Error>> + Send;
     /// Whether an organization exists, and what it is part of.
-    fn position(&mut self, of: OrganizationId) -> impl Future<Output = Result<Option<OrganizationPosition>, Error>> + Send;
+    fn position(
+        &mut self,
+        of: OrganizationId,
+    ) -> impl Future<Output = Result<Option<OrganizationPosition>, Error>> + Send;
     /// The organization of a study.
-    fn organization_of(&mut self, study: StudyId) -> impl Future<Output = Result<Option<OrganizationId>, Error>> + Send;
+    fn organization_of(&mut self, study: StudyId)
+    -> impl Future<Output = Result<Option<OrganizationId>, Error>> + Send;
     /// Whether a patient exists.
     fn patient_exists(&mut self, patient: PatientId) -> impl Future<Output = Result<bool, Error>> + Send;
     /// `shares(P,pt)`.
@@ -103,7 +111,11 @@ pub trait AuthzPort: Send {
         at: Option<OrganizationId>,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
     /// The link of a patient to an organization: confirmed or not.
-    fn link(&mut self, patient: PatientId, at: OrganizationId) -> impl Future<Output = Result<Option<bool>, Error>> + Send;
+    fn link(
+        &mut self,
+        patient: PatientId,
+        at: OrganizationId,
+    ) -> impl Future<Output = Result<Option<bool>, Error>> + Send;
     /// Whether a patient is enrolled in a study.
     fn enrolled(&mut self, patient: PatientId, study: StudyId) -> impl Future<Output = Result<bool, Error>> + Send;
     /// Whether a practitioner has one of the roles that manage, somewhere.

@@ -255,7 +255,8 @@ impl Reader {
     /// The value of a variable under its name or its alias; both set and different is a fault. Empty counts as unset.
     fn get(&mut self, name: &str) -> Option<String> {
         let variable = VARIABLES.iter().find(|variable| variable.name == name);
-        let read = |name: &str| self.values.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let read =
+            |name: &str| self.values.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let value = read(name);
         let Some(alias) = variable.and_then(|variable| variable.alias) else { return value };
         match (value, read(alias)) {
@@ -325,7 +326,10 @@ impl Config {
     ///
     /// # Errors
     /// All faults at once.
-    pub fn read(environment: impl IntoIterator<Item = (String, String)>, file: Option<&str>) -> Result<Self, ConfigError> {
+    pub fn read(
+        environment: impl IntoIterator<Item = (String, String)>,
+        file: Option<&str>,
+    ) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
         let mut faults = Vec::new();
         if let Some(file) = file {
@@ -435,7 +439,8 @@ fn read_site(reader: &mut Reader, url: SiteUrl, production: bool) -> Site {
 fn read_server(reader: &mut Reader) -> Server {
     let default = SocketAddr::from(([127, 0, 0, 1], 8000));
     Server {
-        bind: reader.parsed("JHE_BIND", default, "an address with a port, such as 127.0.0.1:8000", |text| text.parse().ok()),
+        bind: reader
+            .parsed("JHE_BIND", default, "an address with a port, such as 127.0.0.1:8000", |text| text.parse().ok()),
         data_dir: reader.get("JHE_DATA_DIR").map(PathBuf::from),
         log: reader.get("JHE_LOG").unwrap_or_else(|| "info".to_owned()),
         log_json: reader.parsed("JHE_LOG_FORMAT", false, "text or json", |text| match text {
@@ -487,7 +492,9 @@ fn percent(text: &str) -> String {
 fn read_auth(reader: &mut Reader, production: bool) -> Auth {
     let secret_key = reader.secret("SECRET_KEY");
     match &secret_key {
-        None if production => reader.faults.push("SECRET_KEY is not set; production mode needs at least 32 bytes".to_owned()),
+        None if production => {
+            reader.faults.push("SECRET_KEY is not set; production mode needs at least 32 bytes".to_owned())
+        }
         Some(key) if key.reveal().len() < 32 && production => reader.fault("SECRET_KEY", "", "at least 32 bytes"),
         _ => {}
     }
@@ -536,7 +543,9 @@ fn read_invitation(reader: &mut Reader) -> Invitation {
         code_expire_seconds: reader.number("PATIENT_AUTHORIZATION_CODE_EXPIRE_SECONDS", 1_209_600, 1),
         link_prefix: reader.get("CH_INVITATION_LINK_PREFIX").unwrap_or_default(),
         // Any text but an explicit no counts as yes: that is how deployments set it.
-        exclude_host: reader.get("CH_INVITATION_LINK_EXCLUDE_HOST").is_some_and(|text| parse_flag(&text) != Some(false)),
+        exclude_host: reader
+            .get("CH_INVITATION_LINK_EXCLUDE_HOST")
+            .is_some_and(|text| parse_flag(&text) != Some(false)),
         separator: reader.get("JHE_INVITATION_LINK_SEPARATOR").unwrap_or_else(|| "|".to_owned()),
         encode: reader.flag("JHE_INVITATION_LINK_ENCODE", false),
     }
@@ -577,7 +586,9 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once_and_secrets_are_masked() {
-        let error = read(&[("JHE_BIND", "nowhere"), ("ACCESS_TOKEN_TTL", "soon"), ("DATABASE_URL", "mysql://u:hunter2@h/d")]).unwrap_err();
+        let error =
+            read(&[("JHE_BIND", "nowhere"), ("ACCESS_TOKEN_TTL", "soon"), ("DATABASE_URL", "mysql://u:hunter2@h/d")])
+                .unwrap_err();
         assert_eq!(error.faults.len(), 3);
         assert!(!error.to_string().contains("hunter2"));
     }
@@ -592,7 +603,10 @@ mod tests {
     fn a_challenge_of_the_wrong_form_needs_a_verifier() {
         assert!(read(&[("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short")]).is_err());
         let verifier = "f".repeat(50);
-        let pairs = [("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short"), ("PATIENT_AUTHORIZATION_CODE_VERIFIER", verifier.as_str())];
+        let pairs = [
+            ("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short"),
+            ("PATIENT_AUTHORIZATION_CODE_VERIFIER", verifier.as_str()),
+        ];
         assert!(read(&pairs).unwrap().invitation.challenge.is_none());
     }
 

@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn networks_contain_their_addresses() {
         let networks = Networks::parse("10.0.0.0/8, ::1, 192.168.1.7").unwrap();
-        let check = |address: &str, expected| assert_eq!(networks.contains(address.parse().unwrap()), expected, "{address}");
+        let check =
+            |address: &str, expected| assert_eq!(networks.contains(address.parse().unwrap()), expected, "{address}");
         check("10.1.2.3", true);
         check("11.1.2.3", false);
         check("192.168.1.7", true);

@@ -30,13 +30,31 @@ const fn secret(name: &'static str, default: &'static str, help: &'static str) -
 /// All variables, by subject.
 pub const VARIABLES: &[Variable] = &[
     plain("SITE_URL", "http://localhost:8000", "Public base URL; first value of the setting site.url"),
-    plain("ALLOWED_HOSTS", "host of SITE_URL", "Hosts requests may name, comma-separated; loopback names with any port when SITE_URL is loopback"),
-    also("JHE_TRUSTED_PROXIES", "TRUSTED_PROXIES", "none", "Networks whose X-Forwarded headers are believed, comma-separated CIDR"),
-    also("CORS_ALLOWED_ORIGINS", "JHE_CORS_ALLOWED_ORIGINS", "none", "Origins whose pages may call the APIs with bearer tokens, comma-separated, or *"),
+    plain(
+        "ALLOWED_HOSTS",
+        "host of SITE_URL",
+        "Hosts requests may name, comma-separated; loopback names with any port when SITE_URL is loopback",
+    ),
+    also(
+        "JHE_TRUSTED_PROXIES",
+        "TRUSTED_PROXIES",
+        "none",
+        "Networks whose X-Forwarded headers are believed, comma-separated CIDR",
+    ),
+    also(
+        "CORS_ALLOWED_ORIGINS",
+        "JHE_CORS_ALLOWED_ORIGINS",
+        "none",
+        "Origins whose pages may call the APIs with bearer tokens, comma-separated, or *",
+    ),
     plain("CSRF_TRUSTED_ORIGINS", "SITE_URL", "Further origins forms may be posted from, comma-separated"),
     plain("X_FRAME_OPTIONS", "SAMEORIGIN", "Value of the X-Frame-Options header"),
     plain("TIME_ZONE", "America/Los_Angeles", "Time zone shown to people; first value of site.time_zone"),
-    plain("JHE_ENV", "by SITE_URL", "production or development; production is the default for an https site that is not loopback"),
+    plain(
+        "JHE_ENV",
+        "by SITE_URL",
+        "production or development; production is the default for an https site that is not loopback",
+    ),
     plain("DEBUG", "off", "1 forces development mode"),
     plain("JHE_BIND", "127.0.0.1:8000", "Address to listen on"),
     plain("JHE_DATA_DIR", "./jhe-data", "Folder of the private database"),
@@ -78,7 +96,11 @@ pub const VARIABLES: &[Variable] = &[
     plain("OIDC_CLIENT_ID", "made once", "client_id of the web console"),
     plain("AUTH_PASSWORD_GRANT", "true", "false refuses the password grant for every client"),
     plain("AUTH_THROTTLE", "1", "0 switches throttling off; refused in production mode"),
-    secret("REGISTRATION_INVITE_CODE", "none", "First value of site.registration_invite_code; none keeps sign-up closed"),
+    secret(
+        "REGISTRATION_INVITE_CODE",
+        "none",
+        "First value of site.registration_invite_code; none keeps sign-up closed",
+    ),
     plain("PRACTITIONER_DEFAULT_ORGS", "none", "First value of auth.default_orgs"),
     secret("PATIENT_AUTHORIZATION_CODE_VERIFIER", "made once", "Static PKCE verifier of patient links"),
     plain("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "derived", "Static PKCE challenge of patient links"),
@@ -98,7 +120,11 @@ pub fn markdown_table() -> String {
     for variable in VARIABLES {
         let alias = variable.alias.map(|alias| format!(" (also `{alias}`)")).unwrap_or_default();
         let default = variable.default.replace('|', "\\|");
-        table.push_str(&format!("| `{}`{alias} | {default} | {} |\n", variable.name, variable.help.replace('|', "\\|")));
+        table.push_str(&format!(
+            "| `{}`{alias} | {default} | {} |\n",
+            variable.name,
+            variable.help.replace('|', "\\|")
+        ));
     }
     table
 }

@@ -91,9 +91,8 @@ pub fn unusable(entropy: &mut impl Entropy) -> String {
 pub fn dummy_verify(password: &str) {
     static HASH: LazyLock<String> = LazyLock::new(|| {
         let salt = [7_u8; 16];
-        let hashed = argon2().and_then(|argon2| {
-            argon2.hash_password_with_salt(b"nobody", &salt).map_err(|_| CryptoError("argon2"))
-        });
+        let hashed = argon2()
+            .and_then(|argon2| argon2.hash_password_with_salt(b"nobody", &salt).map_err(|_| CryptoError("argon2")));
         hashed.map(|hash: PasswordHash| hash.to_string()).unwrap_or_default()
     });
     let _ = Salt::new(&[7_u8; 16]);
@@ -163,7 +162,10 @@ mod tests {
     fn imported_hashes_verify() {
         let vectors = [
             ("Jhe1234!", "pbkdf2_sha256$1000$testsalt$rxId5JAnijGXWeXyqPpwmArDSjJodtuYmixzaBuvAyI="),
-            ("correct horse battery staple", "pbkdf2_sha256$260000$Zs7cF0mA$ISxV9ZsiqC/yxUM02bRa4HKIvv1U6kcJIZ4rt2H9cec="),
+            (
+                "correct horse battery staple",
+                "pbkdf2_sha256$260000$Zs7cF0mA$ISxV9ZsiqC/yxUM02bRa4HKIvv1U6kcJIZ4rt2H9cec=",
+            ),
         ];
         for (password, stored) in vectors {
             assert_eq!(verify(password, stored), Verdict::MatchNeedsUpgrade);

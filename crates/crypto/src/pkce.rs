@@ -47,7 +47,8 @@ mod tests {
         let verifier = invitation_verifier("0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy");
         assert_eq!(verifier, "MHdZdVh2aG95UmZrbzl5RllsOWlucEJpTmtITFZCTXk");
         assert_eq!(challenge_s256(&verifier), "IhuJvLASrwLSYTG8YHinLI_Ae9-cUlOk7rs6WcesHHQ");
-        let verifier = "f28984eaebcf41d881223399fc8eab27eaa374a9a8134eb3a900a3b7c0e6feab5b427479f3284ebe9c15b698849b0de2";
+        let verifier =
+            "f28984eaebcf41d881223399fc8eab27eaa374a9a8134eb3a900a3b7c0e6feab5b427479f3284ebe9c15b698849b0de2";
         assert!(verify_s256(verifier, "-2FUJ5UCa7NK9hZWS0bc0W9uJ-Zr_-Pngd4on69oxpU"));
         let inconsistent = "IruBve3zJhEq_-PKePQxkUOkUYnEUTs-BXzfSD5ME7E";
         assert_eq!(challenge_s256(inconsistent), "jHi8-ML_rvH0nMhHWm8Do5tz5ezrafaWVVxJ52lNGB4");

@@ -139,7 +139,11 @@ impl PublicKey {
         let (message, signature) = jws.rsplit_once('.').ok_or(fault)?;
         let (header, claims) = message.split_once('.').ok_or(fault)?;
         let json = |part: &str| {
-            URL_SAFE_NO_PAD.decode(part).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()).ok_or(fault)
+            URL_SAFE_NO_PAD
+                .decode(part)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+                .ok_or(fault)
         };
         if json(header)?.get("alg").and_then(Value::as_str) != Some("RS256") {
             return Err(fault);

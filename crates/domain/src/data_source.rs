@@ -5,11 +5,8 @@ use chrono::{DateTime, Utc};
 use crate::id::{DataSourceId, ScopeCodeId};
 
 /// Data source types: (code, label).
-pub const DATA_SOURCE_TYPES: &[(&str, &str)] = &[
-    ("medical_device", "Medical Device"),
-    ("personal_device", "Personal Device"),
-    ("patient_app", "Patient App"),
-];
+pub const DATA_SOURCE_TYPES: &[(&str, &str)] =
+    &[("medical_device", "Medical Device"), ("personal_device", "Personal Device"), ("patient_app", "Patient App")];
 
 /// A data type (data model §2.15).
 #[derive(Debug, Clone, PartialEq, Eq)]

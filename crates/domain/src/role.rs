@@ -59,11 +59,7 @@ pub const ROLE_PERMISSIONS: &[(&str, &[&str])] = &[
     ("member", &["patient.manage_for_organization", "study.manage_for_organization"]),
     (
         "manager",
-        &[
-            "patient.manage_for_organization",
-            "study.manage_for_organization",
-            "organization.manage_for_practitioners",
-        ],
+        &["patient.manage_for_organization", "study.manage_for_organization", "organization.manage_for_practitioners"],
     ),
     (
         "super_user",

@@ -35,10 +35,22 @@ mod tests {
 
     #[test]
     fn email_addresses_are_normalized_or_refused() {
-        let check = |input: &str, expected: Option<&str>| assert_eq!(normalize_email(input).as_deref(), expected, "{input}");
+        let check =
+            |input: &str, expected: Option<&str>| assert_eq!(normalize_email(input).as_deref(), expected, "{input}");
         check(" Mary@Example.COM ", Some("Mary@example.com"));
         check("a.b+c@x-y.org", Some("a.b+c@x-y.org"));
-        for bad in ["", "notanemail", "a@b", "@x.org", "a@", "a b@x.org", "a@x..org", "a@-x.org", "a..b@x.org", "a@x.org\nBcc: c@x.org"] {
+        for bad in [
+            "",
+            "notanemail",
+            "a@b",
+            "@x.org",
+            "a@",
+            "a b@x.org",
+            "a@x..org",
+            "a@-x.org",
+            "a..b@x.org",
+            "a@x.org\nBcc: c@x.org",
+        ] {
             check(bad, None);
         }
     }

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn native() {
-        let text = native_capability_statement("https://h/fhir", "https://site", "2026-01-01T00:00:00Z", &ResourceType::ALL);
+        let text =
+            native_capability_statement("https://h/fhir", "https://site", "2026-01-01T00:00:00Z", &ResourceType::ALL);
         let found = document(&text);
         assert_eq!(types(&found), NATIVE_TYPES);
         for resource in found["rest"][0]["resource"].as_array().unwrap() {

@@ -82,7 +82,8 @@ pub fn is_own_form(app: &App, headers: &HeaderMap, field: Option<&str>) -> bool 
     let site = app.settings().site_url();
     let from = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let trusted = |origin: &str| {
-        origin == site || app.config().site.csrf_trusted_origins.iter().any(|trusted| trusted.trim_end_matches('/') == origin)
+        origin == site
+            || app.config().site.csrf_trusted_origins.iter().any(|trusted| trusted.trim_end_matches('/') == origin)
     };
     let own_origin = if site.starts_with("https://") {
         match (from(header::ORIGIN), from(header::REFERER)) {

@@ -58,11 +58,7 @@ mod tests {
                 "https://w3id.org/openmhealth/schemas/omh/forced-expiratory-volume-1-second-1.0.json",
                 "omh:forced-expiratory-volume-1-second:1.0",
             ),
-            (
-                "local/mood-1.0.json",
-                "https://jupyterhealth.org/schemas/local/mood-1.0.json",
-                "local:mood:1.0",
-            ),
+            ("local/mood-1.0.json", "https://jupyterhealth.org/schemas/local/mood-1.0.json", "local:mood:1.0"),
         ] {
             assert_eq!(retrieval_url(path).as_deref(), Some(url));
             assert_eq!(code_of(url).as_deref(), Some(code));
@@ -71,13 +67,7 @@ mod tests {
 
     #[test]
     fn other_files_have_no_url() {
-        for path in [
-            "mood-1.0.json",
-            "omh/README.md",
-            "else/mood-1.0.json",
-            "omh/.json",
-            "",
-        ] {
+        for path in ["mood-1.0.json", "omh/README.md", "else/mood-1.0.json", "omh/.json", ""] {
             assert_eq!(retrieval_url(path), None, "{path}");
         }
     }

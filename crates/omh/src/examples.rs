@@ -6,34 +6,13 @@ use serde_json::{Map, Value, json};
 
 /// The embedded examples by code.
 static EXAMPLES: [(&str, &str); 7] = [
-    (
-        "omh:blood-glucose:4.0",
-        include_str!("../examples/omh_blood-glucose_4-0.json"),
-    ),
-    (
-        "omh:blood-pressure:4.0",
-        include_str!("../examples/omh_blood-pressure_4-0.json"),
-    ),
-    (
-        "omh:body-temperature:4.0",
-        include_str!("../examples/omh_body-temperature_4-0.json"),
-    ),
-    (
-        "omh:heart-rate:2.0",
-        include_str!("../examples/omh_heart-rate_2-0.json"),
-    ),
-    (
-        "omh:oxygen-saturation:2.0",
-        include_str!("../examples/omh_oxygen-saturation_2-0.json"),
-    ),
-    (
-        "omh:respiratory-rate:2.0",
-        include_str!("../examples/omh_respiratory-rate_2-0.json"),
-    ),
-    (
-        "omh:rr-interval:1.0",
-        include_str!("../examples/omh_rr-interval_1-0.json"),
-    ),
+    ("omh:blood-glucose:4.0", include_str!("../examples/omh_blood-glucose_4-0.json")),
+    ("omh:blood-pressure:4.0", include_str!("../examples/omh_blood-pressure_4-0.json")),
+    ("omh:body-temperature:4.0", include_str!("../examples/omh_body-temperature_4-0.json")),
+    ("omh:heart-rate:2.0", include_str!("../examples/omh_heart-rate_2-0.json")),
+    ("omh:oxygen-saturation:2.0", include_str!("../examples/omh_oxygen-saturation_2-0.json")),
+    ("omh:respiratory-rate:2.0", include_str!("../examples/omh_respiratory-rate_2-0.json")),
+    ("omh:rr-interval:1.0", include_str!("../examples/omh_rr-interval_1-0.json")),
 ];
 
 /// The codes that have an example, in alphabetical order.
@@ -43,10 +22,7 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
 
 /// The example data point of a code, as its file has it.
 pub fn example(code: &str) -> Option<&'static str> {
-    EXAMPLES
-        .iter()
-        .find(|(key, _)| *key == code)
-        .map(|(_, text)| *text)
+    EXAMPLES.iter().find(|(key, _)| *key == code).map(|(_, text)| *text)
 }
 
 /// The example data point of a code with an identity and times of its own: `header.uuid`,
@@ -64,11 +40,7 @@ pub fn document(code: &str, uuid: &str, source_creation: &str, date_time: &str) 
 /// index, so no two are equal. `None` for a code without an example.
 pub fn synthetic(code: &str, index: u64, date_time: &str) -> Option<String> {
     let ordinal = codes().position(|key| key == code)?;
-    let uuid = format!(
-        "{:08x}-{ordinal:04x}-4000-8000-{:012x}",
-        index >> 48,
-        index & 0xffff_ffff_ffff
-    );
+    let uuid = format!("{:08x}-{ordinal:04x}-4000-8000-{:012x}", index >> 48, index & 0xffff_ffff_ffff);
     let mut document = template(code, &uuid, date_time, date_time)?;
     let body = member(document.as_object_mut()?, "body")?;
     match code {
@@ -93,22 +65,13 @@ fn template(code: &str, uuid: &str, source_creation: &str, date_time: &str) -> O
     let header = member(members, "header")?;
     // Inserting under a key that exists keeps its place.
     header.insert("uuid".to_owned(), json!(uuid));
-    header.insert(
-        "source_creation_date_time".to_owned(),
-        json!(source_creation),
-    );
+    header.insert("source_creation_date_time".to_owned(), json!(source_creation));
     let body = member(members, "body")?;
-    body.insert(
-        "effective_time_frame".to_owned(),
-        json!({"date_time": date_time}),
-    );
+    body.insert("effective_time_frame".to_owned(), json!({"date_time": date_time}));
     Some(document)
 }
 
-fn member<'a>(
-    members: &'a mut Map<String, Value>,
-    name: &str,
-) -> Option<&'a mut Map<String, Value>> {
+fn member<'a>(members: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
     members.get_mut(name)?.as_object_mut()
 }
 
@@ -127,11 +90,7 @@ mod tests {
 
     fn assert_valid(code: &str, text: &str) {
         let document = serde_json::from_str(text).unwrap();
-        assert_eq!(
-            validate(Schemas::embedded(), code, &document),
-            Ok(()),
-            "{text}"
-        );
+        assert_eq!(validate(Schemas::embedded(), code, &document), Ok(()), "{text}");
     }
 
     #[test]
@@ -146,24 +105,13 @@ mod tests {
     #[test]
     fn documents_are_valid_and_keep_the_order() {
         for code in codes() {
-            let text =
-                document(code, UUID, "2026-04-15T07:31:05Z", "2026-04-15T07:30:00Z").unwrap();
+            let text = document(code, UUID, "2026-04-15T07:31:05Z", "2026-04-15T07:30:00Z").unwrap();
             assert_valid(code, &text);
             let parsed: Value = serde_json::from_str(example(code).unwrap()).unwrap();
-            let names = |value: &Value| {
-                value
-                    .as_object()
-                    .unwrap()
-                    .keys()
-                    .cloned()
-                    .collect::<Vec<_>>()
-            };
+            let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
             let made: Value = serde_json::from_str(&text).unwrap();
             for part in ["header", "body"] {
-                assert_eq!(
-                    names(made.get(part).unwrap()),
-                    names(parsed.get(part).unwrap())
-                );
+                assert_eq!(names(made.get(part).unwrap()), names(parsed.get(part).unwrap()));
             }
         }
     }
@@ -171,13 +119,7 @@ mod tests {
     #[test]
     fn documents_replace_identity_and_times_only() {
         assert_eq!(
-            document(
-                "omh:blood-glucose:4.0",
-                UUID,
-                "2026-04-15T07:31:05Z",
-                "2026-04-15T07:30:00Z"
-            )
-            .unwrap(),
+            document("omh:blood-glucose:4.0", UUID, "2026-04-15T07:31:05Z", "2026-04-15T07:30:00Z").unwrap(),
             concat!(
                 r#"{"header":{"uuid":"09532218-b07f-44c9-84aa-f11d2368c1f6","#,
                 r#""schema_id":{"name":"blood-glucose","version":"4.0","namespace":"omh"},"#,
@@ -205,10 +147,7 @@ mod tests {
                 assert!(seen.insert(uuid.to_owned()), "{uuid}");
             }
         }
-        assert_eq!(
-            synthetic("omh:heart-rate:2.0", 7, "2026-04-15"),
-            synthetic("omh:heart-rate:2.0", 7, "2026-04-15")
-        );
+        assert_eq!(synthetic("omh:heart-rate:2.0", 7, "2026-04-15"), synthetic("omh:heart-rate:2.0", 7, "2026-04-15"));
         assert_eq!(synthetic("omh:body-weight:3.0", 0, "2026-04-15"), None);
     }
 }

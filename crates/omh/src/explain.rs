@@ -22,21 +22,15 @@ pub(crate) struct Finding {
 /// Adds what `error` says to `findings`; what is already there is not repeated, as branches of `allOf` may agree.
 pub(crate) fn explain(error: &ValidationError<'_>, findings: &mut Vec<Finding>) {
     let (kind, message) = match error.kind() {
-        ValidationErrorKind::Required { property } => (
-            ViolationKind::Required,
-            format!("{} is a required property", shown(property)),
-        ),
-        ValidationErrorKind::Enum { options } => (
-            ViolationKind::Invalid,
-            format!("{} is not one of {options}", shown(error.instance())),
-        ),
-        ValidationErrorKind::OneOfMultipleValid { .. } => (
-            ViolationKind::Invalid,
-            format!(
-                "{} matches more than one of the allowed forms",
-                shown(error.instance())
-            ),
-        ),
+        ValidationErrorKind::Required { property } => {
+            (ViolationKind::Required, format!("{} is a required property", shown(property)))
+        }
+        ValidationErrorKind::Enum { options } => {
+            (ViolationKind::Invalid, format!("{} is not one of {options}", shown(error.instance())))
+        }
+        ValidationErrorKind::OneOfMultipleValid { .. } => {
+            (ViolationKind::Invalid, format!("{} matches more than one of the allowed forms", shown(error.instance())))
+        }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }
             if !context.is_empty() =>
         {
@@ -55,10 +49,7 @@ fn explain_choice(
 ) {
     let place = error.instance_path().as_str();
     let score = |branch: &Vec<ValidationError<'static>>| {
-        let missing = branch
-            .iter()
-            .filter(|error| missing_at(error, place).is_some())
-            .count();
+        let missing = branch.iter().filter(|error| missing_at(error, place).is_some()).count();
         (missing, branch.len())
     };
     let Some(best) = branches.iter().map(score).min() else {
@@ -69,11 +60,7 @@ fn explain_choice(
     if best.0 > 0 && best.0 == best.1 {
         let mut alternatives: Vec<String> = Vec::new();
         for branch in closest {
-            let members: Vec<String> = branch
-                .iter()
-                .filter_map(|error| missing_at(error, place))
-                .map(shown)
-                .collect();
+            let members: Vec<String> = branch.iter().filter_map(|error| missing_at(error, place)).map(shown).collect();
             let members = members.join(" and ");
             if !alternatives.contains(&members) {
                 alternatives.push(members);
@@ -91,24 +78,13 @@ fn explain_choice(
 /// The member that is missing at `place`, if that is what `error` says.
 fn missing_at<'a>(error: &'a ValidationError<'static>, place: &str) -> Option<&'a Value> {
     match error.kind() {
-        ValidationErrorKind::Required { property } if error.instance_path().as_str() == place => {
-            Some(property)
-        }
+        ValidationErrorKind::Required { property } if error.instance_path().as_str() == place => Some(property),
         _ => None,
     }
 }
 
-fn push(
-    kind: ViolationKind,
-    message: String,
-    error: &ValidationError<'_>,
-    findings: &mut Vec<Finding>,
-) {
-    let finding = Finding {
-        kind,
-        message,
-        pointer: error.instance_path().as_str().to_owned(),
-    };
+fn push(kind: ViolationKind, message: String, error: &ValidationError<'_>, findings: &mut Vec<Finding>) {
+    let finding = Finding { kind, message, pointer: error.instance_path().as_str().to_owned() };
     if !findings.contains(&finding) {
         findings.push(finding);
     }
@@ -139,16 +115,8 @@ mod tests {
         for error in validator.iter_errors(instance) {
             explain(&error, &mut findings);
         }
-        let found: Vec<_> = findings
-            .iter()
-            .map(|finding| {
-                (
-                    finding.kind,
-                    finding.message.as_str(),
-                    finding.pointer.as_str(),
-                )
-            })
-            .collect();
+        let found: Vec<_> =
+            findings.iter().map(|finding| (finding.kind, finding.message.as_str(), finding.pointer.as_str())).collect();
         assert_eq!(found, expected, "{instance}");
     }
 
@@ -162,43 +130,19 @@ mod tests {
                 {"properties": {"b": {"oneOf": [{"required": ["c", "d"]}, {"required": ["c", "e"]}, {"required": ["f", "g"]}]}}, "required": ["b"]}
             ]
         });
-        check(
-            &schema,
-            &json!({"a": "z"}),
-            &[(Invalid, "\"z\" is not one of [\"x\",\"y\"]", "/a")],
-        );
-        check(
-            &schema,
-            &json!({}),
-            &[(Required, "\"a\" or \"b\" is a required property", "")],
-        );
-        check(
-            &schema,
-            &json!({"b": {"c": 1}}),
-            &[(Required, "\"d\" or \"e\" is a required property", "/b")],
-        );
-        check(
-            &schema,
-            &json!({"b": {"d": 1, "e": 1}}),
-            &[(Required, "\"c\" is a required property", "/b")],
-        );
+        check(&schema, &json!({"a": "z"}), &[(Invalid, "\"z\" is not one of [\"x\",\"y\"]", "/a")]);
+        check(&schema, &json!({}), &[(Required, "\"a\" or \"b\" is a required property", "")]);
+        check(&schema, &json!({"b": {"c": 1}}), &[(Required, "\"d\" or \"e\" is a required property", "/b")]);
+        check(&schema, &json!({"b": {"d": 1, "e": 1}}), &[(Required, "\"c\" is a required property", "/b")]);
         check(
             &schema,
             &json!({"b": {}}),
-            &[(
-                Required,
-                "\"c\" and \"d\" or \"c\" and \"e\" or \"f\" and \"g\" is a required property",
-                "/b",
-            )],
+            &[(Required, "\"c\" and \"d\" or \"c\" and \"e\" or \"f\" and \"g\" is a required property", "/b")],
         );
         check(
             &schema,
             &json!({"a": "x", "b": {"c": 1, "d": 2}}),
-            &[(
-                Invalid,
-                "{\"a\":\"x\",\"b\":{\"c\":1,\"d\":2}} matches more than one of the allowed forms",
-                "",
-            )],
+            &[(Invalid, "{\"a\":\"x\",\"b\":{\"c\":1,\"d\":2}} matches more than one of the allowed forms", "")],
         );
     }
 

@@ -25,9 +25,7 @@ static EMBEDDED: LazyLock<Schemas> = LazyLock::new(|| {
         clippy::expect_used,
         reason = "the embedded files are fixed at build time, and a test compiles every one of them"
     )]
-    embedded_documents()
-        .and_then(Schemas::new)
-        .expect("the embedded schemas are complete")
+    embedded_documents().and_then(Schemas::new).expect("the embedded schemas are complete")
 });
 
 /// Why a set of schemas cannot be used.
@@ -110,10 +108,7 @@ impl Schemas {
     fn compile_all(&self) -> Result<(), SchemaError> {
         for entry in self.by_code.values() {
             self.compiled(entry)
-                .map_err(|reason| SchemaError::NotCompiled {
-                    url: entry.url.clone(),
-                    reason: reason.to_owned(),
-                })?;
+                .map_err(|reason| SchemaError::NotCompiled { url: entry.url.clone(), reason: reason.to_owned() })?;
         }
         Ok(())
     }
@@ -144,21 +139,10 @@ impl Schemas {
             resources.extend(alias.map(|alias| (alias, Arc::clone(&document))));
             resources.push((url.clone(), Arc::clone(&document)));
             if let Some(code) = code_of(&url) {
-                by_code.insert(
-                    code,
-                    Entry {
-                        url,
-                        document,
-                        validator: OnceLock::new(),
-                    },
-                );
+                by_code.insert(code, Entry { url, document, validator: OnceLock::new() });
             }
         }
-        let registry = Registry::new()
-            .draft(Draft::Draft7)
-            .retriever(NotInstalled)
-            .extend(resources)?
-            .prepare()?;
+        let registry = Registry::new().draft(Draft::Draft7).retriever(NotInstalled).extend(resources)?.prepare()?;
         Ok(Self { registry, by_code })
     }
 }
@@ -192,11 +176,7 @@ fn embedded_documents() -> Result<Vec<(String, Value)>, SchemaError> {
 /// they do only when it lies in another directory than the retrieval URL.
 fn take_id(url: &str, document: &mut Value, taken: &mut HashSet<String>) -> Option<String> {
     let members = document.as_object_mut()?;
-    let id = members
-        .get("$id")?
-        .as_str()?
-        .trim_end_matches('#')
-        .to_owned();
+    let id = members.get("$id")?.as_str()?.trim_end_matches('#').to_owned();
     let is_free = taken.insert(id.clone());
     if !is_free || directory(&id) == directory(url) {
         members.shift_remove("$id");
@@ -212,10 +192,7 @@ fn directory(url: &str) -> Option<&str> {
 struct NotInstalled;
 
 impl Retrieve for NotInstalled {
-    fn retrieve(
-        &self,
-        uri: &Uri<String>,
-    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+    fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
         Err(format!("schema {uri} is not installed").into())
     }
 }
@@ -295,19 +272,10 @@ mod tests {
             json!({"$schema": "http://json-schema.org/draft-07/schema#", "$id": id, "not": {}}),
         )])
         .unwrap();
-        let weight = json!({"body_weight": {"value": 70, "unit": "kg"}, "effective_time_frame": {"date_time": "2026-04-15"}});
-        assert!(
-            schemas
-                .validator("omh:body-weight:2.0")
-                .unwrap()
-                .is_valid(&weight)
-        );
-        assert!(
-            !schemas
-                .validator("local:mood:1.0")
-                .unwrap()
-                .is_valid(&json!({}))
-        );
+        let weight =
+            json!({"body_weight": {"value": 70, "unit": "kg"}, "effective_time_frame": {"date_time": "2026-04-15"}});
+        assert!(schemas.validator("omh:body-weight:2.0").unwrap().is_valid(&weight));
+        assert!(!schemas.validator("local:mood:1.0").unwrap().is_valid(&json!({})));
     }
 
     fn local(name: &str, document: Value) -> (String, Value) {
@@ -331,9 +299,7 @@ mod tests {
         .unwrap();
         assert!(schemas.has("local:mood:1.0"));
         let validator = schemas.validator("local:mood:1.0").unwrap();
-        assert!(validator.is_valid(
-            &json!({"mood": "good", "effective_time_frame": {"date_time": "2026-04-15"}})
-        ));
+        assert!(validator.is_valid(&json!({"mood": "good", "effective_time_frame": {"date_time": "2026-04-15"}})));
         assert!(!validator.is_valid(&json!({"mood": "good", "effective_time_frame": {}})));
         assert!(!Schemas::embedded().has("local:mood:1.0"));
     }
@@ -352,10 +318,7 @@ mod tests {
             ),
         ]);
         // In draft 7 an `$id` beside `$ref` is ignored, so this one does not link.
-        assert!(
-            matches!(schemas, Err(SchemaError::Unresolved(_))),
-            "{schemas:?}"
-        );
+        assert!(matches!(schemas, Err(SchemaError::Unresolved(_))), "{schemas:?}");
 
         let schemas = Schemas::with_directory_contents(vec![
             local(
@@ -378,14 +341,10 @@ mod tests {
     fn operator_schema_replaces_the_embedded_one() {
         let url = retrieval_url("omh/mass-unit-value-1.x.json").unwrap();
         let schemas = Schemas::with_directory_contents(vec![(url, json!(false))]).unwrap();
-        let weight = json!({"body_weight": {"value": 70, "unit": "kg"}, "effective_time_frame": {"date_time": "2026-04-15"}});
+        let weight =
+            json!({"body_weight": {"value": 70, "unit": "kg"}, "effective_time_frame": {"date_time": "2026-04-15"}});
         let code = "omh:body-weight:2.0";
-        assert!(
-            Schemas::embedded()
-                .validator(code)
-                .unwrap()
-                .is_valid(&weight)
-        );
+        assert!(Schemas::embedded().validator(code).unwrap().is_valid(&weight));
         assert!(!schemas.validator(code).unwrap().is_valid(&weight));
     }
 

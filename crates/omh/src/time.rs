@@ -55,9 +55,7 @@ impl TimeFrameFault {
 /// [`TimeFrameFault`] when `date_time`, `start_date_time` or `end_date_time` is text but no timestamp, or when the
 /// interval ends before it starts. A caller that reads stored documents takes that for [`EffectiveTime::None`].
 pub fn effective_time(document: &Value) -> Result<EffectiveTime, TimeFrameFault> {
-    let frame = document
-        .pointer("/body/effective_time_frame")
-        .and_then(Value::as_object);
+    let frame = document.pointer("/body/effective_time_frame").and_then(Value::as_object);
     let Some(frame) = frame else {
         return Ok(EffectiveTime::None);
     };
@@ -88,29 +86,20 @@ fn interval_time(interval: &Map<String, Value>) -> Result<EffectiveTime, TimeFra
     };
     match (start, end) {
         (Some(start), Some(end)) if end < start => Err(TimeFrameFault {
-            reason: format!(
-                "the end {} is before the start {}",
-                end.to_rfc3339(),
-                start.to_rfc3339()
-            ),
+            reason: format!("the end {} is before the start {}", end.to_rfc3339(), start.to_rfc3339()),
         }),
         _ => Ok(EffectiveTime::Period { start, end }),
     }
 }
 
 /// A bound that is given as text. Another JSON type is a shape that is not known, and no fault.
-fn bound(
-    members: &Map<String, Value>,
-    name: &str,
-) -> Result<Option<DateTime<FixedOffset>>, TimeFrameFault> {
+fn bound(members: &Map<String, Value>, name: &str) -> Result<Option<DateTime<FixedOffset>>, TimeFrameFault> {
     let Some(text) = members.get(name).and_then(Value::as_str) else {
         return Ok(None);
     };
     match parse_with_offset(text) {
         Some(time) => Ok(Some(time)),
-        None => Err(TimeFrameFault {
-            reason: format!("{name} {} is not a timestamp", quoted(text)),
-        }),
+        None => Err(TimeFrameFault { reason: format!("{name} {} is not a timestamp", quoted(text)) }),
     }
 }
 
@@ -135,10 +124,7 @@ fn part_of_day_time(interval: &Map<String, Value>) -> Option<EffectiveTime> {
     };
     let start = midnight(date).checked_add_signed(TimeDelta::hours(first_hour))?;
     let end = start.checked_add_signed(TimeDelta::hours(6))?;
-    Some(EffectiveTime::Period {
-        start: Some(start),
-        end: in_range(end.fixed_offset()),
-    })
+    Some(EffectiveTime::Period { start: Some(start), end: in_range(end.fixed_offset()) })
 }
 
 fn midnight(date: NaiveDate) -> DateTime<Utc> {
@@ -165,10 +151,7 @@ mod tests {
         let bound = |text: &str| (!text.is_empty()).then(|| at(text));
         assert_eq!(
             frame(&json!({"time_interval": interval})),
-            Ok(EffectiveTime::Period {
-                start: bound(start),
-                end: bound(end)
-            }),
+            Ok(EffectiveTime::Period { start: bound(start), end: bound(end) }),
             "{interval}"
         );
     }
@@ -188,16 +171,10 @@ mod tests {
             ("2026-04-15T07:30:00", "2026-04-15T07:30:00Z"),
             ("2026-04-15", "2026-04-15T00:00:00Z"),
         ] {
-            assert_eq!(
-                frame(&json!({"date_time": text})),
-                Ok(EffectiveTime::Instant(at(expected)))
-            );
+            assert_eq!(frame(&json!({"date_time": text})), Ok(EffectiveTime::Instant(at(expected))));
         }
         let both = json!({"date_time": "2026-04-15", "time_interval": {"date": "2026-04-16", "part_of_day": "night"}});
-        assert_eq!(
-            frame(&both),
-            Ok(EffectiveTime::Instant(at("2026-04-15T00:00:00Z")))
-        );
+        assert_eq!(frame(&both), Ok(EffectiveTime::Instant(at("2026-04-15T00:00:00Z"))));
     }
 
     #[test]
@@ -219,52 +196,24 @@ mod tests {
                 "2026-04-15T00:00:00Z",
                 "2026-04-16T00:00:00Z",
             ),
-            (
-                start("2026-04-15T10:00:00Z", json!(60), "min"),
-                "2026-04-15T10:00:00Z",
-                "2026-04-15T11:00:00Z",
-            ),
+            (start("2026-04-15T10:00:00Z", json!(60), "min"), "2026-04-15T10:00:00Z", "2026-04-15T11:00:00Z"),
             (
                 json!({"end_date_time": "2026-04-15T10:00:00Z", "duration": {"value": 60, "unit": "min"}}),
                 "2026-04-15T09:00:00Z",
                 "2026-04-15T10:00:00Z",
             ),
-            (
-                start("2026-01-31", json!(1), "Mo"),
-                "2026-01-31T00:00:00Z",
-                "2026-02-28T00:00:00Z",
-            ),
-            (
-                start("2026-01-31", json!(1.9), "Mo"),
-                "2026-01-31T00:00:00Z",
-                "2026-02-28T00:00:00Z",
-            ),
+            (start("2026-01-31", json!(1), "Mo"), "2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z"),
+            (start("2026-01-31", json!(1.9), "Mo"), "2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z"),
             (
                 json!({"end_date_time": "2026-03-31", "duration": {"value": 1, "unit": "Mo"}}),
                 "2026-02-28T00:00:00Z",
                 "2026-03-31T00:00:00Z",
             ),
-            (
-                start("2024-02-29", json!(1), "yr"),
-                "2024-02-29T00:00:00Z",
-                "2025-02-28T00:00:00Z",
-            ),
-            (
-                start("2026-04-15", json!(1.5), "h"),
-                "2026-04-15T00:00:00Z",
-                "2026-04-15T01:30:00Z",
-            ),
-            (
-                start("2026-04-15", json!(2), "wk"),
-                "2026-04-15T00:00:00Z",
-                "2026-04-29T00:00:00Z",
-            ),
+            (start("2024-02-29", json!(1), "yr"), "2024-02-29T00:00:00Z", "2025-02-28T00:00:00Z"),
+            (start("2026-04-15", json!(1.5), "h"), "2026-04-15T00:00:00Z", "2026-04-15T01:30:00Z"),
+            (start("2026-04-15", json!(2), "wk"), "2026-04-15T00:00:00Z", "2026-04-29T00:00:00Z"),
             // The month is that of the place: 30 January there, although 31 January in UTC.
-            (
-                start("2026-01-30T20:00:00-08:00", json!(1), "Mo"),
-                "2026-01-31T04:00:00Z",
-                "2026-03-01T04:00:00Z",
-            ),
+            (start("2026-01-30T20:00:00-08:00", json!(1), "Mo"), "2026-01-31T04:00:00Z", "2026-03-01T04:00:00Z"),
         ] {
             check_interval(&interval, from, to);
         }
@@ -297,17 +246,9 @@ mod tests {
             ("afternoon", "2026-04-15T12:00:00Z", "2026-04-15T18:00:00Z"),
             ("evening", "2026-04-15T18:00:00Z", "2026-04-16T00:00:00Z"),
         ] {
-            check_interval(
-                &json!({"date": "2026-04-15", "part_of_day": part}),
-                start,
-                end,
-            );
+            check_interval(&json!({"date": "2026-04-15", "part_of_day": part}), start, end);
         }
-        check_interval(
-            &json!({"date": "9999-12-31", "part_of_day": "evening"}),
-            "9999-12-31T18:00:00Z",
-            "",
-        );
+        check_interval(&json!({"date": "9999-12-31", "part_of_day": "evening"}), "9999-12-31T18:00:00Z", "");
     }
 
     #[test]
@@ -330,32 +271,15 @@ mod tests {
         ] {
             assert_eq!(frame(&value), Ok(EffectiveTime::None), "{value}");
         }
-        for document in [
-            json!({}),
-            json!({"body": {}}),
-            json!({"body": 1}),
-            json!([1, 2]),
-            json!("x"),
-            json!(null),
-        ] {
-            assert_eq!(
-                effective_time(&document),
-                Ok(EffectiveTime::None),
-                "{document}"
-            );
+        for document in [json!({}), json!({"body": {}}), json!({"body": 1}), json!([1, 2]), json!("x"), json!(null)] {
+            assert_eq!(effective_time(&document), Ok(EffectiveTime::None), "{document}");
         }
     }
 
     #[test]
     fn text_that_makes_no_sense_is_a_fault() {
-        check_fault(
-            &json!({"date_time": "15/04/2026 07:30"}),
-            "date_time \"15/04/2026 07:30\" is not a timestamp",
-        );
-        check_fault(
-            &json!({"date_time": ""}),
-            "date_time \"\" is not a timestamp",
-        );
+        check_fault(&json!({"date_time": "15/04/2026 07:30"}), "date_time \"15/04/2026 07:30\" is not a timestamp");
+        check_fault(&json!({"date_time": ""}), "date_time \"\" is not a timestamp");
         check_fault(
             &json!({"time_interval": {"start_date_time": "soon", "end_date_time": "2026-04-15"}}),
             "start_date_time \"soon\" is not a timestamp",

@@ -24,29 +24,14 @@ pub fn validate(schemas: &Schemas, code: &str, document: &Value) -> Result<(), V
         return Err(vec![OmhViolation {
             part: Part::Document,
             kind: ViolationKind::Invalid,
-            message: format!(
-                "{} is not an object with header and body",
-                type_name(document)
-            ),
+            message: format!("{} is not an object with header and body", type_name(document)),
             pointer: String::new(),
             code: code.to_owned(),
         }]);
     };
     let mut violations = Vec::new();
-    check_part(
-        schemas,
-        HEADER_CODE,
-        Part::Header,
-        members.get("header"),
-        &mut violations,
-    );
-    check_part(
-        schemas,
-        code,
-        Part::Body,
-        members.get("body"),
-        &mut violations,
-    );
+    check_part(schemas, HEADER_CODE, Part::Header, members.get("header"), &mut violations);
+    check_part(schemas, code, Part::Body, members.get("body"), &mut violations);
     if violations.is_empty() {
         return Ok(());
     }
@@ -54,25 +39,9 @@ pub fn validate(schemas: &Schemas, code: &str, document: &Value) -> Result<(), V
     Err(violations)
 }
 
-fn check_part(
-    schemas: &Schemas,
-    code: &str,
-    part: Part,
-    value: Option<&Value>,
-    violations: &mut Vec<OmhViolation>,
-) {
-    let violation = |kind, message, pointer| OmhViolation {
-        part,
-        kind,
-        message,
-        pointer,
-        code: code.to_owned(),
-    };
-    let name = if part == Part::Header {
-        "header"
-    } else {
-        "body"
-    };
+fn check_part(schemas: &Schemas, code: &str, part: Part, value: Option<&Value>, violations: &mut Vec<OmhViolation>) {
+    let violation = |kind, message, pointer| OmhViolation { part, kind, message, pointer, code: code.to_owned() };
+    let name = if part == Part::Header { "header" } else { "body" };
     let Some(value) = value else {
         let message = format!("{name} is missing");
         return violations.push(violation(ViolationKind::Invalid, message, String::new()));
@@ -82,11 +51,7 @@ fn check_part(
         return violations.push(violation(ViolationKind::Invalid, message, String::new()));
     }
     let Some(validator) = schemas.validator(code) else {
-        return violations.push(violation(
-            ViolationKind::NotInstalled,
-            String::new(),
-            String::new(),
-        ));
+        return violations.push(violation(ViolationKind::NotInstalled, String::new(), String::new()));
     };
     // Nearly every data point is valid, and this test allocates nothing.
     if validator.is_valid(value) {
@@ -99,11 +64,7 @@ fn check_part(
             break;
         }
     }
-    violations.extend(
-        findings
-            .into_iter()
-            .map(|finding| violation(finding.kind, finding.message, finding.pointer)),
-    );
+    violations.extend(findings.into_iter().map(|finding| violation(finding.kind, finding.message, finding.pointer)));
 }
 
 fn type_name(value: &Value) -> &'static str {
@@ -144,9 +105,7 @@ mod tests {
             "effective_time_frame": {"date_time": "2026-04-15T07:30:00-07:00"}
         });
         if !member.is_empty() {
-            body.as_object_mut()
-                .unwrap()
-                .insert(member.to_owned(), json!(value));
+            body.as_object_mut().unwrap().insert(member.to_owned(), json!(value));
         }
         body
     }
@@ -160,22 +119,14 @@ mod tests {
     }
 
     fn violations(code: &str, document: &Value) -> Vec<OmhViolation> {
-        validate(Schemas::embedded(), code, document)
-            .err()
-            .unwrap_or_default()
+        validate(Schemas::embedded(), code, document).err().unwrap_or_default()
     }
 
     #[track_caller]
     fn check_document(code: &str, document: &Value, expected: &[(ViolationKind, &str)]) {
         let found = violations(code, document);
-        let texts: Vec<_> = found
-            .iter()
-            .map(|violation| (violation.kind, violation.diagnostics()))
-            .collect();
-        let texts: Vec<_> = texts
-            .iter()
-            .map(|(kind, text)| (*kind, text.as_str()))
-            .collect();
+        let texts: Vec<_> = found.iter().map(|violation| (violation.kind, violation.diagnostics())).collect();
+        let texts: Vec<_> = texts.iter().map(|(kind, text)| (*kind, text.as_str())).collect();
         assert_eq!(texts, expected, "{document}");
     }
 
@@ -190,18 +141,9 @@ mod tests {
             ("", &[""][..]),
             (
                 "temporal_relationship_to_meal",
-                &[
-                    "fasting",
-                    "not fasting",
-                    "before meal",
-                    "after meal",
-                    "2 hours postprandial",
-                ],
+                &["fasting", "not fasting", "before meal", "after meal", "2 hours postprandial"],
             ),
-            (
-                "specimen_source",
-                &["interstitial fluid", "capillary blood"],
-            ),
+            ("specimen_source", &["interstitial fluid", "capillary blood"]),
             ("unknown_member", &["anything"]),
         ] {
             for value in values {
@@ -209,39 +151,19 @@ mod tests {
             }
         }
         check_body(GLUCOSE, &glucose("mmol/L", "", ""), &[]);
-        check_body(
-            "omh:forced-vital-capacity:1.0",
-            &measure("forced_vital_capacity", 4.1, "L", &now()),
-            &[],
-        );
+        check_body("omh:forced-vital-capacity:1.0", &measure("forced_vital_capacity", 4.1, "L", &now()), &[]);
         check_body(
             "omh:forced-expiratory-volume-1-second:1.0",
             &measure("forced_expiratory_volume_1_second", 3.2, "L", &now()),
             &[],
         );
         // Formats are annotations: text that is no timestamp passes here, and fails as a time frame.
-        check_body(
-            GLUCOSE,
-            &measure(
-                "blood_glucose",
-                104.0,
-                "mg/dL",
-                &json!({"date_time": "15/04/2026 07:30"}),
-            ),
-            &[],
-        );
-        for relation in [
-            "at rest",
-            "active",
-            "before exercise",
-            "after exercise",
-            "during exercise",
-        ] {
+        check_body(GLUCOSE, &measure("blood_glucose", 104.0, "mg/dL", &json!({"date_time": "15/04/2026 07:30"})), &[]);
+        for relation in ["at rest", "active", "before exercise", "after exercise", "during exercise"] {
             let mut body = measure("heart_rate", 58.0, "beats/min", &now());
-            body.as_object_mut().unwrap().insert(
-                "temporal_relationship_to_physical_activity".to_owned(),
-                json!(relation),
-            );
+            body.as_object_mut()
+                .unwrap()
+                .insert("temporal_relationship_to_physical_activity".to_owned(), json!(relation));
             check_body("omh:heart-rate:2.0", &body, &[]);
         }
     }
@@ -263,12 +185,7 @@ mod tests {
                 "unknown",
                 "/temporal_relationship_to_meal",
             ),
-            (
-                GLUCOSE,
-                glucose("mg/dL", "specimen_source", "blood"),
-                "blood",
-                "/specimen_source",
-            ),
+            (GLUCOSE, glucose("mg/dL", "specimen_source", "blood"), "blood", "/specimen_source"),
             (
                 "omh:forced-vital-capacity:1.0",
                 measure("forced_vital_capacity", 4.1, "mL", &now()),
@@ -295,13 +212,7 @@ mod tests {
             };
             assert_eq!((violation.part, violation.kind), (Part::Body, Invalid));
             assert_eq!(violation.pointer, pointer);
-            assert!(
-                violation
-                    .message
-                    .starts_with(&format!("\"{value}\" is not one of [")),
-                "{}",
-                violation.message
-            );
+            assert!(violation.message.starts_with(&format!("\"{value}\" is not one of [")), "{}", violation.message);
         }
     }
 
@@ -312,10 +223,7 @@ mod tests {
         check_document(
             GLUCOSE,
             &json!({"header": without_uuid, "body": glucose("mg/dL", "", "")}),
-            &[(
-                Required,
-                "OMH header does not conform to ieee:header:1.0: \"uuid\" is a required property (at /)",
-            )],
+            &[(Required, "OMH header does not conform to ieee:header:1.0: \"uuid\" is a required property (at /)")],
         );
         check_body(
             GLUCOSE,
@@ -343,12 +251,7 @@ mod tests {
         );
         check_body(
             GLUCOSE,
-            &measure(
-                "blood_glucose",
-                104.0,
-                "mg/dL",
-                &json!({"time_interval": {"start_date_time": "2026-04-15"}}),
-            ),
+            &measure("blood_glucose", 104.0, "mg/dL", &json!({"time_interval": {"start_date_time": "2026-04-15"}})),
             &[(
                 Required,
                 "OMH body does not conform to omh:blood-glucose:4.0: \"duration\" or \"end_date_time\" is a required property (at /effective_time_frame/time_interval)",
@@ -376,7 +279,8 @@ mod tests {
                 ),
             )],
         );
-        let interval = json!({"time_interval": {"start_date_time": "2026-04-14", "duration": {"value": 1, "unit": "hours"}}});
+        let interval =
+            json!({"time_interval": {"start_date_time": "2026-04-14", "duration": {"value": 1, "unit": "hours"}}});
         let found = violations(
             "omh:heart-rate:2.0",
             &json!({"header": header(), "body": measure("heart_rate", 58.0, "beats/min", &interval)}),
@@ -384,27 +288,15 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         let text = found.first().unwrap().diagnostics();
         assert!(text.contains("\"hours\" is not one of"), "{text}");
-        assert!(
-            text.ends_with("(at /effective_time_frame/time_interval/duration/unit)"),
-            "{text}"
-        );
+        assert!(text.ends_with("(at /effective_time_frame/time_interval/duration/unit)"), "{text}");
     }
 
     #[test]
     fn document_without_its_parts() {
         for (document, texts) in [
-            (
-                json!([1, 2]),
-                &["OMH document is invalid: an array is not an object with header and body"][..],
-            ),
-            (
-                json!("x"),
-                &["OMH document is invalid: a string is not an object with header and body"],
-            ),
-            (
-                json!(null),
-                &["OMH document is invalid: null is not an object with header and body"],
-            ),
+            (json!([1, 2]), &["OMH document is invalid: an array is not an object with header and body"][..]),
+            (json!("x"), &["OMH document is invalid: a string is not an object with header and body"]),
+            (json!(null), &["OMH document is invalid: null is not an object with header and body"]),
             (
                 json!({}),
                 &[
@@ -418,9 +310,7 @@ mod tests {
             ),
             (
                 json!({"header": header(), "body": [1]}),
-                &[
-                    "OMH body does not conform to omh:blood-glucose:4.0: body must be an object, not an array (at /)",
-                ],
+                &["OMH body does not conform to omh:blood-glucose:4.0: body must be an object, not an array (at /)"],
             ),
         ] {
             let expected: Vec<_> = texts.iter().map(|text| (Invalid, *text)).collect();
@@ -430,23 +320,13 @@ mod tests {
 
     #[test]
     fn code_without_schema() {
-        check_body(
-            "omh:mood:1.0",
-            &json!({}),
-            &[(
-                NotInstalled,
-                "No JSON schema is installed for omh:mood:1.0.",
-            )],
-        );
+        check_body("omh:mood:1.0", &json!({}), &[(NotInstalled, "No JSON schema is installed for omh:mood:1.0.")]);
     }
 
     #[test]
     fn header_and_body_are_both_reported() {
         let mut wrong = header();
-        wrong
-            .as_object_mut()
-            .unwrap()
-            .insert("modality".to_owned(), json!("guessed"));
+        wrong.as_object_mut().unwrap().insert("modality".to_owned(), json!("guessed"));
         check_document(
             GLUCOSE,
             &json!({"header": wrong, "body": glucose("MGDL", "", "")}),
@@ -467,10 +347,7 @@ mod tests {
     fn violations_are_limited() {
         let mut wrong = header();
         let sheets = vec![json!({}); 50];
-        wrong
-            .as_object_mut()
-            .unwrap()
-            .insert("external_datasheets".to_owned(), json!(sheets));
+        wrong.as_object_mut().unwrap().insert("external_datasheets".to_owned(), json!(sheets));
         let found = violations(GLUCOSE, &json!({"header": wrong, "body": {}}));
         assert_eq!(found.len(), MAX_VIOLATIONS);
     }

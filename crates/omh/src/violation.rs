@@ -54,11 +54,7 @@ impl OmhViolation {
             Part::Header => "header",
             Part::Body => "body",
         };
-        let pointer = if self.pointer.is_empty() {
-            "/"
-        } else {
-            &self.pointer
-        };
+        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
         format!("OMH {part} does not conform to {code}: {message} (at {pointer})")
     }
 }
@@ -92,12 +88,7 @@ mod tests {
             "",
             "OMH header does not conform to omh:blood-glucose:4.0: \"MGDL\" is not one of [\"mg/dL\",\"mmol/L\"] (at /)",
         );
-        check(
-            Part::Body,
-            ViolationKind::NotInstalled,
-            "",
-            "No JSON schema is installed for omh:blood-glucose:4.0.",
-        );
+        check(Part::Body, ViolationKind::NotInstalled, "", "No JSON schema is installed for omh:blood-glucose:4.0.");
         check(
             Part::Document,
             ViolationKind::Invalid,

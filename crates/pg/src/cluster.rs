@@ -159,7 +159,15 @@ fn initialize(
     }
     let mut command = Command::new(binaries.join("initdb"));
     command
-        .args(["--no-sync", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--lc-ctype=C.UTF-8", "-U", ACCOUNT])
+        .args([
+            "--no-sync",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--lc-ctype=C.UTF-8",
+            "-U",
+            ACCOUNT,
+        ])
         .arg("--pwfile")
         .arg(password_path)
         .arg("-D")

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum PgError {
     /// PostgreSQL's server programs are not installed.
-    #[error("PostgreSQL's server programs were not found: install them (apt install postgresql), name their folder in JHE_PG_BIN, or set DATABASE_URL")]
+    #[error(
+        "PostgreSQL's server programs were not found: install them (apt install postgresql), name their folder in JHE_PG_BIN, or set DATABASE_URL"
+    )]
     NoBinaries,
     /// Run as root, but there is no account to run the server as.
     #[error("PostgreSQL does not run as root, and there is no account postgres or nobody to run it as")]

@@ -48,7 +48,11 @@ async fn examine(database: &Database, config: &Config, rows: &mut Vec<(&str, Str
         rows.push(("patient code verifier", app.identity().static_verifier().unwrap_or_default(), true));
         let stored = app.settings().site_url();
         let same = stored == config.site.url.as_str();
-        let text = if same { stored } else { format!("{stored}, while SITE_URL is {}: the setting holds", config.site.url.as_str()) };
+        let text = if same {
+            stored
+        } else {
+            format!("{stored}, while SITE_URL is {}: the setting holds", config.site.url.as_str())
+        };
         rows.push(("site.url", text, true));
     }
     audit.stop().await;

@@ -135,7 +135,8 @@ fn read_config(file: Option<&std::path::Path>, defaults: &[(String, String)]) ->
     let text = file
         .map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display())))
         .transpose()?;
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut variables: Vec<(String, String)> = defaults.to_vec();
     variables.extend(environment);
     let config = Config::read(variables, text.as_deref())?;

@@ -26,7 +26,8 @@ impl Database {
                 if let Some(note) = &folder.note {
                     eprintln!("{note}");
                 }
-                let options = ClusterOptions { folder: folder.path.join("postgres"), durable: true, settings: Vec::new() };
+                let options =
+                    ClusterOptions { folder: folder.path.join("postgres"), durable: true, settings: Vec::new() };
                 let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options)).await??;
                 let server = Secret::new(cluster.url("postgres"));
                 maintenance::create_database(&server, NAME, None).await?;

@@ -107,7 +107,11 @@ pub async fn migrate(config: Config, check: bool) -> Result<ExitCode> {
     let database = Database::open(&config).await?;
     let pending = maintenance::pending(&database.options).await.map_err(readable)?;
     let outcome = if check {
-        let text = if pending.is_empty() { "no migrations are pending".to_owned() } else { format!("pending: {}", pending.join(", ")) };
+        let text = if pending.is_empty() {
+            "no migrations are pending".to_owned()
+        } else {
+            format!("pending: {}", pending.join(", "))
+        };
         print(&text)?;
         if pending.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     } else {

@@ -76,6 +76,7 @@ async fn ready(axum::extract::State(app): axum::extract::State<App>) -> Response
         reasons.push("there is no signing key");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = serde_json::json!({ "status": if reasons.is_empty() { "ready" } else { "not ready" }, "reasons": reasons });
+    let body =
+        serde_json::json!({ "status": if reasons.is_empty() { "ready" } else { "not ready" }, "reasons": reasons });
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -197,7 +197,8 @@ impl Walk {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ];
-        let authorize = Url::parse_with_params(&format!("{}/o/authorize/", self.base), query).map_err(|e| e.to_string())?;
+        let authorize =
+            Url::parse_with_params(&format!("{}/o/authorize/", self.base), query).map_err(|e| e.to_string())?;
         let browser = Client::builder()
             .cookie_store(true)
             .redirect(Policy::none())
@@ -205,7 +206,14 @@ impl Walk {
             .build()
             .map_err(|error| error.to_string())?;
         let login = follow(&browser, authorize.as_str()).await?;
-        let page = browser.get(login.clone()).send().await.map_err(|e| e.to_string())?.text().await.map_err(|e| e.to_string())?;
+        let page = browser
+            .get(login.clone())
+            .send()
+            .await
+            .map_err(|e| e.to_string())?
+            .text()
+            .await
+            .map_err(|e| e.to_string())?;
         let csrf = page
             .split("name=\"csrfmiddlewaretoken\" value=\"")
             .nth(1)
@@ -250,7 +258,8 @@ impl Walk {
             "name": format!("Walk {}", self.stamp),
             "description": "Made and deleted by jhe demo",
         });
-        let study = self.call(Method::POST, "/api/v1/studies", &token, Some(body)).await?.expect(StatusCode::CREATED)?;
+        let study =
+            self.call(Method::POST, "/api/v1/studies", &token, Some(body)).await?.expect(StatusCode::CREATED)?;
         self.study = number(&study, "/id")?;
         let path = format!("/api/v1/studies/{}/scope_requests", self.study);
         let body = json!({ "scopeCodeId": GLUCOSE });
@@ -271,7 +280,8 @@ impl Walk {
             "nameGiven": "Wanda",
             "birthDate": "1990-01-31",
         });
-        let patient = self.call(Method::POST, "/api/v1/patients", &token, Some(body)).await?.expect(StatusCode::CREATED)?;
+        let patient =
+            self.call(Method::POST, "/api/v1/patients", &token, Some(body)).await?.expect(StatusCode::CREATED)?;
         self.patient = number(&patient, "/id")?;
         let path = format!("/api/v1/studies/{}/patients", self.study);
         let body = json!({ "patientIds": [self.patient] });

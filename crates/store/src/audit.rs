@@ -96,7 +96,10 @@ async fn store(pool: &PgPool, batches: &[Batch]) -> Result<(), Error> {
 }
 
 /// Appends entries with one statement.
-pub(crate) async fn insert(connection: &mut PgConnection, entries: &[(&Attribution, &AuditEntry)]) -> Result<(), Error> {
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    entries: &[(&Attribution, &AuditEntry)],
+) -> Result<(), Error> {
     if entries.is_empty() {
         return Ok(());
     }

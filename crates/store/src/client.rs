@@ -112,7 +112,11 @@ impl Clients<'_> {
     }
 
     /// One patient client in `scope`.
-    pub async fn find(&mut self, scope: &AccessScope<resource::Client>, id: ApplicationId) -> Result<Option<Client>, Error> {
+    pub async fn find(
+        &mut self,
+        scope: &AccessScope<resource::Client>,
+        id: ApplicationId,
+    ) -> Result<Option<Client>, Error> {
         let mut sql = QueryBuilder::new("SELECT ");
         sql.push(CLIENT_COLUMNS);
         push_from(&mut sql, scope);

@@ -94,7 +94,11 @@ fn push_visible_study(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
 
 impl Consents<'_> {
     /// What the studies the viewer may know of ask the patient for, and what it answered.
-    pub async fn overview(&mut self, scope: &AccessScope<resource::Consent>, patient: PatientId) -> Result<ConsentOverview, Error> {
+    pub async fn overview(
+        &mut self,
+        scope: &AccessScope<resource::Consent>,
+        patient: PatientId,
+    ) -> Result<ConsentOverview, Error> {
         let mut sql = QueryBuilder::new(
             "SELECT s.id, s.name, s.description, s.organization_id, o.name AS organization_name, o.type AS organization_type
                FROM core_study AS s JOIN core_organization AS o ON o.id = s.organization_id
@@ -287,7 +291,10 @@ impl Consents<'_> {
     ) -> Result<u64, Error> {
         let patient = grant.id();
         self.0.tell_actor().await?;
-        sqlx::query("SELECT set_config('jhe.consent_action', 'reset', true)").execute(self.0.connection()).await.db()?;
+        sqlx::query("SELECT set_config('jhe.consent_action', 'reset', true)")
+            .execute(self.0.connection())
+            .await
+            .db()?;
         let gone = sqlx::query(
             "DELETE FROM core_studypatientscopeconsent AS c USING core_studypatient AS e
               WHERE e.id = c.study_patient_id AND e.patient_id = $1 AND e.study_id = ANY ($2)",

@@ -73,7 +73,8 @@ impl DataSources<'_> {
         _scope: &AccessScope<resource::DataSource>,
         window: Window,
     ) -> Result<Page<DataSource>, Error> {
-        let count = sqlx::query_scalar("SELECT count(*) FROM core_datasource").fetch_one(self.0.connection()).await.db()?;
+        let count =
+            sqlx::query_scalar("SELECT count(*) FROM core_datasource").fetch_one(self.0.connection()).await.db()?;
         let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(
             "SELECT d.id, d.name, d.type AS type_code, d.last_updated FROM core_datasource AS d ORDER BY ",
         );

@@ -30,6 +30,9 @@ fn fault(error: sqlx::Error) -> Error {
                 Some("57014" | "57P01" | "57P02" | "57P03" | "53300" | "40P01" | "40001" | "55P03") => {
                     Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) }
                 }
+                // PostgreSQL holds every character but U+0000; what names it, or a number beyond all ids, matches nothing.
+                Some("22021" | "22P05") => Error::sentence("Text must not contain the character U+0000."),
+                Some("22003" | "22008") => Error::sentence("A number or a date is out of range."),
                 _ => Error::internal(error),
             }
         }

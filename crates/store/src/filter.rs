@@ -112,21 +112,35 @@ pub(crate) fn push_any<T>(
 /// Pushes a comparison of `lo` and `hi`, two SQL expressions that are null together when there is no time.
 pub(crate) fn push_time(sql: &mut QueryBuilder<Postgres>, lo: &'static str, hi: &'static str, m: &TimeMatch) {
     let (low, high) = (m.low, m.high);
-    push_range(sql, lo, hi, m.op, |sql| {
-        sql.push_bind(low);
-    }, |sql| {
-        sql.push_bind(high);
-    });
+    push_range(
+        sql,
+        lo,
+        hi,
+        m.op,
+        |sql| {
+            sql.push_bind(low);
+        },
+        |sql| {
+            sql.push_bind(high);
+        },
+    );
 }
 
 /// Pushes a comparison of a date column.
 pub(crate) fn push_date(sql: &mut QueryBuilder<Postgres>, column: &'static str, m: &DateMatch) {
     let (low, high) = (m.low, m.high);
-    push_range(sql, column, column, m.op, |sql| {
-        sql.push_bind(low);
-    }, |sql| {
-        sql.push_bind(high);
-    });
+    push_range(
+        sql,
+        column,
+        column,
+        m.op,
+        |sql| {
+            sql.push_bind(low);
+        },
+        |sql| {
+            sql.push_bind(high);
+        },
+    );
 }
 
 fn push_range(
@@ -283,7 +297,9 @@ pub(crate) fn push_person(sql: &mut QueryBuilder<Postgres>, filter: &PersonFilte
         sql.push(")) OR starts_with(jhe_fold(p.name_given), jhe_fold(").push_bind(text.clone());
         sql.push(")) OR EXISTS (SELECT 1 FROM core_jheuser AS pu WHERE pu.id = p.jhe_user_id AND starts_with(lower(pu.email), lower(");
         sql.push_bind(text.clone());
-        sql.push("))) OR EXISTS (SELECT 1 FROM core_patientidentifier AS pi WHERE pi.patient_id = p.id AND pi.value = ");
+        sql.push(
+            "))) OR EXISTS (SELECT 1 FROM core_patientidentifier AS pi WHERE pi.patient_id = p.id AND pi.value = ",
+        );
         sql.push_bind(text.clone()).push("))");
     }
     for excluded in &filter.excluded {
@@ -295,12 +311,7 @@ pub(crate) fn push_person(sql: &mut QueryBuilder<Postgres>, filter: &PersonFilte
 }
 
 /// Pushes a comparison of a system and a value column with a token.
-pub(crate) fn push_token(
-    sql: &mut QueryBuilder<Postgres>,
-    system: &'static str,
-    value: &'static str,
-    token: &Token,
-) {
+pub(crate) fn push_token(sql: &mut QueryBuilder<Postgres>, system: &'static str, value: &'static str, token: &Token) {
     sql.push("(");
     match &token.system {
         TokenSystem::Any => {

@@ -64,7 +64,8 @@ pub struct Invitee {
     pub name_given: Option<Phi<String>>,
 }
 
-const COLUMNS: &str = "i.id, i.patient_id, i.client_id, i.token_hash, i.status, i.created, i.redeemed_at, i.last_updated";
+const COLUMNS: &str =
+    "i.id, i.patient_id, i.client_id, i.token_hash, i.status, i.created, i.redeemed_at, i.last_updated";
 
 fn push_from(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
     sql.push(" FROM core_patientinvitation AS i WHERE ");
@@ -73,7 +74,9 @@ fn push_from(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
             sql.push("true");
         }
         Reach::Shared(who) => {
-            sql.push("EXISTS (SELECT 1 FROM jhe_shares AS s WHERE s.patient_id = i.patient_id AND s.practitioner_id = ");
+            sql.push(
+                "EXISTS (SELECT 1 FROM jhe_shares AS s WHERE s.patient_id = i.patient_id AND s.practitioner_id = ",
+            );
             sql.push_bind(who.0).push(")");
         }
         Reach::Nothing | Reach::Account(_) | Reach::Own(_) => {
@@ -84,7 +87,11 @@ fn push_from(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
 
 impl Invitations<'_> {
     /// Invitations in `scope`, last changed first.
-    pub async fn list(&mut self, scope: &AccessScope<resource::Invitation>, window: Window) -> Result<Page<Invitation>, Error> {
+    pub async fn list(
+        &mut self,
+        scope: &AccessScope<resource::Invitation>,
+        window: Window,
+    ) -> Result<Page<Invitation>, Error> {
         let mut sql = QueryBuilder::new("SELECT count(*)");
         push_from(&mut sql, scope.reach());
         let count: i64 = sql.build_query_scalar().fetch_one(self.0.connection()).await.db()?;
@@ -182,7 +189,11 @@ impl Invitations<'_> {
     }
 
     /// Deletes an invitation of the patient in `grant`.
-    pub async fn delete(&mut self, grant: &Grant<resource::Patient, action::Invite>, id: InvitationId) -> Result<(), Error> {
+    pub async fn delete(
+        &mut self,
+        grant: &Grant<resource::Patient, action::Invite>,
+        id: InvitationId,
+    ) -> Result<(), Error> {
         sqlx::query("DELETE FROM core_patientinvitation WHERE id = $1 AND patient_id = $2")
             .bind(id.0)
             .bind(grant.id().0)
@@ -217,18 +228,23 @@ impl Invitations<'_> {
 
 impl Work {
     async fn invitee_of(&mut self, patient: PatientId) -> Result<Invitee, Error> {
-        let (user_id, is_privileged, is_active, email, name_given): (Option<i64>, bool, bool, Option<String>, Option<String>) =
-            sqlx::query_as(
-                "SELECT p.jhe_user_id,
+        let (user_id, is_privileged, is_active, email, name_given): (
+            Option<i64>,
+            bool,
+            bool,
+            Option<String>,
+            Option<String>,
+        ) = sqlx::query_as(
+            "SELECT p.jhe_user_id,
                         coalesce(u.is_superuser OR u.is_staff, false)
                         OR EXISTS (SELECT 1 FROM core_practitioner AS pr WHERE pr.jhe_user_id = p.jhe_user_id),
                         coalesce(u.is_active, false), u.email, p.name_given
                    FROM core_patient AS p LEFT JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE p.id = $1",
-            )
-            .bind(patient.0)
-            .fetch_one(self.connection())
-            .await
-            .db()?;
+        )
+        .bind(patient.0)
+        .fetch_one(self.connection())
+        .await
+        .db()?;
         Ok(Invitee {
             user_id: user_id.map(UserId),
             is_privileged,
@@ -241,7 +257,9 @@ impl Work {
     /// Finds an invitation by the digest of its token and holds it, with the account it opens.
     pub async fn invitation_for_update(&mut self, token_hash: &str) -> Result<Option<(Invitation, Invitee)>, Error> {
         let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
-        sql.push(COLUMNS).push(" FROM core_patientinvitation AS i WHERE i.token_hash = ").push_bind(token_hash.to_owned());
+        sql.push(COLUMNS)
+            .push(" FROM core_patientinvitation AS i WHERE i.token_hash = ")
+            .push_bind(token_hash.to_owned());
         sql.push(" FOR UPDATE");
         let row: Option<InvitationRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
         match row {
@@ -260,13 +278,15 @@ impl Work {
         status: InvitationStatus,
         redeemed_at: Option<DateTime<Utc>>,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE core_patientinvitation SET status = $2, redeemed_at = coalesce(redeemed_at, $3) WHERE id = $1")
-            .bind(invitation.id.0)
-            .bind(status.as_str())
-            .bind(redeemed_at)
-            .execute(self.connection())
-            .await
-            .db()?;
+        sqlx::query(
+            "UPDATE core_patientinvitation SET status = $2, redeemed_at = coalesce(redeemed_at, $3) WHERE id = $1",
+        )
+        .bind(invitation.id.0)
+        .bind(status.as_str())
+        .bind(redeemed_at)
+        .execute(self.connection())
+        .await
+        .db()?;
         if redeemed_at.is_some() {
             let entry = AuditEntry::new(AuditAction::Redeem, "PatientInvitation").id(invitation.id.0);
             self.audit(entry.patient(invitation.patient_id));

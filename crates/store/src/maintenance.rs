@@ -47,9 +47,8 @@ pub async fn pending(options: &DatabaseOptions) -> Result<Vec<String>, Error> {
 ///
 /// `server` names any database of the server, and is not changed.
 pub async fn create_database(server: &Secret, name: &str, template: Option<&str>) -> Result<(), Error> {
-    let mut connection = PgConnection::connect_with(&DatabaseOptions::new(server.reveal().to_owned()).connect_options()?)
-        .await
-        .db()?;
+    let mut connection =
+        PgConnection::connect_with(&DatabaseOptions::new(server.reveal().to_owned()).connect_options()?).await.db()?;
     let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
         .bind(name)
         .fetch_one(&mut connection)
@@ -70,9 +69,8 @@ pub async fn create_database(server: &Secret, name: &str, template: Option<&str>
 
 /// Drops a database, ending its connections.
 pub async fn drop_database(server: &Secret, name: &str) -> Result<(), Error> {
-    let mut connection = PgConnection::connect_with(&DatabaseOptions::new(server.reveal().to_owned()).connect_options()?)
-        .await
-        .db()?;
+    let mut connection =
+        PgConnection::connect_with(&DatabaseOptions::new(server.reveal().to_owned()).connect_options()?).await.db()?;
     let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new("DROP DATABASE IF EXISTS ");
     sql.push(quoted(name));
     sql.push(" WITH (FORCE)");

@@ -286,7 +286,8 @@ fn push_order(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage) {
     sql.push(if page.id_descending { "o.id DESC" } else { "o.id" });
 }
 
-const COLUMNS: &str = "o.id, o.subject_patient_id, pt.jhe_user_id, pt.name_family, pt.name_given, o.codeable_concept_id,
+const COLUMNS: &str =
+    "o.id, o.subject_patient_id, pt.jhe_user_id, pt.name_family, pt.name_given, o.codeable_concept_id,
     k.coding_system, k.coding_code, k.text AS coding_text, o.data_source_id, d.name AS data_source_name, o.status,
     o.effective_date_time, o.effective_period_start, o.effective_period_end, o.created, o.last_updated";
 const JOINS: &str = " JOIN core_patient AS pt ON pt.id = o.subject_patient_id
@@ -343,7 +344,8 @@ impl Observations<'_> {
         push_pairs(&mut sql, scope, filter, Access::Search);
         push_columns(&mut sql, page.documents, page.identifiers);
         sql.push(" FROM (SELECT o.* FROM ");
-        let newest_pairs_suffice = page.order.is_empty() && !filter.looks_at_rows() && page.after.is_none() && page.not_after.is_none();
+        let newest_pairs_suffice =
+            page.order.is_empty() && !filter.looks_at_rows() && page.after.is_none() && page.not_after.is_none();
         if newest_pairs_suffice {
             // The first n rows by time can only come from the n pairs with the newest readings.
             sql.push(
@@ -417,15 +419,15 @@ impl Observations<'_> {
         status: &str,
         reason: Option<String>,
     ) -> Result<(), Error> {
-        let patient: i64 = sqlx::query_scalar(
-            "UPDATE core_observation SET status = $2 WHERE id = $1 RETURNING subject_patient_id",
-        )
-        .bind(grant.id().0)
-        .bind(status)
-        .fetch_one(self.0.connection())
-        .await
-        .db()?;
-        let mut entry = AuditEntry::new(AuditAction::Update, "Observation").id(grant.id().0).patient(PatientId(patient));
+        let patient: i64 =
+            sqlx::query_scalar("UPDATE core_observation SET status = $2 WHERE id = $1 RETURNING subject_patient_id")
+                .bind(grant.id().0)
+                .bind(status)
+                .fetch_one(self.0.connection())
+                .await
+                .db()?;
+        let mut entry =
+            AuditEntry::new(AuditAction::Update, "Observation").id(grant.id().0).patient(PatientId(patient));
         entry.reason = reason;
         self.0.audit(entry);
         Ok(())
@@ -444,7 +446,8 @@ impl Observations<'_> {
                 .await
                 .db()?;
         if let Some(patient) = patient {
-            let mut entry = AuditEntry::new(AuditAction::Delete, "Observation").id(grant.id().0).patient(PatientId(patient));
+            let mut entry =
+                AuditEntry::new(AuditAction::Delete, "Observation").id(grant.id().0).patient(PatientId(patient));
             entry.reason = Some(reason);
             self.0.audit(entry);
         }
@@ -454,7 +457,10 @@ impl Observations<'_> {
     /// Stores observations with their identifiers in one statement, in the order given. An identifier that is taken,
     /// also one taken by a concurrent upload, fails the whole statement with [`Conflict::Constraint`] of
     /// `core_observationidentifier_system_value_key`.
-    pub async fn insert(&mut self, rows: &[(ConsentedUpload, NewObservation)]) -> Result<Vec<StoredObservation>, Error> {
+    pub async fn insert(
+        &mut self,
+        rows: &[(ConsentedUpload, NewObservation)],
+    ) -> Result<Vec<StoredObservation>, Error> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -592,7 +598,10 @@ impl Observations<'_> {
     }
 
     /// Observations just stored, as their uploader reads them back.
-    pub async fn just_stored(&mut self, uploads: &[(ConsentedUpload, ObservationId)]) -> Result<Vec<Observation>, Error> {
+    pub async fn just_stored(
+        &mut self,
+        uploads: &[(ConsentedUpload, ObservationId)],
+    ) -> Result<Vec<Observation>, Error> {
         let mut sql = QueryBuilder::new("");
         push_columns(&mut sql, true, true);
         sql.push(" FROM core_observation AS o").push(JOINS).push("WHERE o.id = ANY (");

@@ -59,7 +59,9 @@ impl Work {
         .await
         .db()?;
         let profile = match user.user_type {
-            Some(UserType::Practitioner) => "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given) VALUES ($1, '', '')",
+            Some(UserType::Practitioner) => {
+                "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given) VALUES ($1, '', '')"
+            }
             Some(UserType::Patient) => "INSERT INTO core_patient (jhe_user_id) VALUES ($1)",
             None => return Ok(UserId(id)),
         };

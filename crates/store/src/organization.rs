@@ -124,7 +124,9 @@ impl Organizations<'_> {
         }
         let mut sql = QueryBuilder::new("");
         push_select(&mut sql, scope.reach());
-        sql.push(" WHERE o.id = ANY (").push_bind(ids.iter().map(|id| id.0).collect::<Vec<_>>()).push(") ORDER BY o.id");
+        sql.push(" WHERE o.id = ANY (")
+            .push_bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+            .push(") ORDER BY o.id");
         let rows: Vec<OrganizationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
@@ -158,7 +160,10 @@ impl Organizations<'_> {
     }
 
     /// The organizations the scope's practitioner belongs to, by id; for a superuser all but ROOT.
-    pub async fn memberships(&mut self, scope: &AccessScope<resource::Organization>) -> Result<Vec<Organization>, Error> {
+    pub async fn memberships(
+        &mut self,
+        scope: &AccessScope<resource::Organization>,
+    ) -> Result<Vec<Organization>, Error> {
         let mut sql = QueryBuilder::new("");
         push_select(&mut sql, scope.reach());
         match *scope.reach() {
@@ -333,7 +338,11 @@ impl Organizations<'_> {
     pub async fn delete(&mut self, grant: &Grant<resource::Organization, action::Manage>) -> Result<(), Error> {
         let id = grant.id();
         self.0.tell_actor().await?;
-        sqlx::query("DELETE FROM core_organization WHERE id = $1").bind(id.0).execute(self.0.connection()).await.db()?;
+        sqlx::query("DELETE FROM core_organization WHERE id = $1")
+            .bind(id.0)
+            .execute(self.0.connection())
+            .await
+            .db()?;
         self.0.audit(AuditEntry::new(AuditAction::Delete, "Organization").id(id.0).organization(id));
         Ok(())
     }
@@ -357,7 +366,8 @@ impl Organizations<'_> {
         .fetch_one(self.0.connection())
         .await
         .db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Update, "PractitionerOrganization").id(id).organization(organization));
+        self.0
+            .audit(AuditEntry::new(AuditAction::Update, "PractitionerOrganization").id(id).organization(organization));
         Ok(Membership { id: LinkId(id), practitioner_id: practitioner, organization_id: organization, role, created })
     }
 

@@ -178,14 +178,19 @@ impl Patients<'_> {
             sql.build_query_as().fetch_all(self.0.connection()).await.db()?
         };
         let rows = self.assemble(scope.reach(), rows).await?;
-        let mut entry = AuditEntry::new(AuditAction::Read, "Patient").rows(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+        let mut entry =
+            AuditEntry::new(AuditAction::Read, "Patient").rows(i64::try_from(rows.len()).unwrap_or(i64::MAX));
         entry.patient_id = scope.within().patients.as_ref().and_then(|ids| ids.first().copied());
         self.0.audit(entry);
         Ok(Page { count, rows })
     }
 
     /// One patient in `scope`.
-    pub async fn find(&mut self, scope: &AccessScope<resource::Patient>, id: PatientId) -> Result<Option<Patient>, Error> {
+    pub async fn find(
+        &mut self,
+        scope: &AccessScope<resource::Patient>,
+        id: PatientId,
+    ) -> Result<Option<Patient>, Error> {
         let mut sql = QueryBuilder::new("");
         push_from(&mut sql, scope.reach());
         push_patient_scope(&mut sql, scope, true);
@@ -239,7 +244,9 @@ impl Patients<'_> {
                 });
             }
             // A practitioner learns of shared organizations only.
-            let mut sql = QueryBuilder::new("SELECT i.patient_id, i.organization_id FROM jhe_in_org AS i WHERE i.patient_id = ANY (");
+            let mut sql = QueryBuilder::new(
+                "SELECT i.patient_id, i.organization_id FROM jhe_in_org AS i WHERE i.patient_id = ANY (",
+            );
             sql.push_bind(&full).push(")");
             if let Reach::Shared(who) = *reach {
                 sql.push(" AND EXISTS (SELECT 1 FROM jhe_member AS m WHERE m.organization_id = i.organization_id AND m.practitioner_id = ");
@@ -292,7 +299,9 @@ impl Patients<'_> {
                 sql.push("false");
             }
         }
-        sql.push(" FROM core_patient AS p JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE lower(u.email) = lower(");
+        sql.push(
+            " FROM core_patient AS p JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE lower(u.email) = lower(",
+        );
         sql.push_bind(email.reveal().clone()).push(")");
         let hit: Option<(i64, bool)> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         let mut entry = AuditEntry::new(AuditAction::Lookup, "Patient");
@@ -307,8 +316,9 @@ impl Patients<'_> {
             return Ok(self.assemble(viewer.reach(), rows).await?.into_iter().next());
         }
         Ok(rows.into_iter().next().map(|row| {
-            let disclosure =
-                row.awaiting.map_or(Disclosure::Unlinked, |organization| Disclosure::Pending(OrganizationId(organization)));
+            let disclosure = row
+                .awaiting
+                .map_or(Disclosure::Unlinked, |organization| Disclosure::Pending(OrganizationId(organization)));
             reduced(&row, disclosure)
         }))
     }
@@ -329,7 +339,11 @@ impl Patients<'_> {
         .fetch_optional(self.0.connection())
         .await
         .db()?;
-        Ok(row.map(|(id, is_patient, is_privileged)| ExistingAccount { user_id: UserId(id), is_patient, is_privileged }))
+        Ok(row.map(|(id, is_patient, is_privileged)| ExistingAccount {
+            user_id: UserId(id),
+            is_patient,
+            is_privileged,
+        }))
     }
 
     /// Makes a patient of the organization in `grant`, with its account unless one is given. The password is unusable
@@ -543,12 +557,14 @@ impl Patients<'_> {
         to: OrganizationId,
     ) -> Result<(), Error> {
         let id = grant.id();
-        sqlx::query("UPDATE core_patientorganization SET confirmed = true WHERE patient_id = $1 AND organization_id = $2")
-            .bind(id.0)
-            .bind(to.0)
-            .execute(self.0.connection())
-            .await
-            .db()?;
+        sqlx::query(
+            "UPDATE core_patientorganization SET confirmed = true WHERE patient_id = $1 AND organization_id = $2",
+        )
+        .bind(id.0)
+        .bind(to.0)
+        .execute(self.0.connection())
+        .await
+        .db()?;
         self.0.audit(AuditEntry::new(AuditAction::Update, "PatientOrganization").id(id.0).patient(id).organization(to));
         Ok(())
     }

@@ -6,7 +6,9 @@ use jhe_authz::port::{
 };
 use jhe_domain::error::Error;
 use jhe_domain::role::Role;
-use jhe_domain::{ApplicationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId};
+use jhe_domain::{
+    ApplicationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
+};
 
 use crate::fault::Db;
 use crate::work::Work;
@@ -144,12 +146,14 @@ impl AuthzPort for Work {
     }
 
     async fn link(&mut self, patient: PatientId, at: OrganizationId) -> Result<Option<bool>, Error> {
-        sqlx::query_scalar("SELECT confirmed FROM core_patientorganization WHERE patient_id = $1 AND organization_id = $2")
-            .bind(patient.0)
-            .bind(at.0)
-            .fetch_optional(self.connection())
-            .await
-            .db()
+        sqlx::query_scalar(
+            "SELECT confirmed FROM core_patientorganization WHERE patient_id = $1 AND organization_id = $2",
+        )
+        .bind(patient.0)
+        .bind(at.0)
+        .fetch_optional(self.connection())
+        .await
+        .db()
     }
 
     async fn enrolled(&mut self, patient: PatientId, study: StudyId) -> Result<bool, Error> {

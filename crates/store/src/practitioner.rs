@@ -47,11 +47,12 @@ impl Practitioners<'_> {
     /// The view the scope's own account remembers; none without a practitioner profile.
     pub async fn remembered(&mut self, scope: &AccessScope<resource::User>) -> Result<Option<RememberedView>, Error> {
         let Reach::Account(own) = *scope.reach() else { return Ok(None) };
-        let settings: Option<Value> = sqlx::query_scalar("SELECT settings FROM core_practitioner WHERE jhe_user_id = $1")
-            .bind(own.0)
-            .fetch_optional(self.0.connection())
-            .await
-            .db()?;
+        let settings: Option<Value> =
+            sqlx::query_scalar("SELECT settings FROM core_practitioner WHERE jhe_user_id = $1")
+                .bind(own.0)
+                .fetch_optional(self.0.connection())
+                .await
+                .db()?;
         Ok(settings.map(|settings| RememberedView {
             organization_id: settings.get("current_organization_id").and_then(Value::as_i64).map(OrganizationId),
             study_id: settings.get("current_study_id").and_then(Value::as_i64).map(StudyId),

@@ -52,7 +52,9 @@ pub(crate) fn push_patient_scope(
             push_in(sql, "s.organization_id", organizations.clone());
             sql.push(")");
             if awaiting {
-                sql.push(" OR EXISTS (SELECT 1 FROM jhe_awaits AS w WHERE w.patient_id = p.id AND w.practitioner_id = ");
+                sql.push(
+                    " OR EXISTS (SELECT 1 FROM jhe_awaits AS w WHERE w.patient_id = p.id AND w.practitioner_id = ",
+                );
                 sql.push_bind(who.0);
                 push_in(sql, "w.organization_id", organizations);
                 sql.push(")");

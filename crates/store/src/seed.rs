@@ -96,7 +96,12 @@ const PATIENTS: &[(DemoAccount, (i32, u32, u32), &str, &[i64])] = &[
     ((10007, "ll_patient_pamela", "LlPatientPamela", "Benton", 40002), (1993, 11, 18), "+1-415-555-0132", &[20003]),
     ((10009, "npl_patient_percy", "NplPatientPercy", "Johnson", 40003), (1994, 8, 15), "+1-510-555-0143", &[20007]),
     ((10010, "ccl_patient_paul", "CclPatientPaul", "Vega", 40004), (1984, 2, 24), "+1-628-555-0154", &[20008]),
-    ((10011, "ccl_cardio_patient_pat", "CclCardioPatientPat", "Herrera", 40005), (1985, 5, 31), "+1-707-555-0165", &[20006, 20008]),
+    (
+        (10011, "ccl_cardio_patient_pat", "CclCardioPatientPat", "Herrera", 40005),
+        (1985, 5, 31),
+        "+1-707-555-0165",
+        &[20006, 20008],
+    ),
 ];
 const MEMBERSHIPS: &[(i64, i64, &str)] = &[
     (80002, 20001, "manager"),
@@ -125,7 +130,15 @@ const REMEMBERED: &[(i64, i64, i64)] = &[
 type DemoStudy = (i64, &'static str, &'static str, i64, &'static [i64], &'static [i64], &'static [i64]);
 
 const STUDIES: &[DemoStudy] = &[
-    (30001, "Lifespan Study on BP & HR", "Blood Pressure & Heart Rate", 20003, &[50002, 50004, 50011], &[70001, 70005], &[1, 3]),
+    (
+        30001,
+        "Lifespan Study on BP & HR",
+        "Blood Pressure & Heart Rate",
+        20003,
+        &[50002, 50004, 50011],
+        &[70001, 70005],
+        &[1, 3],
+    ),
     (30002, "Lifespan Study on BP", "Blood Pressure", 20003, &[50002, 50011], &[70001, 70005], &[1]),
     (30003, "Cardiology Div Study on BGL", "Blood Glucose", 20006, &[50001], &[70002], &[2]),
     (30004, "Nep Pulse Lab Study on BT", "Body Temperature", 20007, &[50003], &[70003], &[2]),
@@ -203,8 +216,12 @@ impl Work {
 
     /// ROOT, data types, data sources, settings and the console's client. What is there already stays as it is.
     pub async fn seed_reference(&mut self, _admin: &Admin, options: &SeedOptions) -> Result<(), Error> {
-        self.insert("INSERT INTO core_organization (id, name, type) VALUES (0, 'ROOT', 'root') ON CONFLICT DO NOTHING", &[], &[])
-            .await?;
+        self.insert(
+            "INSERT INTO core_organization (id, name, type) VALUES (0, 'ROOT', 'root') ON CONFLICT DO NOTHING",
+            &[],
+            &[],
+        )
+        .await?;
         for (id, system, code, text) in CODES {
             let sql = "INSERT INTO core_codeableconcept (id, coding_system, coding_code, text) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
             self.insert(sql, &[*id], &[system, code, text]).await?;
@@ -384,13 +401,24 @@ impl Work {
             let sql = "INSERT INTO core_study (id, organization_id, name, description) VALUES ($1, $2, $3, $4)";
             self.insert(sql, &[*id, *organization], &[name, description]).await?;
             for scope in *scopes {
-                self.insert("INSERT INTO core_studyscoperequest (study_id, scope_code_id) VALUES ($1, $2)", &[*id, *scope], &[]).await?;
+                self.insert(
+                    "INSERT INTO core_studyscoperequest (study_id, scope_code_id) VALUES ($1, $2)",
+                    &[*id, *scope],
+                    &[],
+                )
+                .await?;
             }
             for source in *sources {
-                self.insert("INSERT INTO core_studydatasource (study_id, data_source_id) VALUES ($1, $2)", &[*id, *source], &[]).await?;
+                self.insert(
+                    "INSERT INTO core_studydatasource (study_id, data_source_id) VALUES ($1, $2)",
+                    &[*id, *source],
+                    &[],
+                )
+                .await?;
             }
             for client in *clients {
-                self.insert("INSERT INTO core_studyclient (study_id, client_id) VALUES ($1, $2)", &[*id, *client], &[]).await?;
+                self.insert("INSERT INTO core_studyclient (study_id, client_id) VALUES ($1, $2)", &[*id, *client], &[])
+                    .await?;
             }
         }
         for (id, study, patient, scopes) in ENROLMENTS {
@@ -428,8 +456,10 @@ impl Work {
 
     async fn seed_records(&mut self) -> Result<(), Error> {
         let source = "INSERT INTO core_fhirsource (id, patient_id, data_source_id, label, fhir_base_url) VALUES ($1, $2, 70005, $3, $4)";
-        self.insert(source, &[90001, 40001], &["Records from Halo Health System", "https://fhir.halo.org/api/FHIR/R4"]).await?;
-        self.insert(source, &[90002, 40002], &["Chart from Comet Clinic", "https://fhir.comet.org/api/FHIR/R4"]).await?;
+        self.insert(source, &[90001, 40001], &["Records from Halo Health System", "https://fhir.halo.org/api/FHIR/R4"])
+            .await?;
+        self.insert(source, &[90002, 40002], &["Chart from Comet Clinic", "https://fhir.comet.org/api/FHIR/R4"])
+            .await?;
         for (source, patient, id, authored, scores) in QUESTIONNAIRES {
             let body = questionnaire_response(*source, patient, id, authored, *scores);
             sqlx::query(
@@ -445,13 +475,15 @@ impl Work {
             .db()?;
         }
         for (name, url, npi, locations) in BRANDS {
-            let brand: i64 = sqlx::query_scalar("INSERT INTO core_ehrbrand (name, fhir_base_url, npi) VALUES ($1, $2, $3) RETURNING id")
-                .bind(name)
-                .bind(url)
-                .bind(npi)
-                .fetch_one(self.connection())
-                .await
-                .db()?;
+            let brand: i64 = sqlx::query_scalar(
+                "INSERT INTO core_ehrbrand (name, fhir_base_url, npi) VALUES ($1, $2, $3) RETURNING id",
+            )
+            .bind(name)
+            .bind(url)
+            .bind(npi)
+            .fetch_one(self.connection())
+            .await
+            .db()?;
             for (place, city, state, postal_code) in *locations {
                 let sql = "INSERT INTO core_ehrbrandlocation (brand_id, name, city, state, postal_code) VALUES ($1, $2, $3, $4, $5)";
                 self.insert(sql, &[brand], &[place, city, state, postal_code]).await?;
@@ -509,9 +541,23 @@ impl Work {
 /// What the patient-access client needs to know of an EHR.
 fn patient_access_data() -> String {
     const TYPES: &[&str] = &[
-        "Patient", "Observation", "Condition", "MedicationRequest", "MedicationDispense", "AllergyIntolerance",
-        "Immunization", "Procedure", "DiagnosticReport", "DocumentReference", "Encounter", "CarePlan", "CareTeam", "Goal",
-        "ServiceRequest", "Device", "QuestionnaireResponse",
+        "Patient",
+        "Observation",
+        "Condition",
+        "MedicationRequest",
+        "MedicationDispense",
+        "AllergyIntolerance",
+        "Immunization",
+        "Procedure",
+        "DiagnosticReport",
+        "DocumentReference",
+        "Encounter",
+        "CarePlan",
+        "CareTeam",
+        "Goal",
+        "ServiceRequest",
+        "Device",
+        "QuestionnaireResponse",
     ];
     let reads: Vec<String> = TYPES.iter().map(|kind| format!("patient/{kind}.read")).collect();
     serde_json::json!({

@@ -273,7 +273,11 @@ impl Studies<'_> {
     /// Deletes the study in `grant` with enrolments and consents. Observations stay.
     pub async fn delete(&mut self, grant: &Grant<resource::Study, action::Manage>) -> Result<(), Error> {
         self.0.tell_actor().await?;
-        sqlx::query("DELETE FROM core_study WHERE id = $1").bind(grant.id().0).execute(self.0.connection()).await.db()?;
+        sqlx::query("DELETE FROM core_study WHERE id = $1")
+            .bind(grant.id().0)
+            .execute(self.0.connection())
+            .await
+            .db()?;
         self.0.audit(AuditEntry::new(AuditAction::Delete, "Study").id(grant.id().0));
         Ok(())
     }
@@ -374,8 +378,13 @@ impl Studies<'_> {
     }
 
     /// Stops asking for a data type.
-    pub async fn drop_scope(&mut self, grant: &Grant<resource::Study, action::Manage>, code: ScopeCodeId) -> Result<(), Error> {
-        self.unlink(grant, "DELETE FROM core_studyscoperequest WHERE study_id = $1 AND scope_code_id = $2", code.0).await
+    pub async fn drop_scope(
+        &mut self,
+        grant: &Grant<resource::Study, action::Manage>,
+        code: ScopeCodeId,
+    ) -> Result<(), Error> {
+        self.unlink(grant, "DELETE FROM core_studyscoperequest WHERE study_id = $1 AND scope_code_id = $2", code.0)
+            .await
     }
 
     /// Attaches a data source. `None` when there is no such data source.
@@ -401,7 +410,8 @@ impl Studies<'_> {
         grant: &Grant<resource::Study, action::Manage>,
         source: DataSourceId,
     ) -> Result<(), Error> {
-        self.unlink(grant, "DELETE FROM core_studydatasource WHERE study_id = $1 AND data_source_id = $2", source.0).await
+        self.unlink(grant, "DELETE FROM core_studydatasource WHERE study_id = $1 AND data_source_id = $2", source.0)
+            .await
     }
 
     /// Attaches a patient client. `None` when there is no such patient client.

@@ -38,7 +38,9 @@ impl TestDb {
     pub async fn new() -> Self {
         let shared = shared().await;
         let name = format!("jhe_test_{}", Uuid::new_v4().simple());
-        maintenance::create_database(&shared.server, &name, Some(template(shared).await)).await.expect("a test database");
+        maintenance::create_database(&shared.server, &name, Some(template(shared).await))
+            .await
+            .expect("a test database");
         let url = with_database(shared.server.reveal(), &name);
         Self { url, name, server: shared.server.clone() }
     }
@@ -116,9 +118,9 @@ fn start() -> Shared {
 fn home() -> PathBuf {
     let program = std::env::current_exe().expect("a test program");
     let folder = program.parent().unwrap_or(Path::new("/")).display().to_string();
-    let digest = folder.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let digest = folder
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     std::env::temp_dir().join(format!("jhe-tests-{digest:016x}"))
 }
 
@@ -158,7 +160,10 @@ fn watch(home: &Path, holder: &Path) {
 async fn template(shared: &'static Shared) -> &'static str {
     static DONE: OnceCell<()> = OnceCell::const_new();
     DONE.get_or_init(|| async {
-        let lock = shared.home.as_ref().map_or_else(|| std::env::temp_dir().join("jhe-tests.template"), |home| home.join("template.lock"));
+        let lock = shared
+            .home
+            .as_ref()
+            .map_or_else(|| std::env::temp_dir().join("jhe-tests.template"), |home| home.join("template.lock"));
         let file = File::create(lock).expect("a lock file");
         let file = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await.unwrap().expect("a lock");
         make_template(&shared.server).await;
@@ -171,7 +176,8 @@ async fn template(shared: &'static Shared) -> &'static str {
 
 async fn make_template(server: &Secret) {
     maintenance::create_database(server, TEMPLATE, None).await.expect("the template database");
-    let options = DatabaseOptions { max_connections: 4, ..DatabaseOptions::new(with_database(server.reveal(), TEMPLATE)) };
+    let options =
+        DatabaseOptions { max_connections: 4, ..DatabaseOptions::new(with_database(server.reveal(), TEMPLATE)) };
     maintenance::migrate(&options).await.expect("migrations apply");
     let (store, audit) = Store::connect(&options).await.expect("the template can be reached");
     let config = Config::read([], None).expect("the default configuration");

@@ -2,7 +2,13 @@
 //!
 //! Not shipped. A test that cannot get its database fails; it never skips.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a harness fails loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness fails loudly"
+)]
 
 mod clock;
 mod database;

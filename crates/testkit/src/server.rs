@@ -50,12 +50,10 @@ impl TestServer {
         jhe_app::seed::follow_site(&store, &base).await.expect("the site moves");
         audit.stop().await;
         store.close().await;
-        let running = serve::start(&reached, config, Arc::<TestClock>::clone(&clock), vec![listener]).await.expect("a server");
-        let http = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .expect("an HTTP client");
+        let running =
+            serve::start(&reached, config, Arc::<TestClock>::clone(&clock), vec![listener]).await.expect("a server");
+        let http =
+            Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("an HTTP client");
         Self { base, clock, running: Some(running), http, database }
     }
 

@@ -49,7 +49,10 @@ fn client_origin(next: &str) -> Option<String> {
     let uri = pairs.into_iter().find(|(name, _)| name == "redirect_uri")?.1;
     let (scheme, rest) = uri.split_once("://")?;
     let host = rest.split(['/', '?', '#']).next()?;
-    let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '+'));
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '+'))
+    };
     (plain(scheme) && plain(host)).then(|| format!("{scheme}://{host}"))
 }
 

@@ -49,7 +49,11 @@ pub(crate) fn failure(error: &Error) -> Response {
         }
         other => {
             tracing::error!(error = %other, "a page failed");
-            (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", "The page could not be shown. Please try again.")
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something went wrong",
+                "The page could not be shown. Please try again.",
+            )
         }
     };
     let mut response = message(status, heading, text);
@@ -75,17 +79,17 @@ pub(crate) async fn add_slash(request: Request<Body>) -> Response {
 
 /// `/auth/callback`: where codes for scripts and tools arrive; the address carries a code, so nothing may learn it.
 pub(crate) async fn callback() -> Response {
-    let mut response =
-        message(StatusCode::OK, "Signed in", "Sign-in is complete. You can return to the application that asked for it.");
+    let mut response = message(
+        StatusCode::OK,
+        "Signed in",
+        "Sign-in is complete. You can return to the application that asked for it.",
+    );
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
 /// The style sheet.
 pub(crate) async fn style() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=3600"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
     (headers, include_str!("../static/page.css")).into_response()
 }

@@ -29,7 +29,11 @@ impl Family for Web {
     }
 
     fn invalid_host() -> Response {
-        home::message(axum::http::StatusCode::BAD_REQUEST, "Bad Request", "This address does not belong to this server.")
+        home::message(
+            axum::http::StatusCode::BAD_REQUEST,
+            "Bad Request",
+            "This address does not belong to this server.",
+        )
     }
 }
 

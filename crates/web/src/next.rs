@@ -25,7 +25,17 @@ mod tests {
         };
         check("/o/authorize/?x=1", true);
         check("https://jhe.example/clients/", true);
-        for bad in ["https://evil", "//evil", "/\\evil", "https://jhe.example.evil/", "javascript:alert(1)", "", "o/authorize", "/a\nb", "https://jhe.example//evil"] {
+        for bad in [
+            "https://evil",
+            "//evil",
+            "/\\evil",
+            "https://jhe.example.evil/",
+            "javascript:alert(1)",
+            "",
+            "o/authorize",
+            "/a\nb",
+            "https://jhe.example//evil",
+        ] {
             check(bad, false);
         }
         assert_eq!(own(None, "https://jhe.example"), None);

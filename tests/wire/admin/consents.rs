@@ -13,9 +13,11 @@ fn answer(study: i64, code: &str, consented: Value) -> Value {
 #[tokio::test]
 async fn the_overview_tells_pending_answered_and_consolidated() {
     let server = TestServer::start().await;
-    let get = async |person, id: i64| server.get(&format!("/api/v1/patients/{id}/consents")).as_user(person).send().await;
+    let get =
+        async |person, id: i64| server.get(&format!("/api/v1/patients/{id}/consents")).as_user(person).send().await;
     let mary = get(MARY, 40001).await.expect(200);
-    let ids: Vec<_> = mary.at("/consolidatedConsentedScopes").as_array().unwrap().iter().map(|code| code["id"].clone()).collect();
+    let ids: Vec<_> =
+        mary.at("/consolidatedConsentedScopes").as_array().unwrap().iter().map(|code| code["id"].clone()).collect();
     assert_eq!(ids, [50002, 50011, 50004]);
     assert_eq!(mary.at("/studiesPendingConsent/0/id"), 30002);
     assert_eq!(mary.at("/studiesPendingConsent/0/pendingScopeConsents/0/consented"), Value::Null);
@@ -66,12 +68,17 @@ async fn answers_are_written_overwritten_changed_and_taken_back() {
 #[tokio::test]
 async fn only_the_patient_and_its_managers_write() {
     let server = TestServer::start().await;
-    let post = |person, id: i64, body: Value| server.post(&format!("/api/v1/patients/{id}/consents")).as_user(person).json(&body).send();
+    let post = |person, id: i64, body: Value| {
+        server.post(&format!("/api/v1/patients/{id}/consents")).as_user(person).json(&body).send()
+    };
     let body = || answer(30002, PRESSURE, json!(true));
     post(MEGAN, 40001, body()).await.expect(201);
     post(ADMIN, 40001, body()).await.expect(201);
     assert_eq!(post(VICTOR, 40001, body()).await.expect(403).detail(), "Practitioner role is not valid.");
-    assert_eq!(post(MARK, 40001, body()).await.expect(403).detail(), "Practitioner doesn't have right now for patient.");
+    assert_eq!(
+        post(MARK, 40001, body()).await.expect(403).detail(),
+        "Practitioner doesn't have right now for patient."
+    );
     post(NOBODY, 40001, body()).await.expect(403);
     let before = server.scalar("SELECT count(*)::text FROM jhe_consent_event").await;
     post(PETER, 40002, body()).await.expect(403);
@@ -87,11 +94,17 @@ async fn a_batch_is_checked_whole_before_anything_is_written() {
     let cases = [
         (answer(30003, PRESSURE, json!(true)), "Patient is not enrolled in study 30003."),
         (answer(30002, "nope", json!(true)), "Code not found: system=https://w3id.org/openmhealth code=nope"),
-        (answer(30002, "omh:blood-glucose:4.0", json!(true)), "Scope omh:blood-glucose:4.0 is not requested by study 30002."),
+        (
+            answer(30002, "omh:blood-glucose:4.0", json!(true)),
+            "Scope omh:blood-glucose:4.0 is not requested by study 30002.",
+        ),
         (json!({}), "studyScopeConsents: This field is required."),
         (json!({"studyScopeConsents": {}}), "studyScopeConsents: Expected a list of items but got type \"dict\"."),
         (answer(30002, PRESSURE, json!("maybe")), "consented: Must be a valid boolean."),
-        (json!({"studyScopeConsents": [{"studyId": 30002, "scopeConsents": [{"codingSystem": SYSTEM, "codingCode": PRESSURE}]}]}), "consented: This field is required."),
+        (
+            json!({"studyScopeConsents": [{"studyId": 30002, "scopeConsents": [{"codingSystem": SYSTEM, "codingCode": PRESSURE}]}]}),
+            "consented: This field is required.",
+        ),
         (
             json!({"studyScopeConsents": [{"studyId": 30002, "scopeConsents": [
                 {"codingSystem": SYSTEM, "codingCode": PRESSURE, "consented": true},

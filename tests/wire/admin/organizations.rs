@@ -68,7 +68,9 @@ async fn managers_make_sub_organizations_and_lead_them() {
     assert_eq!(made.at("/currentUserRole"), "manager");
     assert_eq!(made.at("/practitioners/0/id"), 80002);
     server.delete("/api/v1/organizations/20009").as_user(MARY).send().await.expect(204);
-    for (person, parent) in [(MARY, 20004), (MEGAN, 20003), (VICTOR, 20003), (PETER, 20003), (NOBODY, 20003), (MARY, 0), (MARY, 999)] {
+    for (person, parent) in
+        [(MARY, 20004), (MEGAN, 20003), (VICTOR, 20003), (PETER, 20003), (NOBODY, 20003), (MARY, 0), (MARY, 999)]
+    {
         let body = json!({"name": "x", "type": "team", "partOf": parent});
         server.post("/api/v1/organizations").as_user(person).json(&body).send().await.expect(403);
     }
@@ -100,7 +102,8 @@ async fn bodies_are_checked_after_permission() {
 #[tokio::test]
 async fn the_organization_above_decides_about_changes() {
     let server = TestServer::start().await;
-    let patch = |person, id: i64, body| server.patch(&format!("/api/v1/organizations/{id}")).as_user(person).json(&body).send();
+    let patch =
+        |person, id: i64, body| server.patch(&format!("/api/v1/organizations/{id}")).as_user(person).json(&body).send();
     let named = patch(MARY, 20003, json!({"name": "Renamed"})).await.expect(200);
     assert_eq!((named.at("/id"), named.at("/name")), (json!(20003), json!("Renamed")));
     patch(MARY, 20001, json!({"name": "Top"})).await.expect(200);
@@ -132,12 +135,19 @@ async fn managers_add_and_remove_practitioners() {
     assert_eq!(server.scalar("SELECT role FROM core_practitionerorganization WHERE practitioner_id = 80006 AND organization_id = 20003").await, "viewer");
     add(MARY, json!({"jheUserId": 10008, "role": "manager"})).await.expect(200);
     let missing = add(MARY, json!({})).await.expect(400);
-    assert_eq!((missing.at("/error"), missing.at("/detail")), (json!("jhe_user_id is required"), json!("jhe_user_id is required")));
-    assert_eq!(add(MARY, json!({"jheUserId": 9_999_999})).await.expect(404).detail(), "No JheUser matches the given query.");
+    assert_eq!(
+        (missing.at("/error"), missing.at("/detail")),
+        (json!("jhe_user_id is required"), json!("jhe_user_id is required"))
+    );
+    assert_eq!(
+        add(MARY, json!({"jheUserId": 9_999_999})).await.expect(404).detail(),
+        "No JheUser matches the given query."
+    );
     assert_eq!(add(MARY, json!({"jheUserId": 10006})).await.expect(404).at("/error"), "Practitioner not found");
     add(MARY, json!({"jheUserId": "abc"})).await.expect(400);
     add(PETER, json!({"jheUserId": 10008})).await.expect(403);
-    let remove = |person, body| server.delete("/api/v1/organizations/20003/remove_user").as_user(person).json(&body).send();
+    let remove =
+        |person, body| server.delete("/api/v1/organizations/20003/remove_user").as_user(person).json(&body).send();
     remove(MEGAN, json!({"jheUserId": 10008})).await.expect(403);
     remove(MARY, json!({"jheUserId": 10008})).await.expect(204);
     remove(MARY, json!({"jheUserId": 10008})).await.expect(204);

@@ -23,7 +23,9 @@ fn ids(replies: &[Reply]) -> Vec<i64> {
 #[tokio::test]
 async fn following_next_yields_every_row_once() {
     let server = TestServer::start().await;
-    for first in ["/api/v1/organizations?pageSize=2", "/api/v1/organizations?limit=2", "/api/v1/organizations?cursor=&limit=2"] {
+    for first in
+        ["/api/v1/organizations?pageSize=2", "/api/v1/organizations?limit=2", "/api/v1/organizations?cursor=&limit=2"]
+    {
         let pages = follow(&server, first).await;
         let mut found = ids(&pages);
         assert_eq!(pages.len(), 5, "{first}");
@@ -59,7 +61,9 @@ async fn bare_arrays_come_on_request_or_by_setting() {
         let reply = server.get(&format!("/api/v1/{path}?paginate=false")).as_user(MARY).send().await.expect(200);
         assert_eq!(reply.json().as_array().map(Vec::len), Some(rows), "{path}");
     }
-    server.execute("UPDATE core_jhesetting SET value_json = '[\"organizations\"]' WHERE key = 'api.plain_array_lists'").await;
+    server
+        .execute("UPDATE core_jhesetting SET value_json = '[\"organizations\"]' WHERE key = 'api.plain_array_lists'")
+        .await;
     server.app().settings().reload().await.unwrap();
     assert!(server.get("/api/v1/organizations").as_user(MARY).send().await.expect(200).json().is_array());
     let envelope = server.get("/api/v1/organizations?paginate=true").as_user(MARY).send().await.expect(200);

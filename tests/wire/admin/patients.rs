@@ -6,9 +6,14 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn lists_hold_shared_patients_only() {
     let server = TestServer::start().await;
-    let list = async |person, query: &str| server.get(&format!("/api/v1/patients{query}")).as_user(person).send().await.expect(200);
+    let list = async |person, query: &str| {
+        server.get(&format!("/api/v1/patients{query}")).as_user(person).send().await.expect(200)
+    };
     let mary = list(MARY, "").await;
-    assert_eq!((mary.at("/count"), mary.at("/results/0/id"), mary.at("/results/1/id")), (json!(2), json!(40001), json!(40002)));
+    assert_eq!(
+        (mary.at("/count"), mary.at("/results/0/id"), mary.at("/results/1/id")),
+        (json!(2), json!(40001), json!(40002))
+    );
     assert_eq!(mary.at("/results/0/organizations/0/id"), 20003);
     assert_eq!(mary.at("/results/0/organizationId"), 20003);
     assert_eq!(mary.at("/results/0/membershipStatus"), "active");
@@ -50,7 +55,10 @@ async fn details_follow_sharing() {
     get(NOBODY, 40001).await.expect(403);
     let me = server.get("/api/v1/patients/me").as_user(PETER).send().await.expect(200);
     assert_eq!(me.at("/birthDate"), "1996-05-20");
-    assert_eq!(server.get("/api/v1/patients/me").as_user(MARY).send().await.expect(403).detail(), "Current user is not a patient.");
+    assert_eq!(
+        server.get("/api/v1/patients/me").as_user(MARY).send().await.expect(403).detail(),
+        "Current user is not a patient."
+    );
     server.stop().await;
 }
 
@@ -62,7 +70,10 @@ async fn a_patient_is_made_shown_and_removed() {
         "telecomPhone": 555, "identifier": "MRN-1", "identifiers": [{"system": "urn:x", "value": "1"}, {"system": "urn:y"}], "bogus": 1,
     });
     let made = server.post("/api/v1/patients").as_user(MARY).json(&body).send().await.expect(201);
-    assert_eq!((made.at("/telecomEmail"), made.at("/telecomPhone"), made.at("/birthDate")), (json!("New@example.com"), json!("555"), json!("2001-02-03")));
+    assert_eq!(
+        (made.at("/telecomEmail"), made.at("/telecomPhone"), made.at("/birthDate")),
+        (json!("New@example.com"), json!("555"), json!("2001-02-03"))
+    );
     assert_eq!(made.at("/identifier"), "MRN-1");
     assert_eq!(made.at("/identifiers").as_array().unwrap().len(), 2);
     let path = format!("/api/v1/patients/{}", made.at("/id"));
@@ -110,14 +121,19 @@ async fn refused_patients_leave_nothing_behind() {
         post(person, body.clone()).await.expect(403);
     }
     post(MARY, json!({"telecomEmail": "c@example.com"})).await.expect(403);
-    assert_eq!(post(ADMIN, json!({"telecomEmail": "c@example.com"})).await.expect(400).at("/organizationId/0"), "This field is required.");
+    assert_eq!(
+        post(ADMIN, json!({"telecomEmail": "c@example.com"})).await.expect(400).at("/organizationId/0"),
+        "This field is required."
+    );
     server.stop().await;
 }
 
 #[tokio::test]
 async fn changes_are_atomic_and_for_managers_of_the_patient() {
     let server = TestServer::start().await;
-    let patch = |person, path: &str, body: Value| server.patch(&format!("/api/v1/patients/{path}")).as_user(person).json(&body).send();
+    let patch = |person, path: &str, body: Value| {
+        server.patch(&format!("/api/v1/patients/{path}")).as_user(person).json(&body).send()
+    };
     assert_eq!(patch(MARY, "40001", json!({"nameGiven": "P"})).await.expect(200).at("/nameFamily"), "Merritt");
     patch(MARY, "40001?organizationId=20003", json!({"nameGiven": null})).await.expect(200);
     patch(MARY, "40001?organization_id=20001", json!({"nameGiven": "x"})).await.expect(403);
@@ -126,29 +142,51 @@ async fn changes_are_atomic_and_for_managers_of_the_patient() {
     for person in [VICTOR, PETER, MARK] {
         patch(person, "40001", json!({"nameGiven": "x"})).await.expect(403);
     }
-    assert_eq!(patch(MARY, "40001", json!({"nameGiven": ""})).await.expect(400).at("/nameGiven/0"), "This field may not be blank.");
+    assert_eq!(
+        patch(MARY, "40001", json!({"nameGiven": ""})).await.expect(400).at("/nameGiven/0"),
+        "This field may not be blank."
+    );
     patch(MARY, "40001", json!({"birthDate": "bad"})).await.expect(400);
     patch(MARY, "40002", json!({"identifiers": [{"system": "urn:p", "value": "1"}]})).await.expect(200);
     let conflict = json!({"nameFamily": "Changed", "identifiers": [{"system": "urn:new", "value": "1"}, {"system": "urn:p", "value": "1"}]});
     patch(MARY, "40001", conflict).await.expect(400);
     let stored = server.get("/api/v1/patients/40001").as_user(MARY).send().await.expect(200);
     assert_eq!((stored.at("/nameFamily"), stored.at("/identifiers").as_array().unwrap().len()), (json!("Merritt"), 2));
-    let replaced = patch(MARY, "40001", json!({"identifiers": [{"system": "b", "value": "1"}, {"system": "c", "value": "2"}]})).await.expect(200);
+    let replaced =
+        patch(MARY, "40001", json!({"identifiers": [{"system": "b", "value": "1"}, {"system": "c", "value": "2"}]}))
+            .await
+            .expect(200);
     assert_eq!((replaced.at("/identifiers/0/system"), replaced.at("/identifiers/1/system")), (json!("b"), json!("c")));
     patch(MARY, "40001", json!({"telecomEmail": "other@example.com"})).await.expect(400);
     patch(MARY, "40001", json!({"telecomEmail": "LL_PATIENT_PETER@example.com"})).await.expect(200);
-    assert_eq!(patch(ADMIN, "40001", json!({"telecomEmail": "other@example.com"})).await.expect(200).at("/telecomEmail"), "other@example.com");
-    assert_eq!(patch(ADMIN, "40001", json!({"telecomEmail": "manager_mark@example.com"})).await.expect(400).at("/telecomEmail/0"), "user with this Email Address already exists.");
+    assert_eq!(
+        patch(ADMIN, "40001", json!({"telecomEmail": "other@example.com"})).await.expect(200).at("/telecomEmail"),
+        "other@example.com"
+    );
+    assert_eq!(
+        patch(ADMIN, "40001", json!({"telecomEmail": "manager_mark@example.com"}))
+            .await
+            .expect(400)
+            .at("/telecomEmail/0"),
+        "user with this Email Address already exists."
+    );
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_stranger_is_confirmed_to_exist_and_no_more() {
     let server = TestServer::start().await;
-    let look_up = |person, email: &str| server.get(&format!("/api/v1/patients/global_lookup?email={email}")).as_user(person).send();
+    let look_up = |person, email: &str| {
+        server.get(&format!("/api/v1/patients/global_lookup?email={email}")).as_user(person).send()
+    };
     let stranger = look_up(MARY, "CCL_patient_paul@example.com").await.expect(200);
-    assert_eq!((stranger.at("/0/id"), stranger.at("/0/telecomEmail")), (json!(40004), json!("ccl_patient_paul@example.com")));
-    for hidden in ["nameFamily", "nameGiven", "birthDate", "telecomPhone", "identifier", "organizationId", "membershipStatus"] {
+    assert_eq!(
+        (stranger.at("/0/id"), stranger.at("/0/telecomEmail")),
+        (json!(40004), json!("ccl_patient_paul@example.com"))
+    );
+    for hidden in
+        ["nameFamily", "nameGiven", "birthDate", "telecomPhone", "identifier", "organizationId", "membershipStatus"]
+    {
         assert_eq!(stranger.at(&format!("/0/{hidden}")), Value::Null, "{hidden}");
     }
     assert_eq!(stranger.at("/0/organizations"), json!([]));
@@ -164,10 +202,18 @@ async fn a_stranger_is_confirmed_to_exist_and_no_more() {
 #[tokio::test]
 async fn an_attached_stranger_stays_closed_until_the_patient_agrees() {
     let server = TestServer::start().await;
-    let attach = |person, id: i64, to: &str| server.patch(&format!("/api/v1/patients/{id}/global_add_organization{to}")).as_user(person).send();
+    let attach = |person, id: i64, to: &str| {
+        server.patch(&format!("/api/v1/patients/{id}/global_add_organization{to}")).as_user(person).send()
+    };
     let pending = attach(MARY, 40004, "?organization_id=20003").await.expect(200);
-    assert_eq!((pending.at("/membershipStatus"), pending.at("/nameFamily"), pending.at("/organizationId")), (json!("pending"), Value::Null, json!(20003)));
-    assert_eq!(attach(MARY, 40004, "?organization_id=20003").await.expect(400).detail(), "This patient is already a member of this organization.");
+    assert_eq!(
+        (pending.at("/membershipStatus"), pending.at("/nameFamily"), pending.at("/organizationId")),
+        (json!("pending"), Value::Null, json!(20003))
+    );
+    assert_eq!(
+        attach(MARY, 40004, "?organization_id=20003").await.expect(400).detail(),
+        "This patient is already a member of this organization."
+    );
     attach(MARY, 40004, "").await.expect(400);
     attach(MARY, 40004, "?organization_id=99999").await.expect(403);
     attach(VICTOR, 40004, "?organization_id=20003").await.expect(403);
@@ -176,7 +222,11 @@ async fn an_attached_stranger_stays_closed_until_the_patient_agrees() {
     let detail = server.get("/api/v1/patients/40004").as_user(MARY).send().await.expect(200);
     assert_eq!(detail.at("/nameFamily"), Value::Null);
     assert_eq!(server.get("/api/v1/patients").as_user(MARY).send().await.expect(200).at("/count"), 3);
-    assert_eq!(server.get("/api/v1/patients?search=Vega").as_user(MARY).send().await.expect(200).at("/count"), 0, "search must not reveal a name");
+    assert_eq!(
+        server.get("/api/v1/patients?search=Vega").as_user(MARY).send().await.expect(200).at("/count"),
+        0,
+        "search must not reveal a name"
+    );
     server.patch("/api/v1/patients/40004").as_user(MARY).json(&json!({"nameGiven": "x"})).send().await.expect(403);
     server.get("/api/v1/patients/40004/consents").as_user(MARY).send().await.expect(403);
     let enrol = json!({"patientIds": [40004]});
@@ -187,7 +237,11 @@ async fn an_attached_stranger_stays_closed_until_the_patient_agrees() {
     server.post("/api/v1/patients/40004/consents").as_user(PAUL).json(&consent).send().await.expect(201);
     let open = server.get("/api/v1/patients/40004").as_user(MARY).send().await.expect(200);
     assert_eq!((open.at("/membershipStatus"), open.at("/nameFamily")), (json!("active"), json!("Vega")));
-    assert_eq!(attach(TOM, 40004, "?organization_id=20007").await.expect(200).at("/membershipStatus"), "active", "already shared");
+    assert_eq!(
+        attach(TOM, 40004, "?organization_id=20007").await.expect(200).at("/membershipStatus"),
+        "active",
+        "already shared"
+    );
     attach(PAUL, 40004, "?organization_id=20001").await.expect(403);
     server.stop().await;
 }
@@ -207,6 +261,10 @@ async fn the_last_organization_takes_the_record_with_it() {
     ] {
         assert_eq!(server.scalar(sql).await, "0", "{sql}");
     }
-    assert_ne!(server.scalar("SELECT count(*)::text FROM jhe_consent_event WHERE patient_id = 40005").await, "0", "history stays");
+    assert_ne!(
+        server.scalar("SELECT count(*)::text FROM jhe_consent_event WHERE patient_id = 40005").await,
+        "0",
+        "history stays"
+    );
     server.stop().await;
 }

@@ -42,7 +42,10 @@ async fn members_and_managers_make_change_and_delete_studies() {
     let server = TestServer::start().await;
     let post = |person, body: Value| server.post("/api/v1/studies").as_user(person).json(&body).send();
     let made = post(MARY, json!({"organization": 20003, "name": "  x ", "description": "d"})).await.expect(201);
-    assert_eq!((made.at("/name"), made.at("/organization"), made.at("/patients")), (json!("x"), json!(20003), json!([])));
+    assert_eq!(
+        (made.at("/name"), made.at("/organization"), made.at("/patients")),
+        (json!("x"), json!(20003), json!([]))
+    );
     let path = format!("/api/v1/studies/{}", made.at("/id"));
     assert_eq!(server.get(&path).as_user(MARY).send().await.expect(200).at("/organization/id"), 20003);
     server.delete(&path).as_user(VICTOR).send().await.expect(403);
@@ -65,7 +68,13 @@ async fn members_and_managers_make_change_and_delete_studies() {
     patch(MARY, json!({"organization": 20003})).await.expect(200);
     let moved = patch(MARY, json!({"organization": 20001})).await.expect(400);
     assert_eq!(moved.at("/organization/0"), "The organization of a study cannot be changed.");
-    server.put("/api/v1/studies/30001").as_user(MARY).json(&json!({"name": "n", "description": "d"})).send().await.expect(400);
+    server
+        .put("/api/v1/studies/30001")
+        .as_user(MARY)
+        .json(&json!({"name": "n", "description": "d"}))
+        .send()
+        .await
+        .expect(400);
     server.stop().await;
 }
 
@@ -81,7 +90,10 @@ async fn enrolment_is_all_or_nothing_and_repeatable() {
     let refused = post(MARY, json!({"patientIds": [40001, 40003]})).await.expect(400);
     assert_eq!(refused.detail(), "Patient and study must be from the same Organization");
     assert_eq!(post(MARY, json!({})).await.expect(400).at("/patientIds/0"), "This field is required.");
-    assert_eq!(post(MARY, json!({"patientIds": "x"})).await.expect(400).at("/patientIds/0"), "Expected a list of items but got type \"str\".");
+    assert_eq!(
+        post(MARY, json!({"patientIds": "x"})).await.expect(400).at("/patientIds/0"),
+        "Expected a list of items but got type \"str\"."
+    );
     assert_eq!(post(MARY, json!({"patientIds": []})).await.expect(201).json(), json!({"studyPatients": []}));
     for person in [VICTOR, PETER, MARK] {
         post(person, json!({"patientIds": [40002]})).await.expect(403);
@@ -90,8 +102,14 @@ async fn enrolment_is_all_or_nothing_and_repeatable() {
     assert_eq!(server.scalar("SELECT count(*)::text FROM core_studypatient WHERE study_id = 30001").await, "2");
     server.delete(path).as_user(MARY).json(&json!({"patientIds": [40001]})).send().await.expect(204);
     server.delete(path).as_user(MARY).json(&json!({"patientIds": [40001]})).send().await.expect(204);
-    assert_eq!(server.scalar("SELECT count(*)::text FROM core_studypatientscopeconsent WHERE study_patient_id = 1").await, "0");
-    assert_eq!(server.scalar("SELECT count(*)::text FROM core_observation WHERE subject_patient_id = 40001").await, "2");
+    assert_eq!(
+        server.scalar("SELECT count(*)::text FROM core_studypatientscopeconsent WHERE study_patient_id = 1").await,
+        "0"
+    );
+    assert_eq!(
+        server.scalar("SELECT count(*)::text FROM core_observation WHERE subject_patient_id = 40001").await,
+        "2"
+    );
     let events = "SELECT count(*)::text FROM jhe_consent_event WHERE patient_id = 40001 AND study_id = 30001 AND action = 'deleted' AND actor_user_id = 10002";
     assert_eq!(server.scalar(events).await, "3");
     server.stop().await;

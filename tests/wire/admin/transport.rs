@@ -4,7 +4,8 @@ use jhe_testkit::{ADMIN, MARY, MEGAN, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const LISTS: &[&str] = &["organizations", "patients", "studies", "observations", "data_sources", "clients", "invitation"];
+const LISTS: &[&str] =
+    &["organizations", "patients", "studies", "observations", "data_sources", "clients", "invitation"];
 
 #[tokio::test]
 async fn anonymous_callers_get_401_everywhere() {
@@ -83,7 +84,8 @@ async fn malformed_requests_get_the_documented_bodies() {
     let reply = server.get("/api/v1/nothing").as_user(MARY).send().await.expect(404);
     assert_eq!(reply.detail(), "Not found.");
     server.get("/api/v1/organizations").as_user(MARY).header("accept", "text/xml").send().await.expect(406);
-    let reply = server.get("/api/v1/organizations").as_user(MARY).header("host", "evil.example").send().await.expect(400);
+    let reply =
+        server.get("/api/v1/organizations").as_user(MARY).header("host", "evil.example").send().await.expect(400);
     assert_eq!(reply.detail(), "Invalid host.");
     let big = format!("{{\"name\":\"{}\"}}", "x".repeat(1_100_000));
     post().body("application/json", big).send().await.expect(413);
@@ -93,7 +95,9 @@ async fn malformed_requests_get_the_documented_bodies() {
 #[tokio::test]
 async fn ids_that_are_no_numbers_do_not_exist() {
     let server = TestServer::start().await;
-    for path in ["patients/abc", "studies/abc", "observations/9223372036854775808", "organizations/-1", "data_sources/1.5"] {
+    for path in
+        ["patients/abc", "studies/abc", "observations/9223372036854775808", "organizations/-1", "data_sources/1.5"]
+    {
         let reply = server.get(&format!("/api/v1/{path}")).as_user(MARY).send().await.expect(404);
         assert_eq!(reply.detail(), "Not found.", "{path}");
     }

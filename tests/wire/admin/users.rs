@@ -13,7 +13,8 @@ fn keys(value: &Value) -> Vec<String> {
 async fn a_practitioner_sees_memberships_and_selection() {
     let server = TestServer::start().await;
     let reply = server.get("/api/v1/users/profile").as_user(MARY).send().await.expect(200);
-    let expected = ["email", "firstName", "id", "isSuperuser", "lastName", "patient", "practitioner", "settings", "userType"];
+    let expected =
+        ["email", "firstName", "id", "isSuperuser", "lastName", "patient", "practitioner", "settings", "userType"];
     assert_eq!(keys(&reply.json()), expected);
     assert_eq!(reply.at("/settings"), json!({"currentStudyId": 30001, "currentOrganizationId": 20003}));
     assert_eq!(reply.at("/practitioner/organizations/2/id"), 20003);

@@ -1,6 +1,6 @@
 //! Who reads what: each denial beside the allowed case.
 
-use jhe_testkit::{ADMIN, MARK, MARY, NOBODY, PAMELA, PETER, TestServer, TOM, VICTOR};
+use jhe_testkit::{ADMIN, MARK, MARY, NOBODY, PAMELA, PETER, TOM, TestServer, VICTOR};
 
 use super::{get, total};
 
@@ -44,7 +44,10 @@ async fn every_role_finds_its_own() {
 #[tokio::test]
 async fn each_of_the_four_conditions_hides_at_once() {
     let conditions = [
-        ("DELETE FROM core_practitionerorganization WHERE organization_id = 20003", "the patient is named by a stranger"),
+        (
+            "DELETE FROM core_practitionerorganization WHERE organization_id = 20003",
+            "the patient is named by a stranger",
+        ),
         ("DELETE FROM core_studypatient WHERE patient_id = 40001", "not enrolled"),
         ("DELETE FROM core_studyscoperequest", "not requested"),
         ("UPDATE core_studypatientscopeconsent SET consented = false", "not consented"),
@@ -57,7 +60,11 @@ async fn each_of_the_four_conditions_hides_at_once() {
         server.execute(statement).await;
         assert_eq!(total(get(&server, MARY, "Observation?_id=60003").await), 0, "{what}");
         get(&server, MARY, "Observation/60003").await.expect(404);
-        assert_eq!(total(get(&server, PETER, "Observation?_id=60003").await), 1, "a patient's own record needs no consent: {what}");
+        assert_eq!(
+            total(get(&server, PETER, "Observation?_id=60003").await),
+            1,
+            "a patient's own record needs no consent: {what}"
+        );
         server.stop().await;
     }
 }
@@ -67,9 +74,9 @@ async fn search_and_read_are_requested_apart() {
     let server = TestServer::start().await;
     for (actions, searches, reads) in [("s", 1, 404), ("r", 0, 200), ("rs", 1, 200)] {
         let statement: &'static str = match actions {
-            "s" => "UPDATE core_studyscoperequest SET scope_actions = 's'",
-            "r" => "UPDATE core_studyscoperequest SET scope_actions = 'r'",
-            _ => "UPDATE core_studyscoperequest SET scope_actions = NULL",
+            "s" => "UPDATE core_studypatientscopeconsent SET scope_actions = 's'",
+            "r" => "UPDATE core_studypatientscopeconsent SET scope_actions = 'r'",
+            _ => "UPDATE core_studypatientscopeconsent SET scope_actions = NULL",
         };
         server.execute(statement).await;
         assert_eq!(total(get(&server, MARY, "Observation?_id=60003").await), searches, "{actions}");

@@ -23,30 +23,44 @@ async fn a_batch_stores_what_it_can_in_order() {
     let mut named = heart_rate("61");
     named["identifier"] = json!([{"system": "s", "value": "twice"}]);
     let foreign = omh::observation(40002, 70001, "omh:heart-rate:2.0", &omh::heart_rate("60"));
-    let body = bundle("batch", vec![
-        entry(heart_rate("60")),
-        entry(named.clone()),
-        entry(named),
-        entry(foreign),
-        json!("text"),
-        json!({"resource": heart_rate("60")}),
-        json!({"resource": heart_rate("60"), "request": {"method": "PUT", "url": "Observation/1"}}),
-        json!({"resource": {"resourceType": "Bogus"}, "request": {"method": "POST", "url": "Bogus"}}),
-        entry(heart_rate("62")),
-    ]);
+    let body = bundle(
+        "batch",
+        vec![
+            entry(heart_rate("60")),
+            entry(named.clone()),
+            entry(named),
+            entry(foreign),
+            json!("text"),
+            json!({"resource": heart_rate("60")}),
+            json!({"resource": heart_rate("60"), "request": {"method": "PUT", "url": "Observation/1"}}),
+            json!({"resource": {"resourceType": "Bogus"}, "request": {"method": "POST", "url": "Bogus"}}),
+            entry(heart_rate("62")),
+        ],
+    );
     let reply = server.post("/fhir/r5/").as_user(PETER).json(&body).send().await.expect(200).json();
     assert_eq!(reply["type"], "batch-response");
-    assert_eq!(statuses(&reply), [
-        "201 Created", "201 Created", "409 Conflict", "403 Forbidden", "400 Bad Request", "400 Bad Request",
-        "400 Bad Request", "404 Not Found", "201 Created"
-    ]);
+    assert_eq!(
+        statuses(&reply),
+        [
+            "201 Created",
+            "201 Created",
+            "409 Conflict",
+            "403 Forbidden",
+            "400 Bad Request",
+            "400 Bad Request",
+            "400 Bad Request",
+            "404 Not Found",
+            "201 Created"
+        ]
+    );
     let first = &reply["entry"][0];
     let id = first["resource"]["id"].as_str().unwrap();
     assert_eq!(first["response"]["location"], format!("Observation/{id}"));
     assert_eq!(first["resource"]["meta"]["tag"][0]["code"], "SUBSETTED");
     assert!(first["resource"]["valueAttachment"].is_null());
     assert_eq!(get(&server, MARY, &format!("Observation/{id}")).await.expect(200).at("/status"), "final");
-    let order: Vec<i64> = [0, 1, 8].map(|n: usize| reply["entry"][n]["resource"]["id"].as_str().unwrap().parse().unwrap()).into();
+    let order: Vec<i64> =
+        [0, 1, 8].map(|n: usize| reply["entry"][n]["resource"]["id"].as_str().unwrap().parse().unwrap()).into();
     assert!(order.is_sorted());
     server.stop().await;
 }
@@ -91,6 +105,9 @@ async fn what_is_not_a_bundle_is_refused_as_a_whole() {
 async fn a_thousand_entries_are_one_request() {
     let server = TestServer::start().await;
     store_many(&server, PETER, 1000).await;
-    assert_eq!(total(get(&server, MARY, "Observation?patient=40001&code=omh:heart-rate:2.0&_summary=count").await), 1001);
+    assert_eq!(
+        total(get(&server, MARY, "Observation?patient=40001&code=omh:heart-rate:2.0&_summary=count").await),
+        1001
+    );
     server.stop().await;
 }

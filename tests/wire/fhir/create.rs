@@ -16,7 +16,8 @@ async fn a_patient_stores_a_reading_and_gets_it_back_byte_for_byte() {
     let server = TestServer::start().await;
     let document = omh::heart_rate("71.350");
     let mut body = omh::observation(40001, 70001, HEART_RATE, &document);
-    body["identifier"] = json!([{"system": "https://phone.example.org/records", "value": "r-1"}, {"value": "bare"}, {"system": "x"}]);
+    body["identifier"] =
+        json!([{"system": "https://phone.example.org/records", "value": "r-1"}, {"value": "bare"}, {"system": "x"}]);
     let reply = server.post("/FHIR/R5/Observation").as_user(PETER).json(&body).send().await.expect(201);
     let stored = reply.json();
     let id = stored["id"].as_str().unwrap();
@@ -25,11 +26,17 @@ async fn a_patient_stores_a_reading_and_gets_it_back_byte_for_byte() {
     assert_eq!(reply.header("etag"), format!("W/\"{version}\""));
     assert!(reply.header("last-modified").ends_with("GMT"));
     assert_eq!(stored["meta"]["source"], "https://jupyterhealth.org/jhe");
-    assert_eq!(stored["subject"], json!({"reference": "Patient/40001",
-        "identifier": {"system": "https://jupyterhealth.org/fhir/identifier/jhe-user-id", "value": "10006"}}));
+    assert_eq!(
+        stored["subject"],
+        json!({"reference": "Patient/40001",
+        "identifier": {"system": "https://jupyterhealth.org/fhir/identifier/jhe-user-id", "value": "10006"}})
+    );
     assert_eq!(stored["device"], json!({"reference": "Device/70001"}));
     assert_eq!(stored["effectiveDateTime"], "2026-04-15T14:30:00Z");
-    assert_eq!(stored["identifier"], json!([{"system": "https://phone.example.org/records", "value": "r-1"}, {"value": "bare"}]));
+    assert_eq!(
+        stored["identifier"],
+        json!([{"system": "https://phone.example.org/records", "value": "r-1"}, {"value": "bare"}])
+    );
     assert_eq!(stored["code"]["coding"].as_array().unwrap().len(), 1);
     assert_eq!(STANDARD.decode(stored["valueAttachment"]["data"].as_str().unwrap()).unwrap(), document.as_bytes());
     assert_eq!(server.scalar("SELECT omh_data FROM core_observation ORDER BY id DESC LIMIT 1").await, document);
@@ -41,7 +48,9 @@ async fn a_patient_stores_a_reading_and_gets_it_back_byte_for_byte() {
         assert_eq!(diagnostics(&denied.json()), format!("Observation/{id} not found."));
     }
     assert_eq!(
-        server.scalar("SELECT count(*)::text FROM jhe_audit_event WHERE action = 'create' AND resource_type = 'Observation'").await,
+        server
+            .scalar("SELECT count(*)::text FROM jhe_audit_event WHERE action = 'create' AND resource = 'Observation'")
+            .await,
         "1"
     );
     server.stop().await;
@@ -100,7 +109,10 @@ async fn an_identifier_is_used_once() {
     let reply = post().await.expect(409).json();
     assert_eq!(reply["issue"][0]["code"], "duplicate");
     assert_eq!(diagnostics(&reply), "Identifier already exists: system= value=only-a-value");
-    assert_eq!(server.scalar("SELECT count(*)::text FROM core_observationidentifier WHERE value = 'only-a-value'").await, "1");
+    assert_eq!(
+        server.scalar("SELECT count(*)::text FROM core_observationidentifier WHERE value = 'only-a-value'").await,
+        "1"
+    );
     server.stop().await;
 }
 

@@ -31,9 +31,22 @@ async fn patients_are_named_in_every_spelling() {
     }
     assert_eq!(found(&server, "patient=40001,40002").await.len(), 5);
     assert_eq!(found(&server, "patient=40001&patient=40002").await, Vec::<i64>::new(), "both at once is nobody");
-    assert_eq!(found(&server, "patient._has:Group:member:_id=30001&code=omh:blood-pressure:4.0&patient=40001").await, [60003]);
-    for (query, code) in [("patient=abc", "value"), ("patient=", "required"), ("patient=-1", "value"), ("foo=bar", "required"), ("_count=5", "required")] {
-        assert_eq!(get(&server, MARY, &format!("Observation?{query}")).await.expect(400).at("/issue/0/code"), code, "{query}");
+    assert_eq!(
+        found(&server, "patient._has:Group:member:_id=30001&code=omh:blood-pressure:4.0&patient=40001").await,
+        [60003]
+    );
+    for (query, code) in [
+        ("patient=abc", "value"),
+        ("patient=", "required"),
+        ("patient=-1", "value"),
+        ("foo=bar", "required"),
+        ("_count=5", "required"),
+    ] {
+        assert_eq!(
+            get(&server, MARY, &format!("Observation?{query}")).await.expect(400).at("/issue/0/code"),
+            code,
+            "{query}"
+        );
     }
     server.stop().await;
 }
@@ -67,10 +80,17 @@ async fn codes_are_tokens_of_twin_systems() {
         ("http://loinc.org|omh:heart-rate:2.0".to_owned(), 0),
         ("OMH:HEART-RATE:2.0".to_owned(), 0),
     ] {
-        assert_eq!(found(&server, &format!("patient=40001&code={}", code.replace('|', "%7C"))).await.len(), expected, "{code}");
+        assert_eq!(
+            found(&server, &format!("patient=40001&code={}", code.replace('|', "%7C"))).await.len(),
+            expected,
+            "{code}"
+        );
     }
     assert_eq!(found(&server, "patient=40001&code:not=omh:heart-rate:2.0").await, [60003]);
-    assert_eq!(get(&server, MARY, "Observation?patient=40001&code:text=x").await.expect(400).at("/issue/0/code"), "not-supported");
+    assert_eq!(
+        get(&server, MARY, "Observation?patient=40001&code:text=x").await.expect(400).at("/issue/0/code"),
+        "not-supported"
+    );
     server.stop().await;
 }
 
@@ -98,7 +118,11 @@ async fn times_compare_as_intervals() {
         assert_eq!(found(&server, &format!("patient=40001&{query}")).await.len(), expected, "{query}");
     }
     for query in ["date=2026-13-01", "date=yesterday", "_lastUpdated=ge-not-a-date"] {
-        assert_eq!(get(&server, MARY, &format!("Observation?patient=40001&{query}")).await.expect(400).at("/issue/0/code"), "value", "{query}");
+        assert_eq!(
+            get(&server, MARY, &format!("Observation?patient=40001&{query}")).await.expect(400).at("/issue/0/code"),
+            "value",
+            "{query}"
+        );
     }
     server.stop().await;
 }
@@ -122,7 +146,18 @@ async fn the_other_parameters_filter_too() {
     let mut body = super::heart_rate("60");
     body["identifier"] = json!([{"system": "https://phone.example.org/records", "value": "v01"}]);
     body["status"] = json!("preliminary");
-    let id: i64 = server.post("/fhir/r5/Observation").as_user(PETER).json(&body).send().await.expect(201).at("/id").as_str().unwrap().parse().unwrap();
+    let id: i64 = server
+        .post("/fhir/r5/Observation")
+        .as_user(PETER)
+        .json(&body)
+        .send()
+        .await
+        .expect(201)
+        .at("/id")
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert_eq!(found(&server, "identifier=https://phone.example.org/records%7Cv01").await, [id]);
     assert_eq!(found(&server, "identifier=v01").await, [id]);
     assert_eq!(found(&server, "identifier=%7Cv01").await, Vec::<i64>::new());
@@ -147,9 +182,20 @@ async fn unknown_parameters_are_named_or_refused() {
     let server = TestServer::start().await;
     let lenient = get(&server, MARY, "Observation?patient=40001&foo=bar&category=x").await.expect(200);
     assert_eq!(lenient.header("x-jhe-ignored-parameters"), "foo, category");
-    let strict = server.get("/fhir/r5/Observation?patient=40001&foo=bar").as_user(MARY).header("prefer", "handling=strict").send().await;
+    let strict = server
+        .get("/fhir/r5/Observation?patient=40001&foo=bar")
+        .as_user(MARY)
+        .header("prefer", "handling=strict")
+        .send()
+        .await;
     assert_eq!(strict.expect(400).at("/issue/0/code"), "not-supported");
-    let outcome = server.get("/fhir/r5/Observation?patient=40001&foo=bar").as_user(MARY).header("prefer", "return=OperationOutcome").send().await.expect(200);
+    let outcome = server
+        .get("/fhir/r5/Observation?patient=40001&foo=bar")
+        .as_user(MARY)
+        .header("prefer", "return=OperationOutcome")
+        .send()
+        .await
+        .expect(200);
     assert_eq!(outcome.at("/entry/2/search/mode"), "outcome");
     server.stop().await;
 }
@@ -157,10 +203,41 @@ async fn unknown_parameters_are_named_or_refused() {
 #[tokio::test]
 async fn hostile_values_are_letters_or_refused() {
     let server = TestServer::start().await;
-    let values = ["%27", "%22%3B--", "%00", "%25%27%20OR%201=1", "%5C", "%F0%9F%92%A9", "1e999", "99999999999999999999", "%FF", "*", "(.*)"];
-    for name in ["patient", "patient.identifier", "_has:Group:member:_id", "code", "date", "status", "identifier", "device", "_id",
-        "_lastUpdated", "_source", "_sort", "_count", "_page", "_offset", "_cursor", "_summary", "_elements", "_total", "patient.family"]
-    {
+    let values = [
+        "%27",
+        "%22%3B--",
+        "%00",
+        "%25%27%20OR%201=1",
+        "%5C",
+        "%F0%9F%92%A9",
+        "1e999",
+        "99999999999999999999",
+        "%FF",
+        "*",
+        "(.*)",
+    ];
+    for name in [
+        "patient",
+        "patient.identifier",
+        "_has:Group:member:_id",
+        "code",
+        "date",
+        "status",
+        "identifier",
+        "device",
+        "_id",
+        "_lastUpdated",
+        "_source",
+        "_sort",
+        "_count",
+        "_page",
+        "_offset",
+        "_cursor",
+        "_summary",
+        "_elements",
+        "_total",
+        "patient.family",
+    ] {
         for value in values {
             let reply = get(&server, MARY, &format!("Observation?_lastUpdated=ge2000&{name}={value}")).await;
             assert!(reply.status.as_u16() < 500, "{name}={value}: {}", reply.text());

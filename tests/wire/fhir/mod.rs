@@ -46,12 +46,11 @@ pub(crate) fn heart_rate(value: &str) -> Value {
 
 /// Stores `count` heart rates of Peter's in one batch.
 pub(crate) async fn store_many(server: &TestServer, person: Person, count: usize) {
-    let entry = |n: usize| {
-        serde_json::json!({"resource": heart_rate(&n.to_string()), "request": {"method": "POST", "url": "Observation"}})
-    };
+    let entry = |n: usize| serde_json::json!({"resource": heart_rate(&n.to_string()), "request": {"method": "POST", "url": "Observation"}});
     let bundle = serde_json::json!({"resourceType": "Bundle", "type": "batch",
         "entry": (0..count).map(|n| entry(n + 40)).collect::<Vec<_>>()});
     let reply = server.post("/fhir/r5").as_user(person).json(&bundle).send().await.expect(200);
-    let stored = reply.json()["entry"].as_array().unwrap().iter().filter(|e| e["response"]["status"] == "201 Created").count();
+    let stored =
+        reply.json()["entry"].as_array().unwrap().iter().filter(|e| e["response"]["status"] == "201 Created").count();
     assert_eq!(stored, count);
 }

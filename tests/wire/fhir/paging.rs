@@ -86,7 +86,9 @@ async fn numbered_pages_and_offsets_are_exact() {
     assert_eq!(all.len(), 25);
     let second = get(&server, MARY, &format!("{base}&_page=2&_count=10")).await.expect(200);
     assert_eq!(ids(&second), all[10..20]);
-    assert!(link(&second, "next").unwrap().contains("_page=3") && link(&second, "previous").unwrap().contains("_page=1"));
+    assert!(
+        link(&second, "next").unwrap().contains("_page=3") && link(&second, "previous").unwrap().contains("_page=1")
+    );
     assert_eq!(ids(&get(&server, MARY, &format!("{base}&_page=last&_count=10")).await.expect(200)), all[20..]);
     for page in ["99", "abc", "0", "-1"] {
         let reply = get(&server, MARY, &format!("{base}&_page={page}")).await.expect(404);
@@ -137,7 +139,11 @@ async fn a_chosen_order_puts_what_is_undated_last() {
         let reply = server.post("/fhir/r5/Observation").as_user(PETER).json(&body).send().await.expect(201);
         stored.push(reply.at("/id").as_str().unwrap().parse::<i64>().unwrap());
     }
-    server.execute("UPDATE core_observation SET effective_date_time = NULL WHERE effective_date_time = '2026-03-01T00:00:00Z'").await;
+    server
+        .execute(
+            "UPDATE core_observation SET effective_date_time = NULL WHERE effective_date_time = '2026-03-01T00:00:00Z'",
+        )
+        .await;
     let [middle, oldest, undated] = stored.try_into().unwrap();
     let order = |sort: &'static str| {
         let server = &server;

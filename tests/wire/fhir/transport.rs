@@ -10,11 +10,15 @@ async fn the_three_bases_are_one_and_links_keep_the_spelling() {
     let server = TestServer::start().await;
     for base in ["/fhir/r5", "/FHIR/R5", "/fhir", "/Fhir/R5"] {
         for slash in ["", "/"] {
-            let reply = server.get(&format!("{base}/Observation{slash}?patient=40001")).as_user(MARY).send().await.expect(200);
+            let reply =
+                server.get(&format!("{base}/Observation{slash}?patient=40001")).as_user(MARY).send().await.expect(200);
             assert_eq!(reply.at("/total"), 2);
             let url = reply.at("/entry/0/fullUrl");
             assert!(url.as_str().unwrap().starts_with(&format!("{}{base}/Observation/6", server.base)), "{url}");
-            assert_eq!(link(&reply, "self").unwrap(), format!("{}{base}/Observation{slash}?patient=40001", server.base));
+            assert_eq!(
+                link(&reply, "self").unwrap(),
+                format!("{}{base}/Observation{slash}?patient=40001", server.base)
+            );
         }
     }
     server.stop().await;
@@ -23,8 +27,12 @@ async fn the_three_bases_are_one_and_links_keep_the_spelling() {
 #[tokio::test]
 async fn the_caller_chooses_the_media_type() {
     let server = TestServer::start().await;
-    let accept = |accept: &'static str| server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).header("accept", accept).send();
-    assert!(accept("application/fhir+json").await.expect(200).header("content-type").starts_with("application/fhir+json"));
+    let accept = |accept: &'static str| {
+        server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).header("accept", accept).send()
+    };
+    assert!(
+        accept("application/fhir+json").await.expect(200).header("content-type").starts_with("application/fhir+json")
+    );
     assert!(accept("application/json").await.expect(200).header("content-type").starts_with("application/json"));
     let refused = accept("application/fhir+xml").await.expect(406);
     assert_eq!(refused.at("/resourceType"), "OperationOutcome");
@@ -39,7 +47,13 @@ async fn the_caller_chooses_the_media_type() {
 #[tokio::test]
 async fn a_search_may_be_a_form() {
     let server = TestServer::start().await;
-    let post = |form: &'static str| server.post("/fhir/r5/Observation/_search?_count=1").as_user(MARY).body("application/x-www-form-urlencoded", form).send();
+    let post = |form: &'static str| {
+        server
+            .post("/fhir/r5/Observation/_search?_count=1")
+            .as_user(MARY)
+            .body("application/x-www-form-urlencoded", form)
+            .send()
+    };
     assert_eq!(total(post("patient=40001").await), 2);
     assert_eq!(total(post("patient=40001&code=omh:heart-rate:2.0").await), 1);
     let page = post("patient=40001").await;
@@ -95,8 +109,17 @@ async fn discovery_is_public_and_says_what_is_served() {
                 ("_source", _) => "https://jupyterhealth.org/jhe",
                 _ => "1",
             };
-            let reply = server.get(&format!("/fhir/r5/{kind}?{name}={value}")).as_user(MARY).header("prefer", "handling=strict").send().await;
-            assert!(matches!(reply.status.as_u16(), 200 | 403) || reply.text().contains("must be provided"), "{kind}?{name}: {}", reply.text());
+            let reply = server
+                .get(&format!("/fhir/r5/{kind}?{name}={value}"))
+                .as_user(MARY)
+                .header("prefer", "handling=strict")
+                .send()
+                .await;
+            assert!(
+                matches!(reply.status.as_u16(), 200 | 403) || reply.text().contains("must be provided"),
+                "{kind}?{name}: {}",
+                reply.text()
+            );
         }
     }
     let smart = server.get("/fhir/r5/.well-known/smart-configuration").send().await.expect(200);

@@ -33,7 +33,8 @@ async fn a_stranger_signs_in_and_comes_back_with_a_code() {
 async fn forms_need_their_token() {
     let server = TestServer::start().await;
     let browser = Browser::new();
-    let forged = browser.forge(&format!("{}/accounts/login/", server.base), &[("username", MARY), ("password", PASSWORD)]).await;
+    let forged =
+        browser.forge(&format!("{}/accounts/login/", server.base), &[("username", MARY), ("password", PASSWORD)]).await;
     assert_eq!(forged.status, 403);
     server.stop().await;
 }

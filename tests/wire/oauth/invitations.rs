@@ -10,7 +10,13 @@ use super::{console, token};
 #[tokio::test]
 async fn a_link_opens_the_patients_own_record_once() {
     let server = TestServer::start().await;
-    let link = server.get("/api/v1/patients/40001/invitation_link").as_user(MARY).send().await.expect(200).at("/invitationLink");
+    let link = server
+        .get("/api/v1/patients/40001/invitation_link")
+        .as_user(MARY)
+        .send()
+        .await
+        .expect(200)
+        .at("/invitationLink");
     let link = link.as_str().unwrap();
     let code = link.rsplit(['|', '~']).next().unwrap().rsplit("%7C").next().unwrap();
     let verifier = server.app().identity().static_verifier().unwrap();
@@ -48,13 +54,16 @@ async fn an_invitation_of_a_client_is_redeemed_once() {
     let text = |name: &str| grant["grant"][name].as_str().unwrap().to_owned();
     let verifier = URL_SAFE_NO_PAD.encode(secret.as_bytes());
     let (code, redirect, client) = (text("code"), text("redirect_uri"), text("client_id"));
-    let access = token(&server, &[
-        ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", &redirect),
-        ("client_id", &client),
-        ("code_verifier", &verifier),
-    ])
+    let access = token(
+        &server,
+        &[
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", &redirect),
+            ("client_id", &client),
+            ("code_verifier", &verifier),
+        ],
+    )
     .await
     .expect(200)
     .at("/access_token");
@@ -63,6 +72,9 @@ async fn an_invitation_of_a_client_is_redeemed_once() {
     let again = server.post(&format!("/api/v1/invitation/{secret}")).send().await;
     assert!(matches!(again.status.as_u16(), 400 | 409 | 410), "{}", again.status);
     server.get("/api/v1/invitation/nonsense").send().await.expect(404);
-    assert!(!server.scalar("SELECT string_agg(i::text, ' ') FROM core_invitation AS i").await.contains(secret), "only a digest is stored");
+    assert!(
+        !server.scalar("SELECT string_agg(i::text, ' ') FROM core_invitation AS i").await.contains(secret),
+        "only a digest is stored"
+    );
     server.stop().await;
 }

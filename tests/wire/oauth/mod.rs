@@ -45,7 +45,15 @@ impl Browser {
     /// Submits a form of the page at `url`, with its form token.
     pub(crate) async fn submit(&self, url: &str, fields: &[(&str, &str)]) -> Landing {
         let page = self.get(url).await;
-        let csrf = page.text.split("name=\"csrfmiddlewaretoken\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let csrf = page
+            .text
+            .split("name=\"csrfmiddlewaretoken\" value=\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap()
+            .to_owned();
         let mut form = vec![("csrfmiddlewaretoken", csrf.as_str())];
         form.extend(fields);
         landing(self.0.post(url).form(&form).send().await.unwrap()).await
@@ -63,7 +71,8 @@ impl Browser {
 }
 
 async fn landing(response: reqwest::Response) -> Landing {
-    let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    let location =
+        response.headers().get("location").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
     Landing { status: response.status().as_u16(), location, text: response.text().await.unwrap() }
 }
 

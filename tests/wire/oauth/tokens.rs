@@ -12,13 +12,16 @@ const PASSWORD: &str = "Jhe1234!";
 
 async fn exchange(server: &TestServer, code: &str, verifier: &str, client: &str) -> jhe_testkit::Reply {
     let redirect = format!("{}/auth/callback", server.base);
-    token(server, &[
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", &redirect),
-        ("client_id", client),
-        ("code_verifier", verifier),
-    ])
+    token(
+        server,
+        &[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &redirect),
+            ("client_id", client),
+            ("code_verifier", verifier),
+        ],
+    )
     .await
 }
 
@@ -76,14 +79,20 @@ async fn a_code_needs_its_verifier_client_and_time() {
 async fn refresh_tokens_rotate_and_reuse_ends_the_family() {
     let server = TestServer::start().await;
     let sign_in = || async {
-        token(&server, &[("grant_type", "password"), ("username", MARY), ("password", PASSWORD), ("client_id", "demo-notebook")])
-            .await
-            .expect(200)
-            .json()
+        token(
+            &server,
+            &[("grant_type", "password"), ("username", MARY), ("password", PASSWORD), ("client_id", "demo-notebook")],
+        )
+        .await
+        .expect(200)
+        .json()
     };
     let refresh = |text: String| {
         let server = &server;
-        async move { token(server, &[("grant_type", "refresh_token"), ("refresh_token", &text), ("client_id", "demo-notebook")]).await }
+        async move {
+            token(server, &[("grant_type", "refresh_token"), ("refresh_token", &text), ("client_id", "demo-notebook")])
+                .await
+        }
     };
     let text = |body: &Value, name: &str| body[name].as_str().unwrap().to_owned();
     let first = sign_in().await;
@@ -103,7 +112,13 @@ async fn the_password_grant_is_for_its_client_and_right_passwords() {
     let client = console(&server).await;
     let ask = |client: String, password: &'static str| {
         let server = &server;
-        async move { token(server, &[("grant_type", "password"), ("username", MARY), ("password", password), ("client_id", &client)]).await }
+        async move {
+            token(
+                server,
+                &[("grant_type", "password"), ("username", MARY), ("password", password), ("client_id", &client)],
+            )
+            .await
+        }
     };
     ask("demo-notebook".to_owned(), PASSWORD).await.expect(200);
     assert_eq!(ask("demo-notebook".to_owned(), "wrong").await.expect(400).at("/error"), "invalid_grant");
@@ -117,7 +132,8 @@ async fn many_wrong_passwords_are_slowed_down() {
     let server = TestServer::start().await;
     let mut statuses = Vec::new();
     for _ in 0..40 {
-        let form = [("grant_type", "password"), ("username", MARY), ("password", "wrong"), ("client_id", "demo-notebook")];
+        let form =
+            [("grant_type", "password"), ("username", MARY), ("password", "wrong"), ("client_id", "demo-notebook")];
         statuses.push(token(&server, &form).await.status.as_u16());
     }
     assert!(statuses.contains(&429), "{statuses:?}");
@@ -131,14 +147,20 @@ async fn malformed_requests_are_the_callers_fault() {
         (&[], 400, "invalid_request"),
         (&[("grant_type", "magic"), ("client_id", "demo-notebook")], 400, "unsupported_grant_type"),
         (&[("grant_type", "password"), ("client_id", "demo-notebook")], 400, "invalid_request"),
-        (&[("grant_type", "refresh_token"), ("client_id", "demo-notebook"), ("refresh_token", "\0")], 400, "invalid_grant"),
+        (
+            &[("grant_type", "refresh_token"), ("client_id", "demo-notebook"), ("refresh_token", "\0")],
+            400,
+            "invalid_grant",
+        ),
         (&[("grant_type", "authorization_code"), ("client_id", "demo-notebook"), ("code", "x")], 400, ""),
     ];
     for (form, status, error) in check {
         let reply = token(&server, form).await.expect(*status);
         assert!(error.is_empty() || reply.at("/error") == *error, "{form:?}: {}", reply.text());
     }
-    for (media_type, body) in [("application/json", "{}"), ("text/plain", "x"), ("application/x-www-form-urlencoded", "%ff=%00&&&=")] {
+    for (media_type, body) in
+        [("application/json", "{}"), ("text/plain", "x"), ("application/x-www-form-urlencoded", "%ff=%00&&&=")]
+    {
         let reply = server.post("/o/token/").body(media_type, body).send().await;
         assert!(matches!(reply.status.as_u16(), 400 | 401 | 415), "{media_type}: {}", reply.status);
     }

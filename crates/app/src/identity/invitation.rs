@@ -26,7 +26,10 @@ pub enum ClientChoice {
     Named(String),
 }
 
-async fn invitable(work: &mut Work, grant: &Grant<resource::Patient, action::Invite>) -> Result<(UserId, Invitee), Error> {
+async fn invitable(
+    work: &mut Work,
+    grant: &Grant<resource::Patient, action::Invite>,
+) -> Result<(UserId, Invitee), Error> {
     let invitee = work.invitations().invitee(grant).await?;
     // A link opens the account entirely, so an account that can do more than its patient must never get one.
     if invitee.is_privileged {
@@ -53,12 +56,19 @@ async fn link_client(app: &App, work: &mut Work, choice: ClientChoice) -> Result
             }
         }
     };
-    let client = found.map(|found| found.client).filter(|client| client.enabled && client.may(GrantType::AuthorizationCode));
+    let client =
+        found.map(|found| found.client).filter(|client| client.enabled && client.may(GrantType::AuthorizationCode));
     client.ok_or(Error::NotFound(Lookup::Entity("Application")))
 }
 
 /// Makes a link whose code is exchanged with the static verifier. The user's earlier codes of the client end.
-pub async fn make_link(app: &App, actor: &Actor, patient: PatientId, choice: ClientChoice, mail: bool) -> Result<Phi<String>, Error> {
+pub async fn make_link(
+    app: &App,
+    actor: &Actor,
+    patient: PatientId,
+    choice: ClientChoice,
+    mail: bool,
+) -> Result<Phi<String>, Error> {
     let now = app.now();
     let mut work = app.store().begin().await?;
     let grant = Authorizer::new(actor, &mut work).invite(patient).await?;
@@ -162,7 +172,8 @@ async fn queue_mail(
 ) -> Result<(), Error> {
     let Some(recipient) = &invitee.email else { return Ok(()) };
     let name = invitee.name_given.as_ref().map_or("", |name| name.reveal().as_str());
-    let text = format!("Hello {name},\n\nyou are invited to share data through the JupyterHealth Exchange:\n\n{link}\n");
+    let text =
+        format!("Hello {name},\n\nyou are invited to share data through the JupyterHealth Exchange:\n\n{link}\n");
     let (name, address) = (escape(name), escape(link));
     let html = format!(
         "<p>Hello {name},</p><p>you are invited to share data through the JupyterHealth Exchange:</p><p><a href=\"{address}\">{address}</a></p>"
@@ -175,7 +186,11 @@ fn escape(text: &str) -> String {
 }
 
 /// Changes an invitation the caller may know of, having checked that it may invite its patient.
-async fn owned(work: &mut Work, actor: &Actor, id: InvitationId) -> Result<(Invitation, Grant<resource::Patient, action::Invite>), Error> {
+async fn owned(
+    work: &mut Work,
+    actor: &Actor,
+    id: InvitationId,
+) -> Result<(Invitation, Grant<resource::Patient, action::Invite>), Error> {
     let scope = Authorizer::new(actor, work).invitations()?;
     let found = work.invitations().find(&scope, id).await?;
     let invitation = found.ok_or(Error::NotFound(Lookup::Entity("PatientInvitation")))?;
@@ -319,7 +334,10 @@ mod tests {
     fn links_hold_host_and_token() {
         let link = invitation_link("https://carex.ai/invitation/CODE", "localhost:8787", "abc");
         assert_eq!(link, "https://carex.ai/invitation/localhost%3A8787_abc");
-        assert_eq!(invitation_challenge("0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy"), "IhuJvLASrwLSYTG8YHinLI_Ae9-cUlOk7rs6WcesHHQ");
+        assert_eq!(
+            invitation_challenge("0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy"),
+            "IhuJvLASrwLSYTG8YHinLI_Ae9-cUlOk7rs6WcesHHQ"
+        );
     }
 
     #[test]

@@ -95,7 +95,9 @@ async fn static_pair(work: &mut Work, config: &Config, seal: &SealKey) -> Result
         (Some(verifier), challenge) => {
             let derived = pkce::challenge_s256(&verifier);
             if challenge.as_ref().is_some_and(|challenge| *challenge != derived) {
-                tracing::warn!("the configured static challenge does not belong to the static verifier; the challenge holds");
+                tracing::warn!(
+                    "the configured static challenge does not belong to the static verifier; the challenge holds"
+                );
             }
             Ok((Some(verifier), challenge.clone().unwrap_or(derived)))
         }

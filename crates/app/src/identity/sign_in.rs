@@ -58,12 +58,7 @@ fn throttled(until: DateTime<Utc>, now: DateTime<Utc>) -> Error {
 ///
 /// # Errors
 /// [`Error::Throttled`] after too many failures, also for the right password.
-pub async fn check(
-    app: &App,
-    email: &str,
-    password: &str,
-    ip: Option<IpAddr>,
-) -> Result<Option<LoginAccount>, Error> {
+pub async fn check(app: &App, email: &str, password: &str, ip: Option<IpAddr>) -> Result<Option<LoginAccount>, Error> {
     let now = app.now();
     let account_subject = account_subject(email);
     let address_subject = ip.map(|ip| token::digest(&ip.to_string()));

@@ -135,7 +135,10 @@ impl<'a> Exchange<'a> {
             let grace = TimeDelta::seconds(self.app.config().tokens.refresh_grace);
             if replaced + grace < self.now || row.replacements >= MAX_REPLACEMENTS {
                 self.work.revoke_family(row.family, self.now).await?;
-                tracing::warn!(client.id = client.id.0, "a replaced refresh token was used again; its family is revoked");
+                tracing::warn!(
+                    client.id = client.id.0,
+                    "a replaced refresh token was used again; its family is revoked"
+                );
                 return Ok(Refreshing::Reused);
             }
         }
@@ -162,7 +165,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Issues tokens to an account that proved itself to the token endpoint. No id token: no browser signed in.
-    pub async fn issue_for_password(&mut self, account: &LoginAccount, client: &Client, scope: &str) -> Result<Tokens, Error> {
+    pub async fn issue_for_password(
+        &mut self,
+        account: &LoginAccount,
+        client: &Client,
+        scope: &str,
+    ) -> Result<Tokens, Error> {
         let source = Source {
             user_id: account.id,
             scope,
@@ -219,7 +227,12 @@ impl<'a> Exchange<'a> {
         client.access_token_seconds.unwrap_or(self.app.config().tokens.access)
     }
 
-    async fn issue(&mut self, client: &Client, source: &Source<'_>, family: Option<Family<'_>>) -> Result<Tokens, Error> {
+    async fn issue(
+        &mut self,
+        client: &Client,
+        source: &Source<'_>,
+        family: Option<Family<'_>>,
+    ) -> Result<Tokens, Error> {
         let access_token = token::access_token(&mut OsEntropy);
         let expires_in = self.access_seconds(client);
         let mut refresh = None;

@@ -76,7 +76,8 @@ fn reading(incoming: &IncomingObservation<'_>, code: &str, max_bytes: usize) -> 
     let value: Value =
         serde_json::from_str(document.trim_start_matches('\u{feff}')).map_err(|_| catalogue::attachment_invalid())?;
     jhe_omh::validate(Schemas::embedded(), code, &value).map_err(|violations| nonconforming(&violations))?;
-    let effective = jhe_omh::time::effective_time(&value).map_err(|fault| catalogue::time_frame_invalid(fault.reason()))?;
+    let effective =
+        jhe_omh::time::effective_time(&value).map_err(|fault| catalogue::time_frame_invalid(fault.reason()))?;
     let effective = match effective {
         jhe_omh::time::EffectiveTime::Instant(at) => EffectiveTime::Instant(at),
         jhe_omh::time::EffectiveTime::Period { start, end } => EffectiveTime::Period(start, end),

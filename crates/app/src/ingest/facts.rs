@@ -44,7 +44,9 @@ impl Facts {
         let codes: BTreeSet<(String, String)> = candidates
             .clone()
             .filter_map(|c| c.coding.as_ref().ok())
-            .flat_map(|(system, code)| alias_systems(system, code).into_iter().map(move |s| (s.to_owned(), code.clone())))
+            .flat_map(|(system, code)| {
+                alias_systems(system, code).into_iter().map(move |s| (s.to_owned(), code.clone()))
+            })
             .collect();
         let codes: Vec<(String, String)> = codes.into_iter().collect();
         let identifiers: Vec<(Option<Phi<String>>, Phi<String>)> = candidates
@@ -59,10 +61,7 @@ impl Facts {
         Ok(Self {
             rights,
             devices,
-            codes: codes
-                .into_iter()
-                .map(|code| ((code.system.clone(), code.code.clone()), code))
-                .collect(),
+            codes: codes.into_iter().map(|code| ((code.system.clone(), code.code.clone()), code)).collect(),
             taken: taken.into_iter().map(|(system, value)| (system.unwrap_or_default(), value)).collect(),
         })
     }
@@ -85,7 +84,8 @@ impl Facts {
             .iter()
             .map(|(system, value)| (system.clone().unwrap_or_default(), value.clone()))
             .collect();
-        if let Some((system, value)) = identifiers.iter().find(|one| self.taken.contains(*one) || seen.0.contains(*one)) {
+        if let Some((system, value)) = identifiers.iter().find(|one| self.taken.contains(*one) || seen.0.contains(*one))
+        {
             return Err(catalogue::identifier_in_use(system, value));
         }
         let code = self.code(candidate)?;

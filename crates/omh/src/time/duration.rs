@@ -42,14 +42,8 @@ impl Duration {
     pub(super) fn after(self, start: DateTime<FixedOffset>) -> Option<DateTime<FixedOffset>> {
         match self {
             Self::Exact(delta) => start.checked_add_signed(delta),
-            Self::Calendar {
-                months,
-                is_negative: false,
-            } => start.checked_add_months(Months::new(months)),
-            Self::Calendar {
-                months,
-                is_negative: true,
-            } => start.checked_sub_months(Months::new(months)),
+            Self::Calendar { months, is_negative: false } => start.checked_add_months(Months::new(months)),
+            Self::Calendar { months, is_negative: true } => start.checked_sub_months(Months::new(months)),
         }
     }
 
@@ -61,13 +55,7 @@ impl Duration {
     fn reversed(self) -> Self {
         match self {
             Self::Exact(delta) => Self::Exact(-delta),
-            Self::Calendar {
-                months,
-                is_negative,
-            } => Self::Calendar {
-                months,
-                is_negative: !is_negative,
-            },
+            Self::Calendar { months, is_negative } => Self::Calendar { months, is_negative: !is_negative },
         }
     }
 }
@@ -77,24 +65,15 @@ fn exact(value: f64, unit_seconds: f64) -> Option<Duration> {
     // Binary fractions of decimal values miss the microsecond by a hair, so round to the nearest.
     let microseconds = length.as_nanos().checked_add(500)? / 1_000;
     let microseconds = i64::try_from(microseconds).ok()?;
-    let microseconds = if value < 0.0 {
-        -microseconds
-    } else {
-        microseconds
-    };
+    let microseconds = if value < 0.0 { -microseconds } else { microseconds };
     Some(Duration::Exact(TimeDelta::microseconds(microseconds)))
 }
 
 fn calendar(value: f64, unit_months: u32) -> Option<Duration> {
     // The integer part in whole seconds, because the standard library has a checked conversion for those only.
-    let whole = std::time::Duration::try_from_secs_f64(value.abs().trunc())
-        .ok()?
-        .as_secs();
+    let whole = std::time::Duration::try_from_secs_f64(value.abs().trunc()).ok()?.as_secs();
     let months = u32::try_from(whole).ok()?.checked_mul(unit_months)?;
-    Some(Duration::Calendar {
-        months,
-        is_negative: value < 0.0,
-    })
+    Some(Duration::Calendar { months, is_negative: value < 0.0 })
 }
 
 #[cfg(test)]
@@ -131,14 +110,7 @@ mod tests {
             (json!(-3.5), "Mo", 3, true),
         ] {
             let parsed = Duration::parse(&json!({"value": value, "unit": unit}));
-            assert_eq!(
-                parsed,
-                Some(Duration::Calendar {
-                    months,
-                    is_negative
-                }),
-                "{value} {unit}"
-            );
+            assert_eq!(parsed, Some(Duration::Calendar { months, is_negative }), "{value} {unit}");
         }
     }
 

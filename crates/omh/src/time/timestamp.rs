@@ -16,9 +16,7 @@ pub fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
 
 /// As [`parse_timestamp`], in the offset that the text has.
 pub(super) fn parse_with_offset(text: &str) -> Option<DateTime<FixedOffset>> {
-    let mut cursor = Cursor {
-        rest: text.as_bytes(),
-    };
+    let mut cursor = Cursor { rest: text.as_bytes() };
     let date = cursor.date()?;
     let (time, offset) = if cursor.rest.is_empty() {
         (NaiveTime::MIN, Utc.fix())
@@ -32,9 +30,7 @@ pub(super) fn parse_with_offset(text: &str) -> Option<DateTime<FixedOffset>> {
 
 /// Reads `YYYY-MM-DD` and nothing else.
 pub(super) fn parse_date(text: &str) -> Option<NaiveDate> {
-    let mut cursor = Cursor {
-        rest: text.as_bytes(),
-    };
+    let mut cursor = Cursor { rest: text.as_bytes() };
     let date = cursor.date()?;
     cursor.rest.is_empty().then_some(date)
 }
@@ -76,21 +72,13 @@ impl Cursor<'_> {
 
     /// One to nine digits after the point, as microseconds.
     fn fraction(&mut self) -> Option<u32> {
-        let length = self
-            .rest
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if !(1..=9).contains(&length) {
             return None;
         }
         let digits = self.number(length)?;
         let exponent = u32::try_from(length).ok()?;
-        Some(if exponent <= 6 {
-            digits * 10_u32.pow(6 - exponent)
-        } else {
-            digits / 10_u32.pow(exponent - 6)
-        })
+        Some(if exponent <= 6 { digits * 10_u32.pow(6 - exponent) } else { digits / 10_u32.pow(exponent - 6) })
     }
 
     fn offset(&mut self) -> Option<FixedOffset> {
@@ -100,11 +88,7 @@ impl Cursor<'_> {
         let sign = self.one_of(b"+-")?;
         let hours = self.number(2)?;
         let has_colon = self.one_of(b":").is_some();
-        let minutes = if has_colon || !self.rest.is_empty() {
-            self.number(2)?
-        } else {
-            0
-        };
+        let minutes = if has_colon || !self.rest.is_empty() { self.number(2)? } else { 0 };
         if hours > 23 || minutes > 59 {
             return None;
         }
@@ -115,10 +99,9 @@ impl Cursor<'_> {
     /// Exactly `length` digits (nine at most).
     fn number(&mut self, length: usize) -> Option<u32> {
         let (digits, rest) = self.rest.split_at_checked(length)?;
-        let number = digits.iter().try_fold(0_u32, |number, byte| {
-            byte.is_ascii_digit()
-                .then(|| number * 10 + u32::from(byte - b'0'))
-        })?;
+        let number = digits
+            .iter()
+            .try_fold(0_u32, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))?;
         self.rest = rest;
         Some(number)
     }
@@ -141,8 +124,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let parsed =
-            parse_timestamp(text).map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        let parsed = parse_timestamp(text).map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
         assert_eq!(parsed.as_deref(), Some(expected), "{text}");
     }
 
@@ -154,10 +136,7 @@ mod tests {
         check("2026-04-15T07:30Z", "2026-04-15T07:30:00Z");
         check("2026-04-15T07:30:05.1Z", "2026-04-15T07:30:05.100Z");
         check("2026-04-15T07:30:05.123456Z", "2026-04-15T07:30:05.123456Z");
-        check(
-            "2026-04-15T07:30:05.123456999Z",
-            "2026-04-15T07:30:05.123456Z",
-        );
+        check("2026-04-15T07:30:05.123456999Z", "2026-04-15T07:30:05.123456Z");
         check("2026-04-15T07:30:05-07:00", "2026-04-15T14:30:05Z");
         check("2026-04-15T07:30:05+0530", "2026-04-15T02:00:05Z");
         check("2026-04-15T07:30:05+02", "2026-04-15T05:30:05Z");

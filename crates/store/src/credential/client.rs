@@ -35,7 +35,9 @@ impl Work {
     async fn oauth_client(&mut self, by: By<'_>) -> Result<Option<ClientCredentials>, Error> {
         let mut sql = QueryBuilder::<sqlx::Postgres>::new("SELECT a.client_secret, ");
         sql.push(CLIENT_COLUMNS);
-        sql.push(" FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id WHERE ");
+        sql.push(
+            " FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id WHERE ",
+        );
         match by {
             By::ClientId(client_id) => sql.push("a.client_id = ").push_bind(client_id.to_owned()),
             By::Row(id) => sql.push("a.id = ").push_bind(id.0),

@@ -69,12 +69,14 @@ impl Work {
     /// Keeps a code. `replace` drops the user's other unused codes of the client first.
     pub async fn insert_code(&mut self, code: &NewCode, replace: bool) -> Result<(), Error> {
         if replace {
-            sqlx::query("DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND application_id = $2 AND used_at IS NULL")
-                .bind(code.user_id.0)
-                .bind(code.application_id.0)
-                .execute(self.connection())
-                .await
-                .db()?;
+            sqlx::query(
+                "DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND application_id = $2 AND used_at IS NULL",
+            )
+            .bind(code.user_id.0)
+            .bind(code.application_id.0)
+            .execute(self.connection())
+            .await
+            .db()?;
         }
         sqlx::query(
             "INSERT INTO oauth2_provider_grant
@@ -143,8 +145,14 @@ impl Work {
     pub async fn revoke_issued_by_code(&mut self, id: i64, at: DateTime<Utc>) -> Result<(), Error> {
         let families = "(SELECT family FROM oauth2_provider_refreshtoken WHERE grant_id = $1)";
         for (head, tail) in [
-            ("UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE revoked IS NULL AND (grant_id = $1 OR family IN ", ")"),
-            ("UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE revoked IS NULL AND (grant_id = $1 OR family IN ", ")"),
+            (
+                "UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE revoked IS NULL AND (grant_id = $1 OR family IN ",
+                ")",
+            ),
+            (
+                "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE revoked IS NULL AND (grant_id = $1 OR family IN ",
+                ")",
+            ),
         ] {
             let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(head);
             sql.push(families).push(tail);

@@ -27,12 +27,16 @@ impl Work {
 
     /// All stored signing keys, the active one first.
     pub async fn signing_keys(&mut self) -> Result<Vec<StoredKey>, Error> {
-        let rows: Vec<(Option<String>, Json<Value>, bool)> =
-            sqlx::query_as("SELECT private_sealed, jwk, active FROM jhe_signing_key ORDER BY active DESC, created DESC")
-                .fetch_all(self.connection())
-                .await
-                .db()?;
-        Ok(rows.into_iter().map(|(private_sealed, jwk, active)| StoredKey { private_sealed, jwk: jwk.0, active }).collect())
+        let rows: Vec<(Option<String>, Json<Value>, bool)> = sqlx::query_as(
+            "SELECT private_sealed, jwk, active FROM jhe_signing_key ORDER BY active DESC, created DESC",
+        )
+        .fetch_all(self.connection())
+        .await
+        .db()?;
+        Ok(rows
+            .into_iter()
+            .map(|(private_sealed, jwk, active)| StoredKey { private_sealed, jwk: jwk.0, active })
+            .collect())
     }
 
     /// Keeps a new active signing key; the one before signs no more.
