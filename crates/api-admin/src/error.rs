@@ -195,7 +195,7 @@ pub(crate) async fn method_not_allowed(request: Request<Body>) -> Response {
 }
 
 /// The answer to a path of the family that does not exist.
-pub async fn unknown_path(_: Request<Body>) -> Response {
+pub fn unknown_path() -> Response {
     not_found(&Lookup::Address)
 }
 

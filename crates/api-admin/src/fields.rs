@@ -319,6 +319,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better at the calls")]
     fn fields(value: Value) -> Fields {
         Fields::from_json(value.to_string().as_bytes()).unwrap()
     }

@@ -341,10 +341,11 @@ async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields, whole: bool)
         }
         let name = fields.optional_text("name", &mut faults);
         let type_code = fields.choice("type", is_type, &mut faults);
-        if parent.is_none() && fields.has("partOf") {
-            if let Err(message) = fields.reference("partOf") {
-                faults.push("partOf", message);
-            }
+        if parent.is_none()
+            && fields.has("partOf")
+            && let Err(message) = fields.reference("partOf")
+        {
+            faults.push("partOf", message);
         }
         faults.into_result()?;
         Ok(OrganizationChange { name, type_code, part_of: parent })

@@ -100,6 +100,13 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 #[cfg(test)]
+impl AdminQuery {
+    pub(crate) fn for_test(raw: &str) -> Self {
+        Self { raw: query::pairs(raw), strict: false }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -122,12 +129,5 @@ mod tests {
         assert!(parse("t=2026-01-02T03:04:05Z").time("t").unwrap().is_some());
         assert!(parse("t=2026-01-02T03:04:05+02:00").time("t").unwrap().is_some());
         assert!(parse("t=x").time("t").is_err());
-    }
-}
-
-#[cfg(test)]
-impl AdminQuery {
-    pub(crate) fn for_test(raw: &str) -> Self {
-        Self { raw: query::pairs(raw), strict: false }
     }
 }

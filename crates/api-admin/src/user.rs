@@ -26,17 +26,16 @@ pub(crate) async fn profile(State(app): State<App>, Caller(actor): Caller) -> Re
     let scope = Authorizer::new(&actor, &mut work).account();
     let user = work.users().find(&scope, actor.user_id()).await?.ok_or(Error::NotFound(Lookup::Entity("JheUser")))?;
     let remembered = work.practitioners().remembered(&scope).await?;
-    let mut body = match user.patient_id {
-        Some(patient) => patient_profile(&mut work, &actor, &user, patient).await?,
-        None => {
-            let mut body = Map::new();
-            body.insert("id".into(), json!(user.id.0));
-            body.insert("email".into(), json!(user.email.reveal()));
-            body.insert("firstName".into(), json!(user.first_name.reveal()));
-            body.insert("lastName".into(), json!(user.last_name.reveal()));
-            body.insert("patient".into(), Value::Null);
-            body
-        }
+    let mut body = if let Some(patient) = user.patient_id {
+        patient_profile(&mut work, &actor, &user, patient).await?
+    } else {
+        let mut body = Map::new();
+        body.insert("id".into(), json!(user.id.0));
+        body.insert("email".into(), json!(user.email.reveal()));
+        body.insert("firstName".into(), json!(user.first_name.reveal()));
+        body.insert("lastName".into(), json!(user.last_name.reveal()));
+        body.insert("patient".into(), Value::Null);
+        body
     };
     body.insert("userType".into(), json!(user.user_type.map(UserType::as_str)));
     body.insert("isSuperuser".into(), json!(user.is_superuser));

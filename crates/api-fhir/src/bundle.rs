@@ -39,14 +39,14 @@ impl OwnBase {
         let ours = |origin: &String| lower.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
         has_own_base_path(base) && self.origins.iter().any(ours)
     }
+}
 
-    /// Whether a resource names its outside source itself.
-    pub(crate) fn names_source(&self, resource: &Value) -> bool {
-        resource
-            .pointer("/meta/source")
-            .and_then(Value::as_str)
-            .is_some_and(|source| source.starts_with(jhe_fhir::types::FHIR_SOURCE_BASE))
-    }
+/// Whether a resource names its outside source itself.
+pub(crate) fn resource_names_source(resource: &Value) -> bool {
+    resource
+        .pointer("/meta/source")
+        .and_then(Value::as_str)
+        .is_some_and(|source| source.starts_with(jhe_fhir::types::FHIR_SOURCE_BASE))
 }
 
 /// Whether the request names the outside source of what it writes.
@@ -124,7 +124,7 @@ impl Reader {
     fn candidate(&self, index: usize, entry: &Value) -> Result<Candidate, Failure> {
         let is_own_base = |base: &str| self.own.is(base);
         let create = CreateEntry::parse(index, entry, &is_own_base)?;
-        let source_named = self.source_named || self.own.names_source(create.resource);
+        let source_named = self.source_named || resource_names_source(create.resource);
         if create.resource_type != "Observation" {
             // Everything but observations is an outside record, which needs a source.
             return Err(if source_named {

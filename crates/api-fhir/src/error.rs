@@ -190,8 +190,8 @@ pub(crate) async fn unsupported_type(request: Request) -> Response {
 }
 
 /// The same outside the routes of the family.
-pub async fn unknown_path(request: Request) -> Response<Body> {
-    unknown(&request)
+pub fn unknown_path(request: &Request) -> Response<Body> {
+    unknown(request)
 }
 
 fn unknown(request: &Request) -> Response {

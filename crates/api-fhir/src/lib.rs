@@ -11,6 +11,7 @@ mod discovery;
 mod error;
 mod negotiate;
 mod observation;
+mod path;
 mod patient;
 mod prefer;
 mod representation;
@@ -52,7 +53,6 @@ fn protected() -> DocumentedRouter<App> {
 }
 
 /// Types that are not served, known or not, answer alike for every method.
-#[expect(clippy::disallowed_methods, reason = "what is not served is not documented")]
 fn others() -> DocumentedRouter<App> {
     DocumentedRouter::new().route("/fhir/r5/{*rest}", axum::routing::any(error::unsupported_type))
 }

@@ -1,7 +1,7 @@
 //! Observation: search, read, create.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
@@ -19,9 +19,10 @@ use jhe_store::observation::{ObservationOrder, ObservationPage, OrderKey};
 use serde_json::{Value, json};
 
 use crate::body::{JsonBytes, object, on_blocking_thread};
-use crate::bundle::{OwnBase, names_source};
+use crate::bundle::{OwnBase, names_source, resource_names_source};
 use crate::error::FhirError;
 use crate::negotiate::FHIR_JSON;
+use crate::path::SentId;
 use crate::prefer::{Prefer, Return};
 use crate::representation;
 use crate::search::{self, Pager, SearchCall};
@@ -97,7 +98,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         return Ok(pager.respond_empty(Some(total)));
     }
     let counted = if pager.needs_count() { Some(work.observations().count(&scope, &filter).await?) } else { None };
-    let window = pager.window(counted)?;
+    let mut window = pager.window(counted)?;
     let projection = request.result.projection();
     let sorted = !request.result.sort.is_empty();
     let mut page = ObservationPage::window(window.offset(), window.limit);
@@ -108,19 +109,17 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     page.not_after = window.snapshot;
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
-    let mut snapshot = window.snapshot;
     if pager.begins() && sorted {
-        snapshot = Some(work.database_time().await?);
+        window.snapshot = Some(work.database_time().await?);
     }
     let rows = work.observations().search(&scope, &filter, &page).await?;
     if pager.begins() && !sorted {
-        snapshot = rows.first().map(|row| row.last_updated);
+        window.snapshot = rows.first().map(|row| row.last_updated);
     }
     Ok(pager.respond(
         window,
         counted,
         rows,
-        snapshot,
         |row| (!sorted).then(|| (row.last_updated.timestamp_micros(), row.id.0)),
         |row| row.id.0,
         |row, out| representation::observation(row, &projection, out),
@@ -164,7 +163,7 @@ fn order(sort: &[SortKey]) -> Vec<OrderKey> {
 pub(crate) async fn read(
     State(app): State<App>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    SentId(id): SentId,
     headers: HeaderMap,
 ) -> Result<Response, FhirError> {
     let missing = || FhirError::from(catalogue::not_found(KIND.as_str(), &id));
@@ -211,7 +210,7 @@ pub(crate) async fn create(
                 return Err(catalogue::resource_type_mismatch(KIND.as_str(), &found).into());
             }
         }
-        let source_named = source_named || own.names_source(&body);
+        let source_named = source_named || resource_names_source(&body);
         Ok(Candidate::read(&body, source_named, max_document, &|base| own.is(base))?)
     })
     .await?;

@@ -1,6 +1,6 @@
 //! Patient: search and read.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use jhe_app::App;
@@ -15,6 +15,7 @@ use jhe_http::Caller;
 use jhe_store::patient::{PatientKey, PatientOrder, PatientQuery};
 
 use crate::error::FhirError;
+use crate::path::SentId;
 use crate::representation;
 use crate::search::{self, Pager, SearchCall};
 use crate::translate;
@@ -100,7 +101,6 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         window,
         Some(counted),
         rows,
-        None,
         |row| (!sorted).then_some((0, row.id.0)),
         |row| row.id.0,
         |row, out| representation::patient(row, &projection, out),
@@ -139,7 +139,7 @@ fn order(sort: &[SortKey]) -> Vec<(PatientKey, bool)> {
 pub(crate) async fn read(
     State(app): State<App>,
     Caller(actor): Caller,
-    Path(id): Path<String>,
+    SentId(id): SentId,
     headers: HeaderMap,
 ) -> Result<Response, FhirError> {
     let missing = || FhirError::from(catalogue::not_found(KIND.as_str(), &id));

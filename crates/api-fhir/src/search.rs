@@ -232,13 +232,12 @@ impl<'a> Pager<'a> {
     }
 
     /// Writes the Bundle of one page. `rows` holds up to one row more than the page; `key` names a row in the type's own
-    /// order, or `None` where the order was chosen; `snapshot` bounds the pages that follow.
+    /// order, or `None` where the order was chosen; the window's snapshot bounds the pages that follow.
     pub(crate) fn respond<T>(
         &self,
         window: PageWindow,
         counted: Option<i64>,
         mut rows: Vec<T>,
-        snapshot: Option<DateTime<Utc>>,
         key: impl Fn(&T) -> Option<(i64, i64)>,
         id: impl Fn(&T) -> i64,
         write: impl Fn(&T, &mut Vec<u8>),
@@ -251,7 +250,7 @@ impl<'a> Pager<'a> {
             Mode::Page => self.call.link("_page", &(start / count + 1).to_string()),
             Mode::Offset => self.call.link("_offset", &start.to_string()),
             Mode::Cursor => {
-                let cursor = Cursor { start, after, snapshot, total };
+                let cursor = Cursor { start, after, snapshot: window.snapshot, total };
                 self.call.link("_cursor", &cursor.seal(self.app, &self.search))
             }
         };

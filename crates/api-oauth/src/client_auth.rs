@@ -42,7 +42,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
     let pair = text.as_deref().and_then(|text| text.split_once(':'));
     // Both halves are form-urlencoded before they are joined.
     let decode =
-        |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().map(|text| text.into_owned()).ok();
+        |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().map(std::borrow::Cow::into_owned).ok();
     pair.and_then(|(id, secret)| Some(Presented { client_id: decode(id)?, secret: Some(decode(secret)?) }))
         .map(Some)
         .ok_or_else(OAuthError::invalid_client)

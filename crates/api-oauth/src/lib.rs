@@ -74,7 +74,7 @@ async fn method_not_allowed(request: Request<Body>) -> Response {
 }
 
 /// The answer to a path of the family that does not exist; a preflight is answered for any path.
-pub async fn unknown_path(request: Request<Body>) -> Response {
+pub fn unknown_path(request: &Request<Body>) -> Response {
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {

@@ -45,12 +45,11 @@ pub async fn write(
             return Err(Error::NotFound(Lookup::Entity("StudyPatientScopeConsent")));
         }
         let write = ConsentWrite { study_id: item.study_id, scope_code_id: code.id, consented: item.consented };
-        match at.get(&(item.study_id, code.id)).and_then(|index| writes.get_mut(*index)) {
-            Some(earlier) => *earlier = write,
-            None => {
-                at.insert((item.study_id, code.id), writes.len());
-                writes.push(write);
-            }
+        if let Some(earlier) = at.get(&(item.study_id, code.id)).and_then(|index| writes.get_mut(*index)) {
+            *earlier = write;
+        } else {
+            at.insert((item.study_id, code.id), writes.len());
+            writes.push(write);
         }
     }
     let written = if action == ConsentAction::Delete {

@@ -10,7 +10,7 @@ use jhe_domain::setting::SettingValue;
 use jhe_store::Store;
 
 /// A change is picked up at the latest after this long, should its notification get lost.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 
 /// The settings as of the last read. Cheap to clone; all clones see a change.
 #[derive(Debug, Clone)]

@@ -44,7 +44,9 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
     async fn manages(&mut self, organization: OrganizationId) -> Result<bool, Error> {
         match self.reach() {
             Reach::Superuser | Reach::Internal(_) => Ok(true),
-            Reach::Shared(who) => Ok(self.port.role(who, organization).await?.is_some_and(|role| role.manages())),
+            Reach::Shared(who) => {
+                Ok(self.port.role(who, organization).await?.is_some_and(jhe_domain::role::Role::manages))
+            }
             _ => Ok(false),
         }
     }
@@ -52,7 +54,9 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
     async fn leads(&mut self, organization: OrganizationId) -> Result<bool, Error> {
         match self.reach() {
             Reach::Superuser | Reach::Internal(_) => Ok(true),
-            Reach::Shared(who) => Ok(self.port.role(who, organization).await?.is_some_and(|role| role.leads())),
+            Reach::Shared(who) => {
+                Ok(self.port.role(who, organization).await?.is_some_and(jhe_domain::role::Role::leads))
+            }
             _ => Ok(false),
         }
     }

@@ -493,7 +493,7 @@ fn read_auth(reader: &mut Reader, production: bool) -> Auth {
     let secret_key = reader.secret("SECRET_KEY");
     match &secret_key {
         None if production => {
-            reader.faults.push("SECRET_KEY is not set; production mode needs at least 32 bytes".to_owned())
+            reader.faults.push("SECRET_KEY is not set; production mode needs at least 32 bytes".to_owned());
         }
         Some(key) if key.reveal().len() < 32 && production => reader.fault("SECRET_KEY", "", "at least 32 bytes"),
         _ => {}

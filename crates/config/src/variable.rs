@@ -1,5 +1,7 @@
 //! The one table of variables: help texts, the documentation and the unknown-name check are made from it.
 
+use std::fmt::Write as _;
+
 /// A variable the server reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
@@ -120,11 +122,8 @@ pub fn markdown_table() -> String {
     for variable in VARIABLES {
         let alias = variable.alias.map(|alias| format!(" (also `{alias}`)")).unwrap_or_default();
         let default = variable.default.replace('|', "\\|");
-        table.push_str(&format!(
-            "| `{}`{alias} | {default} | {} |\n",
-            variable.name,
-            variable.help.replace('|', "\\|")
-        ));
+        let help = variable.help.replace('|', "\\|");
+        writeln!(table, "| `{}`{alias} | {default} | {help} |", variable.name).ok();
     }
     table
 }
@@ -133,7 +132,7 @@ pub fn markdown_table() -> String {
 pub fn help_text() -> String {
     let mut text = String::from("Environment:\n");
     for variable in VARIABLES {
-        text.push_str(&format!("  {}\n        {} [default: {}]\n", variable.name, variable.help, variable.default));
+        writeln!(text, "  {}\n        {} [default: {}]", variable.name, variable.help, variable.default).ok();
     }
     text
 }

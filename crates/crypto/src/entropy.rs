@@ -6,6 +6,12 @@ pub trait Entropy {
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
+impl<E: Entropy + ?Sized> Entropy for &mut E {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        (**self).fill(bytes);
+    }
+}
+
 /// The random source of the system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsEntropy;

@@ -4,7 +4,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::{CryptoError, Entropy};
 
@@ -29,9 +29,10 @@ impl SealKey {
         Ok(Self(key))
     }
 
-    /// Reads a key of 32 bytes in Base64.
+    /// Reads a key of 32 bytes in Base64, of either alphabet and with or without padding.
     pub fn from_base64(text: &str) -> Result<Self, CryptoError> {
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| CryptoError("the key is not Base64"))?;
+        let plain = text.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
+        let bytes = URL_SAFE_NO_PAD.decode(plain).map_err(|_| CryptoError("the key is not Base64"))?;
         bytes.try_into().map(Self).map_err(|_| CryptoError("the key has not 32 bytes"))
     }
 
@@ -64,14 +65,20 @@ impl SealKey {
 
     /// HMAC-SHA-256 of a text under this key, as base64url.
     pub fn mac(&self, text: &str) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
-        URL_SAFE_NO_PAD.encode(hmac::sign(&key, text.as_bytes()))
+        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.0, text.as_bytes()))
     }
 
     /// Whether a text carries this MAC.
     pub fn verify_mac(&self, text: &str, mac: &str) -> bool {
         crate::constant_time_eq(self.mac(text).as_bytes(), mac.as_bytes())
     }
+}
+
+/// HMAC-SHA-256 (RFC 2104). Compare the result with [`crate::constant_time_eq`].
+pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
+    let mut bytes = [0_u8; 32];
+    bytes.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref());
+    bytes
 }
 
 #[cfg(test)]
@@ -88,6 +95,37 @@ mod tests {
         assert!(key.open("garbage").is_err());
         assert_ne!(sealed, key.seal("a private key", &mut OsEntropy).unwrap());
         assert_eq!(format!("{key:?}"), "SealKey([secret])");
+    }
+
+    #[test]
+    fn a_changed_text_does_not_open() {
+        let key = SealKey::from_secret("secret", "one").unwrap();
+        let mut bytes = URL_SAFE_NO_PAD.decode(key.seal("a private key", &mut OsEntropy).unwrap()).unwrap();
+        for at in 0..bytes.len() {
+            bytes[at] ^= 1;
+            assert!(key.open(&URL_SAFE_NO_PAD.encode(&bytes)).is_err(), "byte {at}");
+            bytes[at] ^= 1;
+        }
+        assert_eq!(key.open(&URL_SAFE_NO_PAD.encode(&bytes)).unwrap(), "a private key");
+    }
+
+    #[test]
+    fn keys_are_read_in_the_usual_spellings() {
+        let sealed = SealKey([0xfb; 32]).seal("text", &mut OsEntropy).unwrap();
+        let padded = "+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s=";
+        for text in
+            [padded.to_owned(), format!(" {padded}\n"), padded.replace('+', "-").replace('/', "_").replace('=', "")]
+        {
+            assert_eq!(SealKey::from_base64(&text).unwrap().open(&sealed).unwrap(), "text", "{text}");
+        }
+        assert!(SealKey::from_base64("AAAA").is_err());
+        assert!(SealKey::from_base64("no key!").is_err());
+    }
+
+    #[test]
+    fn the_mac_is_that_of_rfc_4231() {
+        let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(URL_SAFE_NO_PAD.encode(mac), "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Opaque tokens: random text handed out once, a digest kept.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::digest::{SHA256, digest as hash};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +22,12 @@ pub fn digest_base64url(token: &str) -> String {
 
 /// The digest as lower-case hexadecimal.
 pub fn digest_hex(token: &str) -> String {
-    digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(64);
+    for byte in digest(token) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// 256 random bits as base64url: 43 characters.
@@ -38,6 +45,11 @@ pub fn access_token(entropy: &mut impl Entropy) -> String {
 /// A refresh token.
 pub fn refresh_token(entropy: &mut impl Entropy) -> String {
     format!("jhe_rt_{}", random_base64url(entropy))
+}
+
+/// The identifier of a browser session: 256 random bits.
+pub fn session_id(entropy: &mut impl Entropy) -> String {
+    random_base64url(entropy)
 }
 
 /// Letters and digits, each equally likely.
@@ -70,11 +82,40 @@ mod tests {
 
     #[test]
     fn tokens_have_their_form() {
-        assert_eq!(access_token(&mut OsEntropy).len(), "jhe_at_".len() + 43);
-        assert!(refresh_token(&mut OsEntropy).starts_with("jhe_rt_"));
+        for (token, prefix) in [
+            (access_token(&mut OsEntropy), "jhe_at_"),
+            (refresh_token(&mut OsEntropy), "jhe_rt_"),
+            (session_id(&mut OsEntropy), ""),
+        ] {
+            let random = token.strip_prefix(prefix).unwrap();
+            assert!(crate::pkce::is_valid_challenge(random), "{token}");
+        }
         let text = alphanumeric(&mut OsEntropy, 200);
         assert_eq!(text.len(), 200);
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_ne!(text, alphanumeric(&mut OsEntropy, 200));
+    }
+
+    /// Every byte in turn.
+    struct Counter(u8);
+
+    impl Entropy for Counter {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            for byte in bytes {
+                *byte = self.0;
+                self.0 = self.0.wrapping_add(1);
+            }
+        }
+    }
+
+    #[test]
+    fn letters_are_equally_likely() {
+        // All 256 values once: 248 are used, four for each of the 62 characters.
+        let text = alphanumeric(&mut Counter(0), 248);
+        for letter in ('A'..='Z').chain('a'..='z').chain('0'..='9') {
+            assert_eq!(text.matches(letter).count(), 4, "{letter}");
+        }
+        let source: &mut dyn Entropy = &mut Counter(0);
+        assert_eq!(alphanumeric(&mut { source }, 3), "ABC");
     }
 }

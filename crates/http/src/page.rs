@@ -59,13 +59,12 @@ pub struct FormToken {
 
 /// Makes the token of a form.
 pub fn form_token(app: &App, headers: &HeaderMap) -> FormToken {
-    let (value, set_cookie) = match cookie(headers, CSRF) {
-        Some(value) => (value.to_owned(), None),
-        None => {
-            let value = token::random_base64url(&mut OsEntropy);
-            let set = format!("{CSRF}={value}; SameSite=Lax; Path=/; Max-Age=31449600{}", secure(app));
-            (value, Some(set))
-        }
+    let (value, set_cookie) = if let Some(value) = cookie(headers, CSRF) {
+        (value.to_owned(), None)
+    } else {
+        let value = token::random_base64url(&mut OsEntropy);
+        let set = format!("{CSRF}={value}; SameSite=Lax; Path=/; Max-Age=31449600{}", secure(app));
+        (value, Some(set))
     };
     FormToken { field: app.identity().mac("form", &bound(headers, &value)), set_cookie }
 }

@@ -81,7 +81,6 @@ fn set_value(body: &mut Map<String, Value>, measure: &str, value: Value) -> Opti
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::{Schemas, validate};

@@ -198,7 +198,6 @@ impl Retrieve for NotInstalled {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use serde_json::json;
 

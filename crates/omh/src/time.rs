@@ -132,7 +132,6 @@ fn midnight(date: NaiveDate) -> DateTime<Utc> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::PgError;
+use crate::{At as _, PgError};
 
 /// An unprivileged account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,24 +15,37 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The account to drop to, when this process is root.
-    pub(crate) fn to_drop_to() -> Result<Option<Self>, PgError> {
-        if !is_root() {
+    /// The account to drop to for a cluster, when this process is root: the one the cluster belongs to already, else
+    /// `postgres`, else `nobody`.
+    pub(crate) fn to_drop_to(cluster: &Path) -> Result<Option<Self>, PgError> {
+        if own_uid()? != 0 {
             return Ok(None);
+        }
+        // A cluster made before the package that brings the account `postgres` still belongs to `nobody`.
+        if cluster.join("PG_VERSION").is_file()
+            && let Ok(meta) = std::fs::metadata(cluster)
+            && meta.uid() != 0
+        {
+            return Ok(Some(Self { uid: meta.uid(), gid: meta.gid() }));
         }
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         ["postgres", "nobody"].iter().find_map(|name| parse(&passwd, name)).map(Some).ok_or(PgError::NoAccount)
     }
 
-    /// Makes a command run as the account.
+    /// Makes a command run as the account. The standard library also drops the groups of root.
     pub(crate) fn run_as(self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
+
+    /// Gives a file or folder to the account.
+    pub(crate) fn own(self, path: &Path) -> Result<(), PgError> {
+        std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid)).at(path)
+    }
 }
 
-/// Whether this process is root: the owner of its own entry in /proc.
-pub(crate) fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+/// Who this process is: the owner of its own entry in /proc.
+pub(crate) fn own_uid() -> Result<u32, PgError> {
+    Ok(std::fs::metadata("/proc/self").at("/proc/self")?.uid())
 }
 
 fn parse(passwd: &str, name: &str) -> Option<Account> {

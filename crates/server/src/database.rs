@@ -19,20 +19,18 @@ const NAME: &str = "jhe";
 impl Database {
     /// Finds the database; starts the private cluster when none is configured.
     pub async fn open(config: &Config) -> Result<Self> {
-        let (url, cluster) = match &config.database.url {
-            Some(url) => (url.reveal().to_owned(), None),
-            None => {
-                let folder = jhe_pg::default_data_dir(config.server.data_dir.as_deref())?;
-                if let Some(note) = &folder.note {
-                    eprintln!("{note}");
-                }
-                let options =
-                    ClusterOptions { folder: folder.path.join("postgres"), durable: true, settings: Vec::new() };
-                let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options)).await??;
-                let server = Secret::new(cluster.url("postgres"));
-                maintenance::create_database(&server, NAME, None).await?;
-                (cluster.url(NAME), Some(cluster))
+        let (url, cluster) = if let Some(url) = &config.database.url {
+            (url.reveal().to_owned(), None)
+        } else {
+            let folder = jhe_pg::default_data_dir(config.server.data_dir.as_deref())?;
+            if let Some(note) = &folder.note {
+                eprintln!("{note}");
             }
+            let options = ClusterOptions { folder: folder.path.join("postgres"), durable: true, settings: Vec::new() };
+            let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options)).await??;
+            let server = Secret::new(cluster.url("postgres"));
+            maintenance::create_database(&server, NAME, None).await?;
+            (cluster.url(NAME), Some(cluster))
         };
         let options = DatabaseOptions {
             url: Secret::new(url),

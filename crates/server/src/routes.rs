@@ -38,13 +38,13 @@ pub fn service(app: &App) -> Router {
 async fn unknown(request: axum::extract::Request) -> Response {
     let path = request.uri().path();
     if path == "/api" || path.starts_with("/api/") {
-        jhe_api_admin::unknown_path(request).await
+        jhe_api_admin::unknown_path()
     } else if path.starts_with("/fhir/r5") {
-        jhe_api_fhir::unknown_path(request).await
+        jhe_api_fhir::unknown_path(&request)
     } else if path.starts_with("/o/") {
-        jhe_api_oauth::unknown_path(request).await
+        jhe_api_oauth::unknown_path(&request)
     } else {
-        jhe_web::unknown_path(request).await
+        jhe_web::unknown_path()
     }
 }
 

@@ -91,7 +91,9 @@ const PRACTITIONERS: &[DemoAccount] = &[
     (10005, "three_org_tom", "ThreeOrgTom", "Edwards", 80005),
     (10008, "manager_mark", "ManagerMark", "Martin", 80006),
 ];
-const PATIENTS: &[(DemoAccount, (i32, u32, u32), &str, &[i64])] = &[
+/// An account, birth date, phone number, organizations.
+type DemoPatient = (DemoAccount, (i32, u32, u32), &'static str, &'static [i64]);
+const PATIENTS: &[DemoPatient] = &[
     ((10006, "ll_patient_peter", "LlPatientPeter", "Merritt", 40001), (1996, 5, 20), "+1-086-675-0830", &[20003]),
     ((10007, "ll_patient_pamela", "LlPatientPamela", "Benton", 40002), (1993, 11, 18), "+1-415-555-0132", &[20003]),
     ((10009, "npl_patient_percy", "NplPatientPercy", "Johnson", 40003), (1994, 8, 15), "+1-510-555-0143", &[20007]),

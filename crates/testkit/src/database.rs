@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use jhe_config::Config;
 use jhe_domain::Secret;
@@ -125,6 +124,7 @@ fn home() -> PathBuf {
 }
 
 /// Starts the process that cleans up once all test processes are gone.
+#[expect(clippy::zombie_processes, reason = "it outlives this process on purpose")]
 fn watch(home: &Path, holder: &Path) {
     let script = r#"
         sleep 3
@@ -170,8 +170,7 @@ async fn template(shared: &'static Shared) -> &'static str {
         drop(file);
     })
     .await;
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| TEMPLATE.to_owned())
+    TEMPLATE
 }
 
 async fn make_template(server: &Secret) {

@@ -30,9 +30,15 @@ struct LoginPage<'a> {
     password_error: &'a str,
 }
 
-fn login_page(app: &App, headers: &HeaderMap, page: LoginPage<'_>, next: Option<&str>, status: StatusCode) -> Response {
+fn login_page(
+    app: &App,
+    headers: &HeaderMap,
+    page: &LoginPage<'_>,
+    next: Option<&str>,
+    status: StatusCode,
+) -> Response {
     let token = page::form_token(app, headers);
-    let shown = LoginPage { title: app.settings().string("site.ui.title"), form_token: &token.field, ..page };
+    let shown = LoginPage { title: app.settings().string("site.ui.title"), form_token: &token.field, ..*page };
     // Browsers apply the form policy to the redirects that follow a post: signing in may lead on to the client.
     let target = next.and_then(client_origin).unwrap_or_default();
     let mut response = page::html(status, shown.render().unwrap_or_default(), &target);
@@ -60,7 +66,7 @@ fn client_origin(next: &str) -> Option<String> {
 pub(crate) async fn login(State(app): State<App>, request: Request<Body>) -> Response {
     let query = Form::of_query(request.uri().query());
     let site = app.settings().site_url();
-    login_page(&app, request.headers(), LoginPage::default(), next::own(query.get("next"), &site), StatusCode::OK)
+    login_page(&app, request.headers(), &LoginPage::default(), next::own(query.get("next"), &site), StatusCode::OK)
 }
 
 /// `POST /accounts/login/`.
@@ -84,13 +90,13 @@ pub(crate) async fn sign_in(State(app): State<App>, request: Request<Body>) -> R
             password_error: if password.is_empty() { REQUIRED } else { "" },
             ..LoginPage::default()
         };
-        return login_page(&app, &headers, shown, asked, StatusCode::OK);
+        return login_page(&app, &headers, &shown, asked, StatusCode::OK);
     }
     let account = match sign_in::check(&app, username, password, ip).await {
         Ok(Some(account)) => account,
         Ok(None) => {
             let shown = LoginPage { username, error: REFUSED, ..LoginPage::default() };
-            return login_page(&app, &headers, shown, asked, StatusCode::OK);
+            return login_page(&app, &headers, &shown, asked, StatusCode::OK);
         }
         Err(error) => return home::failure(&error),
     };

@@ -9,8 +9,6 @@ mod home;
 mod next;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
@@ -57,6 +55,6 @@ pub fn router(app: &App) -> Router<App> {
 }
 
 /// The answer to a page that does not exist.
-pub async fn unknown_path(_: Request<Body>) -> Response {
+pub fn unknown_path() -> Response {
     home::message(axum::http::StatusCode::NOT_FOUND, "Not Found", "There is no such page.")
 }

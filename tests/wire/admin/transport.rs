@@ -63,7 +63,7 @@ async fn slashes_suffixes_and_heads_mean_the_same_route() {
     let options = server.call(Method::OPTIONS, "/api/v1/organizations").as_user(MARY).send().await.expect(200);
     assert_eq!(options.at("/renders/0"), "application/json");
     assert!(plain.header("allow").contains("POST"));
-    assert_eq!(plain.header("vary").to_lowercase().contains("accept"), true);
+    assert!(plain.header("vary").to_lowercase().contains("accept"));
     server.stop().await;
 }
 

@@ -86,7 +86,7 @@ async fn signing_out_ends_the_session() {
     let landing = browser.sign_in(&server, MARY, PASSWORD).await;
     assert_eq!(landing.status, 302);
     code(&server, &browser).await;
-    browser.submit(&format!("{}/accounts/logout/", server.base), &[]).await;
+    browser.get(&format!("{}/accounts/logout/", server.base)).await;
     let login = browser.get(&authorize_url(&server, &[]).await).await;
     assert!(login.location.contains("/accounts/login/"), "{}", login.location);
     server.stop().await;

@@ -266,7 +266,7 @@ async fn redeem_once(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeem
         let mut work = app.store().read().await?;
         let attempts = work.attempts(REDEEM, &token::digest(&ip.to_string()), now - TimeDelta::minutes(1)).await?;
         if attempts.all >= REDEEM_ATTEMPTS || attempts.failed >= REDEEM_FAILURES {
-            return Err(Error::Throttled { retry_after: std::time::Duration::from_secs(60) });
+            return Err(Error::Throttled { retry_after: std::time::Duration::from_mins(1) });
         }
     }
     let mut work = app.store().begin().await?;

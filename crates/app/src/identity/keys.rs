@@ -50,9 +50,10 @@ async fn signing_keys(
     for stored in work.signing_keys().await? {
         let public = PublicKey::from_jwk(&stored.jwk).map_err(Error::internal)?;
         if let (None, true, Some(sealed)) = (&signing, stored.active, &stored.private_sealed) {
-            match seal.open(sealed).and_then(|pem| SigningKey::from_pem(&pem)) {
-                Ok(key) => signing = Some(key),
-                Err(_) => tracing::error!("the stored signing key cannot be opened: SECRET_KEY has changed"),
+            if let Ok(key) = seal.open(sealed).and_then(|pem| SigningKey::from_pem(&pem)) {
+                signing = Some(key);
+            } else {
+                tracing::error!("the stored signing key cannot be opened: SECRET_KEY has changed");
             }
         }
         published.push(public);
@@ -69,13 +70,12 @@ async fn signing_keys(
             published.push(SigningKey::from_pem(pem).map_err(Error::internal)?.public().clone());
         }
     }
-    match &signing {
+    if let Some(key) = &signing {
         // The key that signs comes first.
-        Some(key) => {
-            published.retain(|public| public != key.public());
-            published.insert(0, key.public().clone());
-        }
-        None => tracing::error!("there is no signing key: requests that need an id token will fail"),
+        published.retain(|public| public != key.public());
+        published.insert(0, key.public().clone());
+    } else {
+        tracing::error!("there is no signing key: requests that need an id token will fail");
     }
     Ok((signing, published))
 }
@@ -104,14 +104,13 @@ async fn static_pair(work: &mut Work, config: &Config, seal: &SealKey) -> Result
         (None, Some(challenge)) => Ok((None, challenge.clone())),
         (None, None) => {
             const NAME: &str = "static_pkce_verifier";
-            let verifier = match work.server_secret(NAME).await? {
-                Some(sealed) => seal.open(&sealed).map_err(Error::internal)?,
-                None => {
-                    let (verifier, _) = pkce::new_pair(&mut OsEntropy);
-                    let sealed = seal.seal(&verifier, &mut OsEntropy).map_err(Error::internal)?;
-                    work.insert_server_secret(NAME, &sealed).await?;
-                    verifier
-                }
+            let verifier = if let Some(sealed) = work.server_secret(NAME).await? {
+                seal.open(&sealed).map_err(Error::internal)?
+            } else {
+                let (verifier, _) = pkce::new_pair(&mut OsEntropy);
+                let sealed = seal.seal(&verifier, &mut OsEntropy).map_err(Error::internal)?;
+                work.insert_server_secret(NAME, &sealed).await?;
+                verifier
             };
             let challenge = pkce::challenge_s256(&verifier);
             Ok((Some(verifier), challenge))

@@ -93,9 +93,10 @@ impl Identity {
     /// Checks a password on the bounded pool, so that a storm of sign-ins cannot take the cores from uploads. An
     /// account that does not exist takes as long.
     pub(crate) async fn check_password(&self, password: String, stored: Option<String>) -> Result<Verdict, Error> {
-        self.on_pool(move || match stored {
-            Some(stored) => password::verify(&password, &stored),
-            None => {
+        self.on_pool(move || {
+            if let Some(stored) = stored {
+                password::verify(&password, &stored)
+            } else {
                 password::dummy_verify(&password);
                 Verdict::NoMatch
             }
