@@ -71,7 +71,7 @@ async fn an_invitation_of_a_client_is_redeemed_within_its_window() {
     server.post(&format!("/api/v1/invitation/{secret}")).send().await.expect(409);
     server.post(&format!("/api/v1/invitation/{}", "x".repeat(32))).send().await.expect(404);
     assert!(
-        !server.scalar("SELECT string_agg(i::text, ' ') FROM core_invitation AS i").await.contains(secret),
+        !server.scalar("SELECT string_agg(i::text, ' ') FROM core_patientinvitation AS i").await.contains(secret),
         "only a digest is stored"
     );
     server.stop().await;
