@@ -10,4 +10,5 @@
 mod admin;
 mod fhir;
 mod oauth;
+mod privacy;
 mod server;

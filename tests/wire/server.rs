@@ -1,6 +1,7 @@
 //! The server as a whole: documents, probes, headers.
 
 use jhe_testkit::{MARY, TestServer};
+use reqwest::Method;
 
 #[tokio::test]
 async fn the_api_document_is_fresh_and_shown() {
@@ -45,5 +46,57 @@ async fn answers_are_compressed_on_request() {
         .await
         .expect(200);
     assert_eq!(reply.header("content-encoding"), "gzip");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_alone_may_call_the_apis() {
+    let server = TestServer::with(&[("CORS_ALLOWED_ORIGINS", "https://notebooks.example.org")]).await;
+    server
+        .execute("UPDATE oauth2_provider_application SET allowed_origins = 'https://app.example.org' WHERE id = 1")
+        .await;
+    let origins = [
+        ("https://notebooks.example.org", true),
+        ("https://app.example.org", true),
+        ("https://evil.example.org", false),
+        ("https://app.example.org.evil.org", false),
+        ("null", false),
+    ];
+    for path in ["/api/v1/users/profile", "/FHIR/R5/Observation?patient=40001"] {
+        for (origin, allowed) in origins {
+            let expected = if allowed { origin } else { "" };
+            let asked = server
+                .call(Method::OPTIONS, path)
+                .header("origin", origin)
+                .header("access-control-request-method", "GET")
+                .send()
+                .await;
+            assert_eq!(asked.header("access-control-allow-origin"), expected, "preflight of {path} by {origin}");
+            assert_eq!(asked.header("access-control-allow-headers").contains("Authorization"), allowed);
+            let read = server.get(path).as_user(MARY).header("origin", origin).send().await.expect(200);
+            assert_eq!(read.header("access-control-allow-origin"), expected, "{path} by {origin}");
+            assert_eq!(read.header("access-control-allow-credentials"), "", "never with cookies");
+            assert!(read.header("vary").contains("Origin"), "{path}");
+        }
+    }
+    for path in ["/health", "/accounts/login/"] {
+        let reply = server.get(path).header("origin", "https://notebooks.example.org").send().await;
+        assert_eq!(reply.header("access-control-allow-origin"), "", "{path}");
+    }
+    let anywhere = server
+        .call(Method::OPTIONS, &format!("/api/v1/invitation/{}", "x".repeat(32)))
+        .header("origin", "https://anywhere.example.org")
+        .header("access-control-request-method", "POST")
+        .send()
+        .await
+        .expect(204);
+    assert_eq!(anywhere.header("access-control-allow-origin"), "*");
+    let failed = server
+        .post(&format!("/api/v1/invitation/{}", "x".repeat(32)))
+        .header("origin", "https://anywhere.example.org")
+        .send()
+        .await
+        .expect(404);
+    assert_eq!(failed.header("access-control-allow-origin"), "*");
     server.stop().await;
 }

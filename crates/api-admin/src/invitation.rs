@@ -218,7 +218,7 @@ pub(crate) async fn redeem(
         }))),
         Err(error) => AdminError(error).into_response(),
     };
-    // Patients' apps run on other origins; they send nothing but the token.
+    // Patients' apps run on other origins; they send nothing but the token, and preflights see to the rest.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     Ok(response)
 }

@@ -64,6 +64,19 @@ impl App {
         &self.0.identity
     }
 
+    /// Whether pages of a web origin may call the APIs: a configured origin, or one of an enabled client. When the
+    /// database cannot tell, it may not.
+    pub async fn trusts_origin(&self, origin: &str) -> bool {
+        let configured = &self.0.config.site.cors_allowed_origins;
+        if configured.iter().any(|allowed| allowed == "*" || allowed.trim_end_matches('/') == origin) {
+            return true;
+        }
+        match self.0.store.read().await {
+            Ok(mut work) => work.any_client_allows_origin(origin).await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
     /// Open mHealth schemas.
     pub fn schemas(&self) -> &'static Schemas {
         Schemas::embedded()

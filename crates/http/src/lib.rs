@@ -5,6 +5,7 @@
 
 pub mod authenticate;
 pub mod body;
+pub mod cors;
 pub mod family;
 pub mod layers;
 pub mod normalize;

@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_http::{DocumentedRouter, layers};
+use jhe_http::{DocumentedRouter, cors, layers};
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -25,6 +25,7 @@ pub fn service(app: &App) -> Router {
         .merge(jhe_web::router(app))
         .merge(health(app))
         .fallback(unknown)
+        .layer(from_fn_with_state(app.clone(), cors::allow_origins))
         .layer(from_fn_with_state(app.clone(), layers::secure))
         .layer(from_fn(layers::log))
         .layer(CatchPanicLayer::custom(layers::on_panic))

@@ -83,10 +83,11 @@ impl Reply {
         self.json().pointer(pointer).cloned().unwrap_or(Value::Null)
     }
 
-    /// A header as text; empty when there is none.
+    /// A header as text, its values joined by commas; empty when there is none.
     pub fn header(&self, name: &str) -> String {
         let name: HeaderName = name.parse().expect("a header name");
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        let values: Vec<&str> = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        values.join(", ")
     }
 
     /// Checks the status, showing the body when it is another one.

@@ -48,6 +48,18 @@ impl Work {
         Ok(row.map(|row| ClientCredentials { client: row.client.into(), secret: row.client_secret }))
     }
 
+    /// Whether an enabled client lists a web origin, as a browser spells it, among its allowed origins.
+    pub async fn any_client_allows_origin(&mut self, origin: &str) -> Result<bool, Error> {
+        sqlx::query_scalar(
+            r"SELECT EXISTS (SELECT 1 FROM oauth2_provider_application
+                              WHERE enabled AND $1 = ANY (regexp_split_to_array(trim(allowed_origins), '\s+')))",
+        )
+        .bind(origin)
+        .fetch_one(self.connection())
+        .await
+        .db()
+    }
+
     /// The client with a public identifier.
     pub async fn client_by_client_id(&mut self, client_id: &str) -> Result<Option<ClientCredentials>, Error> {
         self.oauth_client(By::ClientId(client_id)).await

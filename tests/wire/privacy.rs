@@ -1,0 +1,103 @@
+//! What never appears in the log: credentials, personal data, payloads, the values of queries.
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jhe_testkit::{MARY, PETER, TestServer, omh};
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::fhir::HEART_RATE;
+use super::oauth::{Browser, token};
+
+/// Begins every text that must not be logged.
+const CANARY: &str = "canary7f3a91";
+
+/// The log of this process, kept from the first call on.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn log() -> &'static Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = Log::default();
+        let filter = tracing_subscriber::EnvFilter::new("debug");
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_ansi(false).init();
+        log
+    })
+}
+
+#[tokio::test]
+async fn secrets_and_personal_data_stay_out_of_the_log() {
+    let log = log();
+    let server = TestServer::start().await;
+    let canary = |name: &str| format!("{CANARY}-{name}");
+
+    // Wrong and right credentials, by form and by page, in bodies and in a query.
+    let wrong = canary("password");
+    let email = format!("{}@example.org", canary("email"));
+    token(
+        &server,
+        &[("grant_type", "password"), ("client_id", "demo-notebook"), ("username", &email), ("password", &wrong)],
+    )
+    .await
+    .expect(400);
+    Browser::new().sign_in(&server, &email, &wrong).await;
+    token(&server, &[("grant_type", "authorization_code"), ("client_id", "demo-notebook"), ("code", &canary("code"))])
+        .await;
+    server.get("/api/v1/users/profile").bearer(&canary("bearer")).send().await.expect(401);
+    server.get(&format!("/fhir/r5/Patient?access_token={}", canary("query-token"))).send().await.expect(401);
+    server.post(&format!("/api/v1/invitation/{:x<32}", CANARY)).send().await.expect(404);
+
+    // A person's data, accepted and refused.
+    let family = canary("family");
+    let person = json!({"organizationId": 20003, "nameFamily": family, "nameGiven": canary("given"),
+        "birthDate": "1980-01-01", "telecomEmail": format!("{}@example.org", canary("mail")),
+        "identifiers": [{"system": "https://hospital.example.org", "value": canary("identifier")}]});
+    server.post("/api/v1/patients").as_user(MARY).json(&person).send().await.expect(201);
+    server.post("/api/v1/patients").as_user(MARY).json(&person).send().await;
+    server.get(&format!("/fhir/r5/Patient?name={family}")).as_user(MARY).send().await.expect(200);
+    server.get(&format!("/api/v1/patients/global_lookup?email={}", canary("lookup"))).as_user(MARY).send().await;
+    server.get(&format!("/api/v1/patients/{}", canary("path"))).as_user(MARY).send().await.expect(404);
+
+    // A reading, stored and refused by its schema.
+    let note = canary("note");
+    let document = omh::heart_rate("64").replace("Zürich", &note);
+    let mut encoded = Vec::new();
+    for document in [document.clone(), document.replace("beats/min", &canary("unit"))] {
+        encoded.push(STANDARD.encode(&document));
+        let body = omh::observation(40001, 70001, HEART_RATE, &document);
+        server.post("/fhir/r5/Observation").as_user(PETER).json(&body).send().await;
+    }
+    server.post("/fhir/r5/").as_user(PETER).body("application/json", canary("body")).send().await.expect(400);
+
+    server.stop().await;
+    let written = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(written.contains("request"), "the log is kept");
+    let found: Vec<&str> = written.lines().filter(|line| line.contains(CANARY)).collect();
+    assert!(found.is_empty(), "in the log: {found:#?}");
+    for payload in encoded {
+        assert!(!written.contains(&payload), "a payload is in the log");
+    }
+}
