@@ -12,7 +12,8 @@ COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
     && find . -depth -type d -empty -delete \
     && for manifest in crates/*/Cargo.toml tests/Cargo.toml; do mkdir -p "${manifest%/*}/src" && touch "${manifest%/*}/src/lib.rs"; done \
-    && for main in crates/server/src xtask/src tests/wire tests/layers; do mkdir -p "$main" && echo 'fn main() {}' > "$main/main.rs"; done
+    && for main in crates/server/src xtask/src tests/wire tests/layers; do mkdir -p "$main" && echo 'fn main() {}' > "$main/main.rs"; done \
+    && for manifest in $(grep -l '^build = ' crates/*/Cargo.toml); do echo 'fn main() {}' > "${manifest%/*}/build.rs"; done
 
 FROM base AS dependencies
 COPY --from=manifests /src .

@@ -163,13 +163,65 @@ fn the_proof_check_can_fail() {
     assert_eq!(unproved("pub async fn some(&mut self, scope: &AccessScope<X>) -> R {"), Vec::<String>::new());
 }
 
+fn implements_a_port(source: &str) -> bool {
+    ["AuthzPort for", "CredentialPort for"].iter().any(|port| source.contains(port))
+}
+
 #[test]
 fn only_the_store_answers_the_ports() {
     for file in rust_files(&root().join("crates")) {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let implements = ["AuthzPort for", "CredentialPort for"].iter().any(|port| text.contains(port));
+        let implements = implements_a_port(&std::fs::read_to_string(&file).unwrap());
         assert!(!implements || file.starts_with(root().join("crates/store")), "{} implements a port", file.display());
     }
+}
+
+#[test]
+fn the_port_check_can_fail() {
+    assert!(implements_a_port("impl jhe_authz::port::AuthzPort for Everybody {"));
+    assert!(!implements_a_port("fn ask(port: &mut impl AuthzPort) {"));
+}
+
+/// Lines that name a place outside the project, as `file:line`. The words are put together here, so that this file
+/// does not hold them itself.
+fn foreign_paths(name: &str, text: &str) -> Vec<String> {
+    let folders = ["work", "farm", "root", "home"].map(|folder| format!("/{folder}/"));
+    let relative = ["..", "shared"].join("/");
+    let starts_a_path = |line: &str, folder: &str| {
+        line.match_indices(folder).any(|(at, _)| {
+            let before = line.get(..at).and_then(|head| head.chars().last());
+            // `a/home/b` is a path of the project or a URL, not one that starts at the root of a machine.
+            before.is_none_or(|before| !before.is_ascii_alphanumeric() && !matches!(before, '}' | '.' | '_' | '-'))
+        })
+    };
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| line.contains(&relative) || folders.iter().any(|folder| starts_a_path(line, folder)))
+        .map(|(index, _)| format!("{name}:{}", index + 1))
+        .collect()
+}
+
+#[test]
+fn no_file_names_a_place_outside_the_project() {
+    let listing = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
+    assert!(listing.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listing.stderr));
+    let names = String::from_utf8(listing.stdout).unwrap();
+    let mut found = Vec::new();
+    for name in names.split('\0').filter(|name| !name.is_empty()) {
+        // Binary files, and files deleted but still in the index, have no text.
+        if let Ok(text) = std::fs::read_to_string(root().join(name)) {
+            found.extend(foreign_paths(name, &text));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_path_check_can_fail() {
+    let outside = format!("first\nsee {}/notes", ["..", "shared"].join("/"));
+    assert_eq!(foreign_paths("a.md", &outside), ["a.md:2"]);
+    let absolute = format!("cd {}", ["", "work", "main"].join("/"));
+    assert_eq!(foreign_paths("a.sh", &absolute), ["a.sh:1"]);
+    assert_eq!(foreign_paths("a.html", "<a href=\"{base}/home/\">"), Vec::<String>::new());
 }
 
 #[test]

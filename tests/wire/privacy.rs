@@ -68,7 +68,7 @@ async fn secrets_and_personal_data_stay_out_of_the_log() {
         .await;
     server.get("/api/v1/users/profile").bearer(&canary("bearer")).send().await.expect(401);
     server.get(&format!("/fhir/r5/Patient?access_token={}", canary("query-token"))).send().await.expect(401);
-    server.post(&format!("/api/v1/invitation/{:x<32}", CANARY)).send().await.expect(404);
+    server.post(&format!("/api/v1/invitation/{CANARY:x<32}")).send().await.expect(404);
 
     // A person's data, accepted and refused.
     let family = canary("family");

@@ -5,7 +5,14 @@ use std::process::{Command, ExitCode};
 const HELP: &str = "commands:
   check              format, lints, layers
   generate           openapi/jhe.yaml and the table in docs/configuration.md
-  migration <name>   the name of a new migration file";
+  db                 how to start a scratch database
+  migration <name>   make a new, empty migration file";
+
+const SCRATCH: &str = "\
+A scratch database of its own, gone when its folder is removed:
+  JHE_DATA_DIR=$(mktemp -d) cargo run -- serve
+Or a server you already have, where the tests make and drop databases of their own:
+  TEST_DATABASE_URL=postgres://user:password@localhost/postgres cargo test --workspace";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -13,6 +20,10 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["check"] => check(),
         ["generate"] => generate(),
+        ["db"] => {
+            println!("{SCRATCH}");
+            Ok(())
+        }
         ["migration", name] => migration(name),
         _ => Err(HELP.to_owned()),
     };
@@ -60,11 +71,30 @@ fn generate() -> Result<(), String> {
     write(path, &format!("{head}<!-- table -->\n{table}<!-- end -->{tail}"))
 }
 
+fn is_migration_name(name: &str) -> bool {
+    name.contains('_') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 fn migration(name: &str) -> Result<(), String> {
+    if !is_migration_name(name) {
+        return Err(format!("{name}: a migration is named verb_object, in lower case"));
+    }
     let output = Command::new("date").args(["-u", "+%Y%m%d%H%M%S"]).output().map_err(|error| error.to_string())?;
     let stamp = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let path = format!("migrations/{stamp}_{name}.sql");
     write(&path, "-- What this changes, and why.\n")?;
     println!("{path}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_named_verb_object() {
+        for (name, fits) in [("create_study", true), ("study", false), ("Create_study", false), ("../a_b", false)] {
+            assert_eq!(is_migration_name(name), fits, "{name}");
+        }
+    }
 }

@@ -8,14 +8,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::sign_in::Visitor;
-use jhe_app::identity::token::{self, Authorized, find_client, issuer};
+use jhe_app::identity::token::{self, Authorized, issuer};
+use jhe_app::identity::{client, site_title};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
 use jhe_http::{body, page, query};
 
 use crate::error::{self, OAuthError};
-use crate::parameters::Parameters;
-use crate::{redirect, scope};
+use crate::parameters::{Parameters, ZERO};
+use crate::{fresh, redirect, scope};
 
 /// Begins an authorization (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2).
 #[utoipa::path(get, path = "/o/authorize", tag = "oauth",
@@ -32,8 +33,12 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
     let parameters = Parameters::parse(&raw);
     let visitor = page::visitor(&app, headers).await?;
     let prompts: Vec<&str> = parameters.get("prompt").unwrap_or_default().split_whitespace().collect();
+    if prompts.contains(&"create") {
+        let text = "prompt=create is not supported";
+        return Ok(error::json(StatusCode::BAD_REQUEST, &error::body("invalid_request", Some(text))));
+    }
     if visitor.is_none() && !prompts.contains(&"none") {
-        return Ok(to_login(&parameters, false));
+        return Ok(to_login(&parameters, None));
     }
     let client = match bind(&app, &parameters).await? {
         Ok(client) => client,
@@ -43,10 +48,6 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
         Ok(asked) => asked,
         Err(response) => return Ok(*response),
     };
-    if prompts.contains(&"create") {
-        let text = "prompt=create is not supported";
-        return Ok(error::json(StatusCode::BAD_REQUEST, &error::body("invalid_request", Some(text))));
-    }
     let Some(visitor) = visitor else {
         return Ok(asked.refuse(&app, "login_required", None));
     };
@@ -54,7 +55,7 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
         if prompts.contains(&"none") {
             return Ok(asked.refuse(&app, "login_required", None));
         }
-        return Ok(to_login(&parameters, true));
+        return Ok(to_login(&parameters, Some(&fresh::mark(&app, app.now()))));
     }
     let known = parameters.get("approval_prompt") == Some("auto")
         && token::authorized_before(&app, visitor.user_id, &asked.client, &asked.scopes).await?;
@@ -82,7 +83,7 @@ pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Re
     if !page::is_own_form(&app, &headers, form.get(page::CSRF_FIELD)) {
         return Ok(fatal(StatusCode::FORBIDDEN, "forbidden", page::CSRF_REFUSAL));
     }
-    let Some(visitor) = visitor else { return Ok(to_login(&form, false)) };
+    let Some(visitor) = visitor else { return Ok(to_login(&form, None)) };
     // The hidden fields came back through the browser, so everything is checked again.
     let client = match bind(&app, &form).await? {
         Ok(client) => client,
@@ -108,13 +109,15 @@ struct Bound {
 /// Finds client and redirect URI; what is wrong with them is a page, never a redirect.
 async fn bind(app: &App, parameters: &Parameters) -> Result<Result<Bound, Response>, OAuthError> {
     let wrong = |text: &str| Ok(Err(fatal(StatusCode::BAD_REQUEST, "invalid_request", text)));
+    if parameters.has_zero() {
+        return wrong(ZERO);
+    }
     let once = ["client_id", "response_type", "redirect_uri", "scope", "state"];
     if let Some(name) = parameters.duplicate_of(&once) {
         return wrong(&format!("Duplicate {name} parameter."));
     }
     let Some(client_id) = parameters.get("client_id") else { return wrong("Missing client_id parameter.") };
-    let found = find_client(app, client_id).await?.filter(|found| found.client.enabled);
-    let Some(found) = found else { return wrong("Invalid client_id parameter value.") };
+    let Some(found) = client::find(app, client_id).await? else { return wrong("Invalid client_id parameter value.") };
     let client = found.client;
     let (redirect_uri, given) = match (parameters.get("redirect_uri"), client.redirect_uris.as_slice()) {
         (Some(asked), registered) if redirect::matches(registered, asked) => (asked.to_owned(), true),
@@ -214,22 +217,25 @@ fn check(app: &App, parameters: &Parameters, bound: Bound, prompts: &[&str]) -> 
     })
 }
 
-/// Whether the sign-in is older than the client wants it (OpenID Connect Core §3.1.2.1).
+/// Whether the sign-in is older than the client wants it (OpenID Connect Core §3.1.2.1), or than the moment a new one
+/// was asked for.
 fn is_too_old(app: &App, parameters: &Parameters, visitor: &Visitor) -> bool {
-    parameters
-        .get("max_age")
-        .and_then(|seconds| seconds.parse::<i64>().ok())
-        .is_some_and(|seconds| (app.now() - visitor.auth_time).num_seconds() > seconds)
+    let seconds = parameters.get("max_age").and_then(|seconds| seconds.parse::<i64>().ok());
+    let asked_for = parameters.get(fresh::PARAMETER).and_then(|mark| fresh::read(app, mark));
+    seconds.is_some_and(|seconds| (app.now() - visitor.auth_time).num_seconds() > seconds)
+        || asked_for.is_some_and(|moment| visitor.auth_time.timestamp_micros() < moment)
 }
 
-/// To the sign-in page and back. `fresh` asks for a new sign-in, so what demanded it is taken out of the way back.
-fn to_login(parameters: &Parameters, fresh: bool) -> Response {
+/// To the sign-in page and back. What the new sign-in fulfils is taken out of the way back; `mark` goes along where the
+/// old sign-in must not do.
+fn to_login(parameters: &Parameters, mark: Option<&str>) -> Response {
+    let fulfilled = |name: &str| matches!(name, "prompt" | "max_age" | "allow" | page::CSRF_FIELD | fresh::PARAMETER);
     let kept: Vec<String> = parameters
         .pairs()
         .iter()
-        .filter(|(name, _)| {
-            !(fresh && matches!(name.as_str(), "prompt" | "max_age")) && name != page::CSRF_FIELD && name != "allow"
-        })
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, _)| !fulfilled(name))
+        .chain(mark.map(|mark| (fresh::PARAMETER, mark)))
         .map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value)))
         .collect();
     let next = format!("/o/authorize/?{}", kept.join("&"));
@@ -259,13 +265,13 @@ fn consent_page(app: &App, headers: &HeaderMap, parameters: &Parameters, asked: 
         "code_challenge_method",
     ];
     let shown = ConsentPage {
-        title: app.settings().string("site.ui.title"),
+        title: site_title(app),
         client: &asked.client.name,
         scopes: asked.scopes.iter().map(|name| scope::description(name)).collect(),
         form_token: &token.field,
         hidden: names.into_iter().filter_map(|name| Some((name, parameters.get(name)?))).collect(),
     };
-    let target = redirect::origin(&asked.redirect_uri).unwrap_or_default();
+    let target = page::form_target(&asked.redirect_uri).unwrap_or_default();
     let mut response = page::html(StatusCode::OK, shown.render().unwrap_or_default(), &target);
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Some(cookie) = &token.set_cookie {

@@ -1,8 +1,14 @@
 //! Authentication of clients: HTTP Basic or the form (RFC 6749 §2.3.1).
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jhe_app::App;
+use jhe_app::identity::client;
+use jhe_domain::client::Client;
+use jhe_http::Origin;
 use percent_encoding::percent_decode_str;
 
 use crate::error::OAuthError;
@@ -30,6 +36,17 @@ pub(crate) fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Option
     Ok(Some(basic))
 }
 
+/// The client of a request, once it has proved who it is.
+pub(crate) async fn authenticate(
+    app: &App,
+    presented: &Presented,
+    origin: Option<&Origin>,
+) -> Result<Client, OAuthError> {
+    let ip = origin.and_then(|origin| origin.peer);
+    let client = client::authenticate(app, &presented.client_id, presented.secret.as_deref(), ip).await?;
+    client.ok_or_else(OAuthError::invalid_client)
+}
+
 fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let Some((scheme, encoded)) = value.to_str().ok().and_then(|value| value.trim().split_once(' ')) else {
@@ -41,8 +58,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
     let text = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = text.as_deref().and_then(|text| text.split_once(':'));
     // Both halves are form-urlencoded before they are joined.
-    let decode =
-        |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().map(std::borrow::Cow::into_owned).ok();
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().map(Cow::into_owned).ok();
     pair.and_then(|(id, secret)| Some(Presented { client_id: decode(id)?, secret: Some(decode(secret)?) }))
         .map(Some)
         .ok_or_else(OAuthError::invalid_client)

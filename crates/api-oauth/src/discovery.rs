@@ -55,9 +55,21 @@ pub(crate) async fn openid_configuration(State(app): State<App>) -> Response {
     responses((status = 200, description = "Server metadata", body = Object)), security(()))]
 #[tracing::instrument(name = "oauth.authorization_server", skip_all)]
 pub(crate) async fn authorization_server(State(app): State<App>) -> Result<Response, OAuthError> {
-    let mut body = document(&app);
+    server_metadata(&app).await
+}
+
+/// The same where RFC 8414 §3.1 puts it.
+#[utoipa::path(get, path = "/.well-known/oauth-authorization-server/o", tag = "oauth",
+    responses((status = 200, description = "Server metadata", body = Object)), security(()))]
+#[tracing::instrument(name = "oauth.authorization_server", skip_all)]
+pub(crate) async fn authorization_server_at_root(State(app): State<App>) -> Result<Response, OAuthError> {
+    server_metadata(&app).await
+}
+
+async fn server_metadata(app: &App) -> Result<Response, OAuthError> {
+    let mut body = document(app);
     let mut grants = vec!["authorization_code", "refresh_token", "client_credentials"];
-    if password_grant_in_use(&app).await? {
+    if password_grant_in_use(app).await? {
         grants.push("password");
     }
     if let Some(members) = body.as_object_mut() {

@@ -7,6 +7,7 @@ mod authorize;
 mod client_auth;
 mod discovery;
 mod error;
+mod fresh;
 mod machine;
 mod parameters;
 mod redirect;
@@ -28,8 +29,8 @@ pub use error::OAuth;
 /// All routes of the family; trailing slashes are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {
     with_method_fallback(documented(), method_not_allowed)
-        .layer(from_fn(cors))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<OAuth>))
+        .layer(from_fn(cors))
 }
 
 /// The routes without what needs a running application, for the API document.
@@ -42,6 +43,7 @@ pub fn documented() -> DocumentedRouter<App> {
         .routes(routes!(userinfo::userinfo, userinfo::userinfo_by_post))
         .routes(routes!(discovery::openid_configuration))
         .routes(routes!(discovery::authorization_server))
+        .routes(routes!(discovery::authorization_server_at_root))
         .routes(routes!(discovery::jwks))
 }
 
@@ -53,6 +55,13 @@ async fn cors(request: Request, next: Next) -> Response {
         next.run(request).await
     };
     open(&mut response);
+    // Preflights are answered here, which the routes do not know of.
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(allowed) = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok())
+        && let Ok(allowed) = HeaderValue::from_str(&format!("{}, OPTIONS", allowed.replace(',', ", ")))
+    {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
     response
 }
 

@@ -1,12 +1,26 @@
 //! Parameters of a request: each at most once, empty ones absent (RFC 6749 §3.1, §3.2).
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::StatusCode;
 use jhe_app::App;
+use jhe_http::body::BodyFault;
 use jhe_http::{body, query};
 
 use crate::error::OAuthError;
+
+/// What is said about a zero byte.
+pub(crate) const ZERO: &str = "A parameter holds a character that is not allowed.";
+
+fn unread(fault: BodyFault) -> OAuthError {
+    match fault {
+        BodyFault::TooLarge => OAuthError {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            ..OAuthError::described("invalid_request", "The request body is too large.")
+        },
+        BodyFault::Broken => OAuthError::described("invalid_request", "The request body cannot be read."),
+    }
+}
 
 /// Parameters in order.
 #[derive(Debug, Clone, Default)]
@@ -23,21 +37,37 @@ impl Parameters {
         if request.uri().query().is_some_and(|query| !query.is_empty()) {
             return Err(OAuthError::described("invalid_request", "URL query parameters are not allowed"));
         }
-        let limit = app.config().limits.body_bytes;
-        let form = body::media_type(request.headers()).is_none_or(|kind| kind == "application/x-www-form-urlencoded");
-        let bytes = body::read(request.into_body(), limit).await.map_err(|_| OAuthError {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            ..OAuthError::described("invalid_request", "The request body is too large.")
-        })?;
-        // A body of another kind holds no parameters that could be seen.
-        if !form {
-            return Ok(Self::default());
+        let (parts, sent) = request.into_parts();
+        let bytes = body::read(sent, app.config().limits.body_bytes).await.map_err(unread)?;
+        let parameters = match body::media_type(&parts.headers).as_deref() {
+            None | Some("application/x-www-form-urlencoded") => Self::parse(&String::from_utf8_lossy(&bytes)),
+            Some("multipart/form-data") => Self::of_parts(Request::from_parts(parts, Body::from(bytes))).await?,
+            // A body of another kind holds no parameters that could be seen.
+            Some(_) => Self::default(),
+        };
+        if parameters.has_zero() {
+            return Err(OAuthError::described("invalid_request", ZERO));
         }
-        let parameters = Self::parse(&String::from_utf8_lossy(&bytes));
         match parameters.duplicate() {
             Some(name) => Err(OAuthError::described("invalid_request", format!("Duplicate {name} parameter."))),
             None => Ok(parameters),
         }
+    }
+
+    async fn of_parts(request: Request<Body>) -> Result<Self, OAuthError> {
+        let broken = || OAuthError::described("invalid_request", "The form cannot be read.");
+        let mut form = Multipart::from_request(request, &()).await.map_err(|_| broken())?;
+        let mut pairs = Vec::new();
+        while let Some(field) = form.next_field().await.map_err(|_| broken())? {
+            let name = field.name().unwrap_or_default().to_owned();
+            pairs.push((name, field.text().await.map_err(|_| broken())?));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Whether a parameter holds a zero byte, which nothing here can mean.
+    pub(crate) fn has_zero(&self) -> bool {
+        self.0.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
     }
 
     /// The value of a parameter.
@@ -62,5 +92,23 @@ impl Parameters {
     /// All of them.
     pub(crate) fn pairs(&self) -> &[(String, String)] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_values_are_absent_and_repetitions_are_seen() {
+        let parameters = Parameters::parse("a=1&b=&c=x+y&a=2");
+        assert_eq!(parameters.get("a"), Some("1"));
+        assert_eq!(parameters.get("b"), None);
+        assert_eq!(parameters.get("c"), Some("x y"));
+        assert_eq!(parameters.duplicate(), Some("a"));
+        assert_eq!(parameters.duplicate_of(&["c", "a"]), Some("a"));
+        assert_eq!(parameters.duplicate_of(&["c"]), None);
+        assert!(!parameters.has_zero());
+        assert!(Parameters::parse("a=%00").has_zero());
     }
 }

@@ -28,15 +28,6 @@ pub(crate) fn with(uri: &str, parameters: &[(&str, &str)]) -> String {
     url
 }
 
-/// The origin of a URI, for a content security policy.
-pub(crate) fn origin(uri: &str) -> Option<String> {
-    let url = Url::parse(uri).ok()?;
-    match url.scheme() {
-        "http" | "https" => Some(url.origin().ascii_serialization()),
-        scheme => Some(format!("{scheme}:")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

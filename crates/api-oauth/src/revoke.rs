@@ -5,7 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_app::identity::token::{Exchange, authenticate_client, issuer, live_token};
+use jhe_app::identity::token::{Exchange, issuer, live_token};
+use jhe_http::Origin;
 use serde_json::json;
 
 use crate::client_auth;
@@ -20,16 +21,14 @@ use crate::parameters::Parameters;
 #[tracing::instrument(name = "oauth.revoke", skip_all)]
 pub(crate) async fn revoke(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
     let headers = request.headers().clone();
+    let origin = request.extensions().get::<Origin>().cloned();
     let form = Parameters::of_form(request, &app).await?;
     let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
-    let mut exchange = Exchange::begin(&app).await?;
-    let found = exchange.client(&presented.client_id).await?.ok_or_else(OAuthError::invalid_client)?;
-    if !authenticate_client(&found, presented.secret.as_deref()) {
-        return Err(OAuthError::invalid_client());
-    }
+    let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
     let token = form.get("token");
     let token = token.ok_or_else(|| OAuthError::described("invalid_request", "Missing token parameter."))?;
-    exchange.revoke(token, &found.client).await?;
+    let mut exchange = Exchange::begin(&app).await?;
+    exchange.revoke(token, &client).await?;
     exchange.commit().await?;
     Ok(StatusCode::OK.into_response())
 }
@@ -42,12 +41,13 @@ pub(crate) async fn revoke(State(app): State<App>, request: Request<Body>) -> Re
 #[tracing::instrument(name = "oauth.introspect", skip_all)]
 pub(crate) async fn introspect(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
     let headers = request.headers().clone();
+    let origin = request.extensions().get::<Origin>().cloned();
     let form = Parameters::of_form(request, &app).await?;
     let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
-    let found = jhe_app::identity::token::find_client(&app, &presented.client_id).await?;
-    let found =
-        found.filter(|found| found.client.confidential && authenticate_client(found, presented.secret.as_deref()));
-    let client = found.ok_or_else(OAuthError::invalid_client)?.client;
+    let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
+    if !client.confidential {
+        return Err(OAuthError::invalid_client());
+    }
     let token = form.get("token");
     let token = token.ok_or_else(|| OAuthError::described("invalid_request", "Token parameter is missing."))?;
     let info = live_token(&app, token).await?;

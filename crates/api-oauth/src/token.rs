@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::sign_in;
-use jhe_app::identity::token::{Exchange, Refreshing, Tokens, authenticate_client};
+use jhe_app::identity::token::{Exchange, Refreshing, Tokens};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::Error;
@@ -45,17 +45,12 @@ pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Res
         return Err(OAuthError::described("invalid_request", *text));
     }
     let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
-    let mut exchange = Exchange::begin(&app).await?;
-    let found = exchange.client(&presented.client_id).await?.ok_or_else(OAuthError::invalid_client)?;
-    if !authenticate_client(&found, presented.secret.as_deref()) {
-        return Err(OAuthError::invalid_client());
-    }
-    let client = found.client;
+    let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
     let tokens = match grant.as_str() {
-        "authorization_code" => code(exchange, &client, &presented, &form).await?,
-        "refresh_token" => refresh(exchange, &client, &presented, &form).await?,
-        "password" => password(&app, exchange, &client, &form, origin.and_then(|origin| origin.peer)).await?,
-        _ => client_credentials(exchange, &client, &form).await?,
+        "authorization_code" => code(&app, &client, &presented, &form).await?,
+        "refresh_token" => refresh(&app, &client, &presented, &form).await?,
+        "password" => password(&app, &client, &form, origin.and_then(|origin| origin.peer)).await?,
+        _ => client_credentials(&app, &client, &form).await?,
     };
     Ok(error::json(StatusCode::OK, &answer(&tokens)))
 }
@@ -86,13 +81,9 @@ const fn invalid_grant() -> OAuthError {
     OAuthError::bare("invalid_grant")
 }
 
-async fn code(
-    mut exchange: Exchange<'_>,
-    client: &Client,
-    presented: &Presented,
-    form: &Parameters,
-) -> Result<Tokens, OAuthError> {
+async fn code(app: &App, client: &Client, presented: &Presented, form: &Parameters) -> Result<Tokens, OAuthError> {
     allowed(client, GrantType::AuthorizationCode)?;
+    let mut exchange = Exchange::begin(app).await?;
     let Some(code) = exchange.code(form.get("code").unwrap_or_default(), client).await? else {
         // A second use has revoked what the first one issued: that must hold.
         exchange.commit().await?;
@@ -129,13 +120,9 @@ const fn refused(refusal: Refusal) -> OAuthError {
     }
 }
 
-async fn refresh(
-    mut exchange: Exchange<'_>,
-    client: &Client,
-    presented: &Presented,
-    form: &Parameters,
-) -> Result<Tokens, OAuthError> {
+async fn refresh(app: &App, client: &Client, presented: &Presented, form: &Parameters) -> Result<Tokens, OAuthError> {
     allowed(client, GrantType::RefreshToken)?;
+    let mut exchange = Exchange::begin(app).await?;
     let row = match exchange.refreshing(form.get("refresh_token").unwrap_or_default(), client).await? {
         Refreshing::Live(row) => row,
         Refreshing::Refused => return Err(invalid_grant()),
@@ -156,7 +143,6 @@ async fn refresh(
 
 async fn password(
     app: &App,
-    mut exchange: Exchange<'_>,
     client: &Client,
     form: &Parameters,
     ip: Option<std::net::IpAddr>,
@@ -165,7 +151,6 @@ async fn password(
     if !app.config().auth.password_grant {
         return Err(OAuthError::bare("unauthorized_client"));
     }
-    let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
     let refused = || OAuthError::described("invalid_grant", "Invalid credentials given.");
     let (username, password) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
     let account = match sign_in::check(app, username, password, ip).await {
@@ -175,21 +160,21 @@ async fn password(
         Err(other) => return Err(other.into()),
     };
     let account = account.filter(|account| !account.is_superuser || client.allow_superuser).ok_or_else(refused)?;
+    let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
+    // Only now, so that no connection is held while the password is checked.
+    let mut exchange = Exchange::begin(app).await?;
     let tokens = exchange.issue_for_password(&account, client, &scopes.join(" ")).await?;
     exchange.commit().await?;
     Ok(tokens)
 }
 
-async fn client_credentials(
-    mut exchange: Exchange<'_>,
-    client: &Client,
-    form: &Parameters,
-) -> Result<Tokens, OAuthError> {
+async fn client_credentials(app: &App, client: &Client, form: &Parameters) -> Result<Tokens, OAuthError> {
     allowed(client, GrantType::ClientCredentials)?;
     if !client.confidential {
         return Err(OAuthError::bare("unauthorized_client"));
     }
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
+    let mut exchange = Exchange::begin(app).await?;
     let tokens = exchange.issue_for_client(client, &scopes.join(" ")).await?;
     exchange.commit().await?;
     Ok(tokens)

@@ -57,48 +57,66 @@ pub struct FormToken {
     pub set_cookie: Option<String>,
 }
 
-/// Makes the token of a form.
+/// A `Set-Cookie` value for a new cookie that form tokens are bound to; the tokens of earlier pages end.
+pub fn csrf_cookie(app: &App) -> String {
+    bind_forms(app).1
+}
+
+fn bind_forms(app: &App) -> (String, String) {
+    let value = token::random_base64url(&mut OsEntropy);
+    let set = format!("{CSRF}={value}; SameSite=Lax; Path=/; Max-Age=31449600{}", secure(app));
+    (value, set)
+}
+
+/// Makes the token of a form: different in each answer, so that nothing about it can be learnt from compressed sizes.
 pub fn form_token(app: &App, headers: &HeaderMap) -> FormToken {
     let (value, set_cookie) = if let Some(value) = cookie(headers, CSRF) {
         (value.to_owned(), None)
     } else {
-        let value = token::random_base64url(&mut OsEntropy);
-        let set = format!("{CSRF}={value}; SameSite=Lax; Path=/; Max-Age=31449600{}", secure(app));
+        let (value, set) = bind_forms(app);
         (value, Some(set))
     };
-    FormToken { field: app.identity().mac("form", &bound(headers, &value)), set_cookie }
+    let salt = token::alphanumeric(&mut OsEntropy, 20);
+    let mac = app.identity().mac("form", &bound(headers, &value, &salt));
+    FormToken { field: format!("{salt}.{mac}"), set_cookie }
 }
 
 /// A token is good for one browser in one session.
-fn bound(headers: &HeaderMap, value: &str) -> String {
-    format!("{value}.{}", cookie(headers, SESSION).map(token::digest_hex).unwrap_or_default())
+fn bound(headers: &HeaderMap, value: &str, salt: &str) -> String {
+    format!("{salt}.{value}.{}", cookie(headers, SESSION).map(token::digest_hex).unwrap_or_default())
 }
 
 /// Whether a posted form is ours: its token belongs to this browser, and on https it comes from our own pages.
 pub fn is_own_form(app: &App, headers: &HeaderMap, field: Option<&str>) -> bool {
-    let Some(value) = cookie(headers, CSRF) else { return false };
-    let matches = field.is_some_and(|field| app.identity().verify_mac("form", &bound(headers, value), field));
+    let (Some(value), Some((salt, mac))) = (cookie(headers, CSRF), field.and_then(|field| field.split_once('.')))
+    else {
+        return false;
+    };
     let site = app.settings().site_url();
-    let from = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let trusted = |origin: &str| {
-        origin == site
-            || app.config().site.csrf_trusted_origins.iter().any(|trusted| trusted.trim_end_matches('/') == origin)
-    };
-    let own_origin = if site.starts_with("https://") {
-        match (from(header::ORIGIN), from(header::REFERER)) {
-            (Some(origin), _) => trusted(origin),
-            (None, Some(referer)) => referer == site || referer.starts_with(&format!("{site}/")),
-            (None, None) => false,
+    app.identity().verify_mac("form", &bound(headers, value, salt), mac)
+        && (!site.starts_with("https://") || is_from(headers, &site, &app.config().site.csrf_trusted_origins))
+}
+
+/// Whether a post comes from a page of the site, or of an origin trusted besides.
+fn is_from(headers: &HeaderMap, site: &str, trusted: &[String]) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_trusted =
+        |origin: &str| origin == site || trusted.iter().any(|trusted| trusted.trim_end_matches('/') == origin);
+    match (text("origin"), text("referer")) {
+        // A page that sends no referrer has no origin to tell either; the browser still says whose page it is.
+        (Some("null"), _) => text("sec-fetch-site") == Some("same-origin"),
+        (Some(origin), _) => is_trusted(origin),
+        (None, Some(referer)) => {
+            let origin: Vec<&str> = referer.splitn(4, '/').take(3).collect();
+            is_trusted(&origin.join("/"))
         }
-    } else {
-        true
-    };
-    matches && own_origin
+        (None, None) => false,
+    }
 }
 
 /// An HTML page that is not stored, with the policy that keeps foreign content out.
 ///
-/// `form_targets` are origins a form of the page may lead to, also by redirect.
+/// `form_targets` are sources of the policy that a form of the page may lead to, also by redirect.
 pub fn html(status: StatusCode, body: String, form_targets: &str) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -128,7 +146,7 @@ pub fn set_cookie(response: &mut Response, cookie: &str) {
 /// 302, the redirect browsers and scripts of this API expect.
 pub fn found(location: &str) -> Response {
     let mut response = StatusCode::FOUND.into_response();
-    if let Ok(value) = HeaderValue::from_str(location) {
+    if let Ok(value) = HeaderValue::from_str(&ascii(location)) {
         response.headers_mut().insert(header::LOCATION, value);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -136,9 +154,72 @@ pub fn found(location: &str) -> Response {
     response
 }
 
+/// An address as a header can carry it: what is not visible ASCII is percent-encoded.
+fn ascii(location: &str) -> String {
+    const NOT_VISIBLE: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
+    percent_encoding::utf8_percent_encode(location, NOT_VISIBLE).to_string()
+}
+
+/// The source a content security policy needs so that a form may lead to a redirect URI. Loopback addresses may differ
+/// in the port (RFC 8252 §7.3); a policy cannot name IPv6 addresses, nor hosts of private schemes.
+pub fn form_target(redirect_uri: &str) -> Option<String> {
+    let (scheme, rest) = redirect_uri.split_once(':')?;
+    let scheme = scheme.to_ascii_lowercase();
+    let known =
+        !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    if !known {
+        return None;
+    }
+    let host = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'));
+    Some(match scheme.as_str() {
+        "http" if host == "127.0.0.1" || host.starts_with("127.0.0.1:") => "http://127.0.0.1:*".to_owned(),
+        "http" | "https" if plain => format!("{scheme}://{host}"),
+        _ => format!("{scheme}:"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn form_targets_are_sources_of_a_policy() {
+        let check = |uri: &str, expected: Option<&str>| assert_eq!(form_target(uri).as_deref(), expected, "{uri}");
+        check("https://app.example:8443/cb?x=1", Some("https://app.example:8443"));
+        check("http://127.0.0.1/cb", Some("http://127.0.0.1:*"));
+        check("http://[::1]:5000/cb", Some("http:"));
+        check("org.example.app:/cb", Some("org.example.app:"));
+        check("https://a;b/", Some("https:"));
+        check("bad scheme:x", None);
+        check("nothing", None);
+    }
+
+    #[test]
+    fn forms_come_from_our_own_pages() {
+        let check = |pairs: &[(&'static str, &str)], expected: bool| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            let trusted = ["https://other.example/".to_owned()];
+            assert_eq!(is_from(&headers, "https://jhe.example", &trusted), expected, "{pairs:?}");
+        };
+        check(&[("origin", "https://jhe.example")], true);
+        check(&[("origin", "https://other.example")], true);
+        check(&[("origin", "https://evil.example"), ("referer", "https://jhe.example/")], false);
+        check(&[("origin", "null"), ("sec-fetch-site", "same-origin")], true);
+        check(&[("origin", "null"), ("sec-fetch-site", "cross-site")], false);
+        check(&[("origin", "null")], false);
+        check(&[("referer", "https://jhe.example/accounts/login/?next=/")], true);
+        check(&[("referer", "https://jhe.example.evil/")], false);
+        check(&[], false);
+    }
+
+    #[test]
+    fn addresses_fit_into_a_header() {
+        assert_eq!(ascii("/a b/ü?x=%20"), "/a%20b/%C3%BC?x=%20");
+    }
 
     #[test]
     fn cookies_are_found_by_whole_name() {

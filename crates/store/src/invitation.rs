@@ -131,7 +131,8 @@ impl Invitations<'_> {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// The account that an invitation of the patient in `grant` would open.
+    /// The account that an invitation of the patient in `grant` would open. Holds the patient until the unit of work
+    /// ends, so that one link or invitation of it is made at a time.
     pub async fn invitee(&mut self, grant: &Grant<resource::Patient, action::Invite>) -> Result<Invitee, Error> {
         self.0.invitee_of(grant.id()).await
     }
@@ -164,9 +165,22 @@ impl Invitations<'_> {
         Ok(row.into())
     }
 
-    /// Notes that an invitation link was made for the patient in `grant`.
-    pub fn note_link(&mut self, grant: &Grant<resource::Patient, action::Invite>) {
+    /// Notes that an invitation link was made for the patient in `grant`, which counts as a login of its account.
+    pub async fn note_link(
+        &mut self,
+        grant: &Grant<resource::Patient, action::Invite>,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE core_jheuser AS u SET last_login = $2 FROM core_patient AS p WHERE p.id = $1 AND u.id = p.jhe_user_id",
+        )
+        .bind(grant.id().0)
+        .bind(at)
+        .execute(self.0.connection())
+        .await
+        .db()?;
         self.0.audit(AuditEntry::new(AuditAction::Invite, "Patient").id(grant.id().0).patient(grant.id()));
+        Ok(())
     }
 
     /// Cancels an invitation of the patient in `grant` that waits. `false` when it waits no more.
@@ -239,7 +253,8 @@ impl Work {
                         coalesce(u.is_superuser OR u.is_staff, false)
                         OR EXISTS (SELECT 1 FROM core_practitioner AS pr WHERE pr.jhe_user_id = p.jhe_user_id),
                         coalesce(u.is_active, false), u.email, p.name_given
-                   FROM core_patient AS p LEFT JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE p.id = $1",
+                   FROM core_patient AS p LEFT JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE p.id = $1
+                    FOR NO KEY UPDATE OF p",
         )
         .bind(patient.0)
         .fetch_one(self.connection())
@@ -256,19 +271,22 @@ impl Work {
 
     /// Finds an invitation by the digest of its token and holds it, with the account it opens.
     pub async fn invitation_for_update(&mut self, token_hash: &str) -> Result<Option<(Invitation, Invitee)>, Error> {
+        let patient: Option<i64> =
+            sqlx::query_scalar("SELECT patient_id FROM core_patientinvitation WHERE token_hash = $1")
+                .bind(token_hash)
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
+        let Some(patient) = patient else { return Ok(None) };
+        // The patient first, as everywhere: whoever issues an invitation holds the patient and then changes its rows.
+        let invitee = self.invitee_of(PatientId(patient)).await?;
         let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
         sql.push(COLUMNS)
             .push(" FROM core_patientinvitation AS i WHERE i.token_hash = ")
             .push_bind(token_hash.to_owned());
         sql.push(" FOR UPDATE");
         let row: Option<InvitationRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
-        match row {
-            None => Ok(None),
-            Some(row) => {
-                let invitee = self.invitee_of(PatientId(row.patient_id)).await?;
-                Ok(Some((row.into(), invitee)))
-            }
-        }
+        Ok(row.map(|row| (row.into(), invitee)))
     }
 
     /// Notes how a held invitation turned out; the first redemption is kept.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_app::identity::{console_client_id, token};
+use jhe_app::identity::{console_client_id, site_title, token};
 use jhe_domain::data_source::DATA_SOURCE_TYPES;
 use jhe_domain::organization::ORGANIZATION_TYPES;
 use jhe_domain::role::ROLE_PERMISSIONS;
@@ -38,7 +38,7 @@ pub(crate) async fn document(State(app): State<App>) -> Response {
         "authority": format!("{}/", token::issuer(&app)),
         "clientId": client_id,
         "redirectUri": format!("{base}/auth/callback"),
-        "siteTitle": app.settings().string("site.ui.title"),
+        "siteTitle": site_title(&app),
         "version": VERSION,
         "organizationTypes": labels(ORGANIZATION_TYPES),
         "dataSourceTypes": labels(DATA_SOURCE_TYPES),
@@ -58,13 +58,15 @@ pub(crate) async fn script(State(app): State<App>) -> Response {
         Ok(client_id) => client_id,
         Err(error) => return home::failure(&error),
     };
+    // The pages that load this expect pairs here, as for the other lists.
+    let value_types: Vec<(&str, &str)> = SETTING_VALUE_TYPES.iter().map(|name| (*name, *name)).collect();
     let constants = json!({
         "JHE_VERSION": VERSION,
         "ORGANIZATION_TOP_LEVEL_PART_OF_ID": 0,
         "ORGANIZATION_TOP_LEVEL_PART_OF_LABEL": "None (Top Level Organization)",
         "ORGANIZATION_TYPES": labels(ORGANIZATION_TYPES),
         "DATA_SOURCE_TYPES": labels(DATA_SOURCE_TYPES),
-        "JHE_SETTING_VALUE_TYPES": SETTING_VALUE_TYPES,
+        "JHE_SETTING_VALUE_TYPES": labels(&value_types),
         "ROLE_PERMISSIONS": permissions(),
         "FHIR_RESOURCES": FHIR_RESOURCES,
     });

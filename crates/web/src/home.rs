@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
+use jhe_app::identity::site_title;
 use jhe_domain::error::Error;
 use jhe_http::page;
 
@@ -26,7 +27,7 @@ struct MessagePage<'a> {
 
 /// `GET /`.
 pub(crate) async fn home(State(app): State<App>) -> Response {
-    let shown = HomePage { title: app.settings().string("site.ui.title") };
+    let shown = HomePage { title: site_title(&app) };
     page::html(StatusCode::OK, shown.render().unwrap_or_default(), "")
 }
 

@@ -11,7 +11,7 @@ mod next;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use jhe_app::App;
 use jhe_domain::error::Error;
 use jhe_http::family::Family;
@@ -41,11 +41,11 @@ pub fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/", get(home::home))
         .route("/accounts/login/", get(account::login).post(account::sign_in))
-        .route("/accounts/logout/", get(account::logout).post(account::logout))
+        .route("/accounts/logout/", get(account::logout).post(account::sign_out))
         .route("/accounts/profile/", get(account::profile))
-        .route("/accounts/login", get(home::add_slash))
-        .route("/accounts/logout", get(home::add_slash))
-        .route("/accounts/profile", get(home::add_slash))
+        .route("/accounts/login", any(home::add_slash))
+        .route("/accounts/logout", any(home::add_slash))
+        .route("/accounts/profile", any(home::add_slash))
         .route("/auth/callback", get(home::callback))
         .route("/auth/callback/", get(home::callback))
         .route("/common/server-settings.js", get(facts::script))

@@ -165,7 +165,7 @@ async fn malformed_requests_are_the_callers_fault() {
         (
             &[("grant_type", "refresh_token"), ("client_id", "demo-notebook"), ("refresh_token", "\0")],
             400,
-            "invalid_grant",
+            "invalid_request",
         ),
         (&[("grant_type", "authorization_code"), ("client_id", "demo-notebook"), ("code", "x")], 400, ""),
     ];

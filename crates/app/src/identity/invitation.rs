@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 use jhe_authz::{Actor, Authorizer, Grant, action, resource};
+use jhe_config::Invitation as Options;
 use jhe_crypto::{OsEntropy, token};
 use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::{Conflict, Error, Lookup, Why};
@@ -15,6 +16,7 @@ use jhe_store::credential::NewCode;
 use jhe_store::invitation::Invitee;
 
 use crate::App;
+use crate::identity::throttle::{self, Limit};
 use crate::identity::{CONSOLE_NAME, invitation_challenge};
 
 /// Which client a link is for.
@@ -43,8 +45,12 @@ async fn invitable(
 
 async fn link_client(app: &App, work: &mut Work, choice: ClientChoice) -> Result<Client, Error> {
     let found = match choice {
-        ClientChoice::Named(text) => match text.parse::<i64>() {
-            Ok(id) => work.client_by_row(ApplicationId(id)).await?,
+        ClientChoice::Named(text) if text.contains('\0') => None,
+        ClientChoice::Named(text) => match text.parse() {
+            Ok(id) => match work.client_by_row(ApplicationId(id)).await? {
+                Some(found) => Some(found),
+                None => work.client_by_client_id(&text).await?,
+            },
             Err(_) => work.client_by_client_id(&text).await?,
         },
         ClientChoice::Default => {
@@ -90,8 +96,8 @@ pub async fn make_link(
         expires: now + TimeDelta::seconds(app.config().invitation.code_expire_seconds),
     };
     work.insert_code(&row, true).await?;
-    work.invitations().note_link(&grant);
-    let link = link_text(app, &code);
+    work.invitations().note_link(&grant, now).await?;
+    let link = link_text(&app.config().invitation, &app.settings().site_host(), &code);
     if mail {
         queue_mail(&mut work, &grant, &invitee, &link).await?;
     }
@@ -103,15 +109,13 @@ fn callback(app: &App) -> String {
     format!("{}/auth/callback", app.settings().site_url())
 }
 
-fn link_text(app: &App, code: &str) -> String {
-    let options = &app.config().invitation;
+/// A link with a static verifier: prefix, host and code, so that an app knows where to exchange it.
+fn link_text(options: &Options, host: &str, code: &str) -> String {
     let encode = |text: &str| if options.encode { percent(text) } else { text.to_owned() };
-    let host = if options.exclude_host {
-        String::new()
-    } else {
-        format!("{}{}", encode(&app.settings().site_host()), encode(&options.separator))
-    };
-    format!("{}{host}{code}", options.link_prefix)
+    if options.exclude_host {
+        return format!("{}{code}", options.link_prefix);
+    }
+    format!("{}{}{}{code}", options.link_prefix, encode(host), encode(&options.separator))
 }
 
 /// Escapes what a URL component cannot hold; letters, digits, `-`, `.`, `_` and `~` stay.
@@ -245,30 +249,27 @@ pub struct Redeemed {
 /// Redeems an invitation token: a code for its patient and client, exchanged with the verifier made of the token.
 /// Within the window after the first redemption it can be repeated, should the hand-over have failed.
 pub async fn redeem(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeemed, Error> {
-    let redeemed = redeem_once(app, text, ip).await;
-    if let (Some(ip), true) = (ip, app.config().auth.throttle) {
-        let failed = matches!(redeemed, Err(Error::NotFound(_)));
-        let mut work = app.store().begin().await?;
-        work.record_attempt(REDEEM, &token::digest(&ip.to_string()), app.now(), failed).await?;
-        work.commit().await?;
+    let address = ip.map(|ip| token::digest(&ip.to_string()));
+    if let Some(address) = &address {
+        throttle::refuse(app, &REDEEM, address).await?;
+    }
+    let redeemed = redeem_once(app, text).await;
+    if let Some(address) = &address {
+        throttle::record(app, &REDEEM, address, matches!(redeemed, Err(Error::NotFound(_)))).await?;
     }
     redeemed
 }
 
-/// Redemptions an address may try in a minute, and how many of them may name an unknown token.
-const REDEEM: &str = "invitation.redeem";
-const REDEEM_ATTEMPTS: i64 = 30;
-const REDEEM_FAILURES: i64 = 10;
+/// Redemptions an address may try, and how many of them may name an unknown token.
+const REDEEM: Limit = Limit { purpose: "invitation.redeem", window: TimeDelta::minutes(1), attempts: 30, failures: 10 };
 
-async fn redeem_once(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeemed, Error> {
+/// A number from the settings that times can be reckoned with: at most a thousand years.
+fn within_reason(number: i64, most: i64) -> i64 {
+    number.clamp(0, most)
+}
+
+async fn redeem_once(app: &App, text: &str) -> Result<Redeemed, Error> {
     let now = app.now();
-    if let (Some(ip), true) = (ip, app.config().auth.throttle) {
-        let mut work = app.store().read().await?;
-        let attempts = work.attempts(REDEEM, &token::digest(&ip.to_string()), now - TimeDelta::minutes(1)).await?;
-        if attempts.all >= REDEEM_ATTEMPTS || attempts.failed >= REDEEM_FAILURES {
-            return Err(Error::Throttled { retry_after: std::time::Duration::from_mins(1) });
-        }
-    }
     let mut work = app.store().begin().await?;
     let found = work.invitation_for_update(&token::digest_base64url(text)).await?;
     let (invitation, invitee) = found.ok_or(Error::NotFound(Lookup::Invitation))?;
@@ -279,13 +280,13 @@ async fn redeem_once(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeem
         InvitationStatus::Redeemed => {
             let hours = app.settings().int("auth.patient.invitation_redemption_window_hours", 12);
             let first = invitation.redeemed_at.unwrap_or(invitation.created);
-            if first + TimeDelta::hours(hours) <= now {
+            if first + TimeDelta::hours(within_reason(hours, 8_766_000)) <= now {
                 return Err(Error::Conflict(Conflict::InvitationUsed));
             }
         }
         InvitationStatus::Issued => {
             let days = app.settings().int("auth.patient.invitation_expiration_days", 7);
-            if invitation.created + TimeDelta::days(days) <= now {
+            if invitation.created + TimeDelta::days(within_reason(days, 365_250)) <= now {
                 work.settle_invitation(&invitation, InvitationStatus::Expired, None).await?;
                 work.commit().await?;
                 return Err(Error::Conflict(Conflict::InvitationExpired));
@@ -329,6 +330,34 @@ pub fn is_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_with_a_static_verifier_hold_prefix_host_and_code() {
+        let check = |encode, exclude_host, separator: &str, expected: &str| {
+            let options = Options {
+                verifier: None,
+                challenge: None,
+                code_expire_seconds: 1,
+                link_prefix: "https://play.example/details?referrer=cloud_sharing=".to_owned(),
+                exclude_host,
+                separator: separator.to_owned(),
+                encode,
+            };
+            let link = link_text(&options, "jhe.example:8443", "LhS05iR1rOnpS4JWfP6GeVUIhaRcRh");
+            assert_eq!(link, format!("https://play.example/details?referrer=cloud_sharing={expected}"));
+        };
+        check(false, false, "|", "jhe.example:8443|LhS05iR1rOnpS4JWfP6GeVUIhaRcRh");
+        check(true, false, "|", "jhe.example%3A8443%7CLhS05iR1rOnpS4JWfP6GeVUIhaRcRh");
+        check(false, false, "~", "jhe.example:8443~LhS05iR1rOnpS4JWfP6GeVUIhaRcRh");
+        check(false, true, "|", "LhS05iR1rOnpS4JWfP6GeVUIhaRcRh");
+    }
+
+    #[test]
+    fn numbers_from_the_settings_cannot_leave_the_calendar() {
+        let end = chrono::DateTime::<chrono::Utc>::UNIX_EPOCH + TimeDelta::days(within_reason(i64::MAX, 365_250));
+        assert!(end < chrono::DateTime::<chrono::Utc>::MAX_UTC);
+        assert_eq!(within_reason(-1, 10), 0);
+    }
 
     #[test]
     fn links_hold_host_and_token() {

@@ -3,7 +3,7 @@
 use jhe_config::Config;
 use jhe_crypto::seal::SealKey;
 use jhe_crypto::signing::{PublicKey, SigningKey};
-use jhe_crypto::{OsEntropy, pkce, token};
+use jhe_crypto::{CryptoError, OsEntropy, pkce, token};
 use jhe_domain::error::Error;
 use jhe_store::{Store, Work};
 
@@ -19,38 +19,70 @@ pub(super) async fn load(store: &Store, config: &Config) -> Result<Keys, Error> 
     let mut work = store.begin().await?;
     // Processes that start together must not each make their own.
     work.lock_keys().await?;
-    let secret = secret_key(&mut work, config).await?;
-    let seal = SealKey::from_secret(&secret, "stored secrets").map_err(Error::internal)?;
-    let (signing, published) = signing_keys(&mut work, config, &seal).await?;
-    let (static_verifier, static_challenge) = static_pair(&mut work, config, &seal).await?;
+    let seals = seals(&mut work, config).await?;
+    let (signing, published) = signing_keys(&mut work, config, &seals).await?;
+    let (static_verifier, static_challenge) = static_pair(&mut work, config, &seals).await?;
+    warn(config);
     work.commit().await?;
-    Ok(Keys { signing, published, static_verifier, static_challenge, seal })
+    Ok(Keys { signing, published, static_verifier, static_challenge, seal: seals.current })
 }
 
-async fn secret_key(work: &mut Work, config: &Config) -> Result<String, Error> {
-    if let Some(key) = &config.auth.secret_key {
-        return Ok(key.reveal().to_owned());
+/// What operators should know of.
+fn warn(config: &Config) {
+    tracing::warn!(
+        "every patient link is exchanged with the same verifier, so a link is as good as a password until it is used"
+    );
+    if config.site.url.host().contains('_') {
+        tracing::error!("the host of SITE_URL holds an underscore, so patients' apps cannot read invitation links");
     }
-    // Configuration refuses production mode without a key; in development one is made and kept.
-    if let Some(stored) = work.server_secret("secret_key").await? {
-        return Ok(stored);
+}
+
+/// The key that seals, and the one that sealed before it.
+struct Seals {
+    current: SealKey,
+    /// Derived from the secret that was made while none was configured.
+    earlier: Option<SealKey>,
+}
+
+impl Seals {
+    fn open(&self, sealed: &str) -> Result<String, CryptoError> {
+        let opened = self.current.open(sealed);
+        match &self.earlier {
+            Some(earlier) => opened.or_else(|_| earlier.open(sealed)),
+            None => opened,
+        }
     }
-    let made = token::random_base64url(&mut OsEntropy);
-    work.insert_server_secret("secret_key", &made).await?;
-    Ok(made)
+}
+
+async fn seals(work: &mut Work, config: &Config) -> Result<Seals, Error> {
+    const NAME: &str = "secret_key";
+    let derive = |secret: &str| SealKey::from_secret(secret, "stored secrets").map_err(Error::internal);
+    let made = work.server_secret(NAME).await?;
+    match (&config.auth.secret_key, made) {
+        (Some(configured), made) => {
+            Ok(Seals { current: derive(configured.reveal())?, earlier: made.as_deref().map(derive).transpose()? })
+        }
+        (None, Some(made)) => Ok(Seals { current: derive(&made)?, earlier: None }),
+        // Configuration refuses production mode without a key; in development one is made and kept.
+        (None, None) => {
+            let made = token::random_base64url(&mut OsEntropy);
+            work.insert_server_secret(NAME, &made).await?;
+            Ok(Seals { current: derive(&made)?, earlier: None })
+        }
+    }
 }
 
 async fn signing_keys(
     work: &mut Work,
     config: &Config,
-    seal: &SealKey,
+    seals: &Seals,
 ) -> Result<(Option<SigningKey>, Vec<PublicKey>), Error> {
     let mut published = Vec::new();
     let mut signing = configured_key(config)?;
     for stored in work.signing_keys().await? {
         let public = PublicKey::from_jwk(&stored.jwk).map_err(Error::internal)?;
         if let (None, true, Some(sealed)) = (&signing, stored.active, &stored.private_sealed) {
-            if let Ok(key) = seal.open(sealed).and_then(|pem| SigningKey::from_pem(&pem)) {
+            if let Ok(key) = seals.open(sealed).and_then(|pem| SigningKey::from_pem(&pem)) {
                 signing = Some(key);
             } else {
                 tracing::error!("the stored signing key cannot be opened: SECRET_KEY has changed");
@@ -61,7 +93,8 @@ async fn signing_keys(
     if signing.is_none() && config.auth.generate_keys {
         // The first key, or the next after the last was retired or can no longer be opened; old ones stay published.
         let key = SigningKey::generate().map_err(Error::internal)?;
-        let sealed = key.to_pkcs8_pem().and_then(|pem| seal.seal(&pem, &mut OsEntropy)).map_err(Error::internal)?;
+        let sealed =
+            key.to_pkcs8_pem().and_then(|pem| seals.current.seal(&pem, &mut OsEntropy)).map_err(Error::internal)?;
         work.insert_signing_key(&key.public().kid(), &sealed, &key.public().jwk()).await?;
         signing = Some(key);
     }
@@ -89,7 +122,7 @@ fn configured_key(config: &Config) -> Result<Option<SigningKey>, Error> {
     pem.map(|pem| SigningKey::from_pem(&pem).map_err(Error::internal)).transpose()
 }
 
-async fn static_pair(work: &mut Work, config: &Config, seal: &SealKey) -> Result<(Option<String>, String), Error> {
+async fn static_pair(work: &mut Work, config: &Config, seals: &Seals) -> Result<(Option<String>, String), Error> {
     let verifier = config.invitation.verifier.as_ref().map(|verifier| verifier.reveal().to_owned());
     match (verifier, &config.invitation.challenge) {
         (Some(verifier), challenge) => {
@@ -105,10 +138,15 @@ async fn static_pair(work: &mut Work, config: &Config, seal: &SealKey) -> Result
         (None, None) => {
             const NAME: &str = "static_pkce_verifier";
             let verifier = if let Some(sealed) = work.server_secret(NAME).await? {
-                seal.open(&sealed).map_err(Error::internal)?
+                seals.open(&sealed).map_err(|_| {
+                    Error::internal(
+                        "the stored static PKCE verifier cannot be opened: SECRET_KEY has changed; restore it, or set \
+                         PATIENT_AUTHORIZATION_CODE_VERIFIER",
+                    )
+                })?
             } else {
                 let (verifier, _) = pkce::new_pair(&mut OsEntropy);
-                let sealed = seal.seal(&verifier, &mut OsEntropy).map_err(Error::internal)?;
+                let sealed = seals.current.seal(&verifier, &mut OsEntropy).map_err(Error::internal)?;
                 work.insert_server_secret(NAME, &sealed).await?;
                 verifier
             };

@@ -1,15 +1,16 @@
 //! Signing keys, password hashing, tokens, sessions, invitations: what `/o`, the account pages and the invitation
 //! flows do. [`Identity`] holds the keys and pools of one process.
 
+pub mod client;
+mod hashing;
 pub mod invitation;
 mod keys;
 pub mod sign_in;
+mod throttle;
 pub mod token;
 
-use std::sync::Arc;
-
 use jhe_config::Config;
-use jhe_crypto::password::{self, Verdict};
+use jhe_crypto::password;
 use jhe_crypto::seal::SealKey;
 use jhe_crypto::signing::{PublicKey, SigningKey};
 use jhe_crypto::{OsEntropy, pkce};
@@ -17,9 +18,9 @@ use jhe_domain::Phi;
 use jhe_domain::error::Error;
 use jhe_store::Store;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use crate::App;
+use crate::identity::hashing::Hashing;
 
 /// The name of the web console's client.
 pub const CONSOLE_NAME: &str = "JHE Admin UI";
@@ -31,21 +32,20 @@ pub struct Identity {
     static_verifier: Option<Phi<String>>,
     static_challenge: String,
     seal: SealKey,
-    hashing: Arc<Semaphore>,
+    hashing: Hashing,
 }
 
 impl Identity {
     /// Reads the keys, making those that are missing.
     pub async fn load(store: &Store, config: &Config) -> Result<Self, Error> {
         let keys = keys::load(store, config).await?;
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {
             signing: keys.signing,
             published: keys.published,
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
             seal: keys.seal,
-            hashing: Arc::new(Semaphore::new(cores)),
+            hashing: Hashing::default(),
         })
     }
 
@@ -89,36 +89,12 @@ impl Identity {
     pub fn verify_mac(&self, purpose: &str, text: &str, mac: &str) -> bool {
         self.seal.verify_mac(&format!("{purpose}\0{text}"), mac)
     }
+}
 
-    /// Checks a password on the bounded pool, so that a storm of sign-ins cannot take the cores from uploads. An
-    /// account that does not exist takes as long.
-    pub(crate) async fn check_password(&self, password: String, stored: Option<String>) -> Result<Verdict, Error> {
-        self.on_pool(move || {
-            if let Some(stored) = stored {
-                password::verify(&password, &stored)
-            } else {
-                password::dummy_verify(&password);
-                Verdict::NoMatch
-            }
-        })
-        .await
-    }
-
-    /// Hashes a password on the same pool.
-    pub(crate) async fn hash_password(&self, password: String) -> Result<String, Error> {
-        self.on_pool(move || password::hash(&password, &mut OsEntropy)).await?.map_err(Error::internal)
-    }
-
-    async fn on_pool<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let place = Arc::clone(&self.hashing).acquire_owned().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(place);
-            done
-        })
-        .await
-        .map_err(Error::internal)
-    }
+/// The name of the site, for the pages people see.
+pub fn site_title(app: &App) -> String {
+    let title = app.settings().string("site.ui.title");
+    if title.is_empty() { "JupyterHealth Exchange".to_owned() } else { title }
 }
 
 /// The `client_id` of the web console.

@@ -1,7 +1,6 @@
 //! Signing in by password, sessions, and counting attempts (identity §4.3, §4.9).
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jhe_crypto::password::Verdict;
@@ -11,6 +10,7 @@ use jhe_domain::{Phi, UserId};
 use jhe_store::credential::{LoginAccount, NewSession};
 
 use crate::App;
+use crate::identity::throttle::{self, Limit};
 
 /// How long a browser session lasts.
 pub const SESSION_SECONDS: i64 = 1_209_600;
@@ -18,12 +18,13 @@ pub const SESSION_SECONDS: i64 = 1_209_600;
 /// Failures after which an account is locked, and the time they are counted over.
 const ACCOUNT_FAILURES: i64 = 5;
 const ACCOUNT_WINDOW: TimeDelta = TimeDelta::minutes(5);
-const ADDRESS_FAILURES: i64 = 10;
-const ADDRESS_ATTEMPTS: i64 = 30;
-const ADDRESS_WINDOW: TimeDelta = TimeDelta::minutes(1);
-
 const ACCOUNT: &str = "login.account";
-const ADDRESS: &str = "login.address";
+
+/// What one address may try.
+const ADDRESS: Limit = Limit { purpose: "login.address", window: TimeDelta::minutes(1), attempts: 30, failures: 10 };
+
+/// Longer browser names are cut.
+const USER_AGENT_CHARS: usize = 300;
 
 /// A browser session just begun: the cookie's value, handed out once.
 pub struct Session {
@@ -49,9 +50,21 @@ fn account_subject(email: &str) -> [u8; 32] {
     token::digest(&email.trim().to_lowercase())
 }
 
-fn throttled(until: DateTime<Utc>, now: DateTime<Utc>) -> Error {
-    let seconds = u64::try_from((until - now).num_seconds()).unwrap_or_default().max(1);
-    Error::Throttled { retry_after: Duration::from_secs(seconds) }
+/// Refuses a locked account, and an address with too many attempts.
+async fn refuse(app: &App, account: &[u8], address: Option<&[u8; 32]>) -> Result<(), Error> {
+    if !app.config().auth.throttle {
+        return Ok(());
+    }
+    let now = app.now();
+    let locked = {
+        let mut work = app.store().read().await?;
+        work.locked_until(ACCOUNT, account, now).await?
+    };
+    match (locked, address) {
+        (Some(end), _) => Err(throttle::until(end, now)),
+        (None, Some(address)) => throttle::refuse(app, &ADDRESS, address).await,
+        (None, None) => Ok(()),
+    }
 }
 
 /// Checks a password. `None` for every kind of wrong: unknown, wrong, inactive, without a password.
@@ -59,44 +72,33 @@ fn throttled(until: DateTime<Utc>, now: DateTime<Utc>) -> Error {
 /// # Errors
 /// [`Error::Throttled`] after too many failures, also for the right password.
 pub async fn check(app: &App, email: &str, password: &str, ip: Option<IpAddr>) -> Result<Option<LoginAccount>, Error> {
-    let now = app.now();
-    let account_subject = account_subject(email);
-    let address_subject = ip.map(|ip| token::digest(&ip.to_string()));
-    let counting = app.config().auth.throttle;
-    let account = {
-        let mut work = app.store().read().await?;
-        if counting {
-            if let Some(until) = work.locked_until(ACCOUNT, &account_subject, now).await? {
-                return Err(throttled(until, now));
-            }
-            if let Some(subject) = &address_subject {
-                let attempts = work.attempts(ADDRESS, subject, now - ADDRESS_WINDOW).await?;
-                if attempts.failed >= ADDRESS_FAILURES || attempts.all >= ADDRESS_ATTEMPTS {
-                    return Err(throttled(now + ADDRESS_WINDOW, now));
-                }
-            }
-        }
-        work.account_by_email(&Phi::new(email.trim().to_owned())).await?
-    };
-    let stored = account.as_ref().filter(|account| account.is_active).map(|account| account.password.clone());
-    let verdict = app.identity().check_password(password.to_owned(), stored).await?;
+    let subject = account_subject(email);
+    let address = ip.map(|ip| token::digest(&ip.to_string()));
+    // Before the queue, so that those refused do not lengthen it; and again after it, when others have failed meanwhile.
+    refuse(app, &subject, address.as_ref()).await?;
+    let place = app.identity().hashing.place().await?;
+    refuse(app, &subject, address.as_ref()).await?;
+    let account = find(app, email).await?.filter(|account| account.is_active);
+    let stored = account.as_ref().map(|account| account.password.clone());
+    let verdict = place.check(password.to_owned(), stored).await?;
     let good = verdict != Verdict::NoMatch;
     let upgraded = match verdict {
-        Verdict::MatchNeedsUpgrade => Some(app.identity().hash_password(password.to_owned()).await?),
+        Verdict::MatchNeedsUpgrade => Some(place.hash(password.to_owned()).await?),
         Verdict::Match | Verdict::NoMatch => None,
     };
+    let now = app.now();
     let mut work = app.store().begin().await?;
-    if counting {
-        if let Some(subject) = &address_subject {
-            work.record_attempt(ADDRESS, subject, now, !good).await?;
+    if app.config().auth.throttle {
+        if let Some(address) = &address {
+            work.record_attempt(ADDRESS.purpose, address, now, !good).await?;
         }
         if good {
-            work.forget_attempts(ACCOUNT, &account_subject).await?;
+            work.forget_attempts(ACCOUNT, &subject).await?;
         } else {
-            work.record_attempt(ACCOUNT, &account_subject, now, true).await?;
-            let attempts = work.attempts(ACCOUNT, &account_subject, now - ACCOUNT_WINDOW).await?;
+            work.record_attempt(ACCOUNT, &subject, now, true).await?;
+            let attempts = work.attempts(ACCOUNT, &subject, now - ACCOUNT_WINDOW).await?;
             if attempts.failed >= ACCOUNT_FAILURES {
-                work.lock_out(ACCOUNT, &account_subject, now).await?;
+                work.lock_out(ACCOUNT, &subject, now).await?;
                 tracing::warn!("an account is locked after repeated wrong passwords");
             }
         }
@@ -109,12 +111,22 @@ pub async fn check(app: &App, email: &str, password: &str, ip: Option<IpAddr>) -
     Ok(account)
 }
 
+async fn find(app: &App, email: &str) -> Result<Option<LoginAccount>, Error> {
+    let email = email.trim();
+    if email.len() > 254 || email.contains('\0') {
+        return Ok(None);
+    }
+    let mut work = app.store().read().await?;
+    work.account_by_email(&Phi::new(email.to_owned())).await
+}
+
 /// Begins a browser session for an account that proved who it is. An earlier session of the browser ends.
 pub async fn begin_session(
     app: &App,
     account: &LoginAccount,
     earlier: Option<&str>,
     ip: Option<IpAddr>,
+    user_agent: Option<&str>,
 ) -> Result<Session, Error> {
     let now = app.now();
     let cookie = token::random_base64url(&mut OsEntropy);
@@ -129,6 +141,7 @@ pub async fn begin_session(
         auth_method: "password",
         expires: now + TimeDelta::seconds(SESSION_SECONDS),
         ip,
+        user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_CHARS).collect()),
     };
     work.insert_session(&session).await?;
     work.commit().await?;

@@ -2,22 +2,20 @@
 //! for what is decided by the caller, `/o`.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jhe_crypto::{OsEntropy, client_secret, signing, token};
+use jhe_crypto::{OsEntropy, signing, token};
 use jhe_domain::client::Client;
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::Work;
-use jhe_store::credential::{
-    ClientCredentials, CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, RefreshRow, TokenInfo,
-};
+use jhe_store::credential::{CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, RefreshRow, TokenInfo};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::App;
 use crate::identity::sign_in::Visitor;
 
-/// Siblings a replaced refresh token may bring forth while its grace lasts.
-const MAX_REPLACEMENTS: i32 = 5;
+/// Siblings a replaced refresh token may bring forth while its grace lasts, after the first successor.
+const MAX_SIBLINGS: i32 = 5;
 
 /// Tokens just issued: the answer of the token endpoint.
 #[derive(Debug, Clone)]
@@ -45,20 +43,6 @@ pub enum Refreshing {
     Reused,
 }
 
-/// Whether a client proved who it is.
-pub fn authenticate_client(found: &ClientCredentials, secret: Option<&str>) -> bool {
-    if !found.client.enabled {
-        return false;
-    }
-    match (found.client.confidential, secret) {
-        (true, Some(secret)) => client_secret::verify(secret, &found.secret),
-        (true, None) => false,
-        // A public client has nothing to prove, but must not pretend to.
-        (false, Some(secret)) => secret.is_empty() || client_secret::verify(secret, &found.secret),
-        (false, None) => true,
-    }
-}
-
 /// The transaction of one request to the token endpoint. Dropped without [`Exchange::commit`], it leaves nothing.
 pub struct Exchange<'a> {
     app: &'a App,
@@ -75,11 +59,6 @@ impl<'a> Exchange<'a> {
     /// Makes what was done hold.
     pub async fn commit(self) -> Result<(), Error> {
         self.work.commit().await
-    }
-
-    /// The client with a public identifier.
-    pub async fn client(&mut self, client_id: &str) -> Result<Option<ClientCredentials>, Error> {
-        self.work.client_by_client_id(client_id).await
     }
 
     /// The code, held until the transaction ends, if it is still good. A used one revokes what it issued.
@@ -117,6 +96,7 @@ impl<'a> Exchange<'a> {
             nonce: code.nonce.as_deref(),
             grant_id: Some(code.id),
             session_digest: code.session_digest.clone(),
+            signed_in: true,
         };
         self.issue(client, &source, Some(Family::New)).await.map(Some)
     }
@@ -133,7 +113,10 @@ impl<'a> Exchange<'a> {
         }
         if let Some(replaced) = row.replaced_at {
             let grace = TimeDelta::seconds(self.app.config().tokens.refresh_grace);
-            if replaced + grace < self.now || row.replacements >= MAX_REPLACEMENTS {
+            if replaced + grace >= self.now && row.replacements > MAX_SIBLINGS {
+                return Ok(Refreshing::Refused);
+            }
+            if replaced + grace < self.now {
                 self.work.revoke_family(row.family, self.now).await?;
                 tracing::warn!(
                     client.id = client.id.0,
@@ -159,6 +142,7 @@ impl<'a> Exchange<'a> {
             nonce: None,
             grant_id: row.grant_id,
             session_digest: row.session_digest.clone(),
+            signed_in: true,
         };
         let family = Family::Of { row, scope: &row.scope };
         self.issue(client, &source, Some(family)).await
@@ -178,10 +162,9 @@ impl<'a> Exchange<'a> {
             nonce: None,
             grant_id: None,
             session_digest: None,
+            signed_in: false,
         };
-        let mut tokens = self.issue(client, &source, Some(Family::New)).await?;
-        tokens.id_token = None;
-        Ok(tokens)
+        self.issue(client, &source, Some(Family::New)).await
     }
 
     /// Issues a token to a client that acts as its owner.
@@ -274,7 +257,7 @@ impl<'a> Exchange<'a> {
             auth_time: Some(source.auth_time),
         };
         self.work.insert_access_token(&row).await?;
-        let id_token = if has_scope(source.scope, "openid") {
+        let id_token = if source.signed_in && has_scope(source.scope, "openid") {
             Some(Phi::new(self.id_token(client, source, &access_token).await?))
         } else {
             None
@@ -320,6 +303,8 @@ struct Source<'a> {
     nonce: Option<&'a str>,
     grant_id: Option<i64>,
     session_digest: Option<Vec<u8>>,
+    /// A person signed in to the client, which an id token tells.
+    signed_in: bool,
 }
 
 enum Family<'a> {
@@ -382,12 +367,6 @@ pub async fn issue_code(app: &App, visitor: &Visitor, authorized: &Authorized) -
 pub async fn live_token(app: &App, text: &str) -> Result<Option<TokenInfo>, Error> {
     let mut work = app.store().read().await?;
     work.live_token(&token::digest(text), app.now()).await
-}
-
-/// The client with a public identifier.
-pub async fn find_client(app: &App, client_id: &str) -> Result<Option<ClientCredentials>, Error> {
-    let mut work = app.store().read().await?;
-    work.client_by_client_id(client_id).await
 }
 
 /// Whether a visitor holds a live token of a client for some scopes, so that it need not be asked again.

@@ -75,6 +75,18 @@ impl Work {
         self.oauth_client(By::Name(name)).await
     }
 
+    /// Replaces the stored form of a client's secret, unless it was changed meanwhile.
+    pub async fn upgrade_client_secret(&mut self, id: ApplicationId, from: &str, to: &str) -> Result<(), Error> {
+        sqlx::query("UPDATE oauth2_provider_application SET client_secret = $3 WHERE id = $1 AND client_secret = $2")
+            .bind(id.0)
+            .bind(from)
+            .bind(to)
+            .execute(self.connection())
+            .await
+            .db()?;
+        Ok(())
+    }
+
     /// Whether any client in use may use the password grant: what discovery tells.
     pub async fn any_password_client(&mut self) -> Result<bool, Error> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM oauth2_provider_application WHERE enabled AND 'password' = ANY (grant_types))")

@@ -107,7 +107,7 @@ impl Work {
         sqlx::query_as(
             "SELECT id, user_id, application_id, redirect_uri, redirect_uri_given, scope, nonce, code_challenge, auth_time,
                     session_digest, expires, used_at
-               FROM oauth2_provider_grant WHERE code_digest = $1 FOR UPDATE",
+               FROM oauth2_provider_grant WHERE code_digest = $1 FOR NO KEY UPDATE",
         )
         .bind(digest)
         .fetch_optional(self.connection())
@@ -143,21 +143,20 @@ impl Work {
 
     /// Revokes everything a code issued, with all that was refreshed from it.
     pub async fn revoke_issued_by_code(&mut self, id: i64, at: DateTime<Utc>) -> Result<(), Error> {
-        let families = "(SELECT family FROM oauth2_provider_refreshtoken WHERE grant_id = $1)";
-        for (head, tail) in [
-            (
-                "UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE revoked IS NULL AND (grant_id = $1 OR family IN ",
-                ")",
-            ),
-            (
-                "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE revoked IS NULL AND (grant_id = $1 OR family IN ",
-                ")",
-            ),
-        ] {
-            let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(head);
-            sql.push(families).push(tail);
-            sql.build().bind(id).bind(at).execute(self.connection()).await.db()?;
-        }
+        let families =
+            sqlx::query_scalar("SELECT DISTINCT family FROM oauth2_provider_refreshtoken WHERE grant_id = $1")
+                .bind(id)
+                .fetch_all(self.connection())
+                .await
+                .db()?;
+        self.revoke_families(families, at).await?;
+        // Clients without refresh tokens have no family.
+        sqlx::query("UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE grant_id = $1 AND revoked IS NULL")
+            .bind(id)
+            .bind(at)
+            .execute(self.connection())
+            .await
+            .db()?;
         Ok(())
     }
 }

@@ -24,6 +24,8 @@ pub struct NewSession {
     pub expires: DateTime<Utc>,
     /// From where.
     pub ip: Option<IpAddr>,
+    /// With which browser.
+    pub user_agent: Option<String>,
 }
 
 /// A live session of an active account.
@@ -39,8 +41,8 @@ impl Work {
     /// Keeps a session.
     pub async fn insert_session(&mut self, session: &NewSession) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO jhe_session (digest, user_id, auth_time, auth_method, created, expires, ip)
-             VALUES ($1, $2, $3, $4, $3, $5, $6::inet)",
+            "INSERT INTO jhe_session (digest, user_id, auth_time, auth_method, created, expires, ip, user_agent)
+             VALUES ($1, $2, $3, $4, $3, $5, $6::inet, $7)",
         )
         .bind(&session.digest[..])
         .bind(session.user_id.0)
@@ -48,6 +50,7 @@ impl Work {
         .bind(session.auth_method)
         .bind(session.expires)
         .bind(session.ip.map(|ip| ip.to_string()))
+        .bind(&session.user_agent)
         .execute(self.connection())
         .await
         .db()?;
@@ -68,19 +71,34 @@ impl Work {
         Ok(row.map(|(user_id, auth_time)| SessionRow { user_id: UserId(user_id), auth_time }))
     }
 
-    /// Ends a session. `revoke` also ends the tokens that first-party clients got from it.
+    /// Ends a session. `revoke` also ends the codes and tokens that the web console got from it.
     pub async fn end_session(&mut self, digest: &[u8], revoke: bool, at: DateTime<Utc>) -> Result<(), Error> {
-        sqlx::query("DELETE FROM jhe_session WHERE digest = $1").bind(digest).execute(self.connection()).await.db()?;
-        if revoke {
-            for statement in [
-                "UPDATE oauth2_provider_accesstoken AS t SET revoked = $2 FROM oauth2_provider_application AS a
-                  WHERE t.session_digest = $1 AND t.revoked IS NULL AND a.id = t.application_id AND a.name = 'JHE Admin UI'",
-                "UPDATE oauth2_provider_refreshtoken AS t SET revoked = $2 FROM oauth2_provider_application AS a
-                  WHERE t.session_digest = $1 AND t.revoked IS NULL AND a.id = t.application_id AND a.name = 'JHE Admin UI'",
-            ] {
-                sqlx::query(statement).bind(digest).bind(at).execute(self.connection()).await.db()?;
-            }
-        }
-        Ok(())
+        let user: Option<i64> = sqlx::query_scalar("DELETE FROM jhe_session WHERE digest = $1 RETURNING user_id")
+            .bind(digest)
+            .fetch_optional(self.connection())
+            .await
+            .db()?;
+        let (Some(user), true) = (user, revoke) else { return Ok(()) };
+        sqlx::query(
+            "DELETE FROM oauth2_provider_grant AS g USING oauth2_provider_application AS a
+              WHERE g.user_id = $1 AND g.session_digest = $2 AND g.used_at IS NULL
+                AND a.id = g.application_id AND a.name = 'JHE Admin UI'",
+        )
+        .bind(user)
+        .bind(digest)
+        .execute(self.connection())
+        .await
+        .db()?;
+        let families = sqlx::query_scalar(
+            "SELECT DISTINCT t.family FROM oauth2_provider_refreshtoken AS t
+               JOIN oauth2_provider_application AS a ON a.id = t.application_id AND a.name = 'JHE Admin UI'
+              WHERE t.user_id = $1 AND t.session_digest = $2 AND t.revoked IS NULL",
+        )
+        .bind(user)
+        .bind(digest)
+        .fetch_all(self.connection())
+        .await
+        .db()?;
+        self.revoke_families(families, at).await
     }
 }

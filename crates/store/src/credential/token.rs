@@ -166,8 +166,17 @@ impl Work {
         .db()
     }
 
-    /// Finds a refresh token and holds it until the unit of work ends, so that one rotation is decided at a time.
+    /// Finds a refresh token and holds its family until the unit of work ends: rotations and revocations of one family
+    /// are decided one after the other, so that a revocation misses no successor that is just being made.
     pub async fn refresh_for_update(&mut self, digest: &[u8]) -> Result<Option<RefreshRow>, Error> {
+        let family: Option<Uuid> =
+            sqlx::query_scalar("SELECT family FROM oauth2_provider_refreshtoken WHERE token_digest = $1")
+                .bind(digest)
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
+        let Some(family) = family else { return Ok(None) };
+        self.lock_family(family).await?;
         sqlx::query_as(
             "SELECT id, family, user_id, application_id, grant_id, scope, auth_time, session_digest, family_created, expires,
                     replaced_at, replacements, revoked
@@ -198,7 +207,27 @@ impl Work {
         Ok(())
     }
 
-    /// Revokes all tokens of a family.
+    async fn lock_family(&mut self, family: Uuid) -> Result<(), Error> {
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
+            .bind(family)
+            .execute(self.connection())
+            .await
+            .db()?;
+        Ok(())
+    }
+
+    /// Revokes families of which none is held yet.
+    pub(super) async fn revoke_families(&mut self, mut families: Vec<Uuid>, at: DateTime<Utc>) -> Result<(), Error> {
+        // Always in the same order, so that two revocations do not wait for each other.
+        families.sort_unstable();
+        for family in families {
+            self.lock_family(family).await?;
+            self.revoke_family(family, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Revokes all tokens of a family that is held.
     pub async fn revoke_family(&mut self, family: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
         for statement in [
             "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE family = $1 AND revoked IS NULL",
