@@ -42,9 +42,13 @@ CREATE TABLE core_observationidentifier (
     CONSTRAINT core_observationidentifier_pkey PRIMARY KEY (id),
     CONSTRAINT core_observationidentifier_observation_id_fkey FOREIGN KEY (observation_id) REFERENCES core_observation (id) ON DELETE CASCADE
 );
-CREATE UNIQUE INDEX core_observationidentifier_system_value_key ON core_observationidentifier (coalesce(system, ''), value);
+-- Identifiers may be of any length, which a B-tree over the text could not hold. Immutable as the database is UTF-8.
+CREATE FUNCTION jhe_identifier_digest(system text, value text) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT sha256(convert_to(length(coalesce(system, ''))::text || ':' || coalesce(system, '') || value, 'UTF8'))
+$$;
+CREATE UNIQUE INDEX core_observationidentifier_system_value_key ON core_observationidentifier (jhe_identifier_digest(system, value));
 CREATE INDEX core_observationidentifier_observation_id_idx ON core_observationidentifier (observation_id);
-CREATE INDEX core_observationidentifier_value_idx ON core_observationidentifier (value);
+CREATE INDEX core_observationidentifier_value_idx ON core_observationidentifier USING hash (value);
 COMMENT ON TABLE core_observationidentifier IS 'Identifiers the uploader gave an observation; a pair is used once, which makes uploads repeatable.';
 
 CREATE TABLE jhe_observation_stats (
@@ -73,9 +77,17 @@ BEGIN
 END $$;
 CREATE FUNCTION jhe_count_observations_out() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE jhe_observation_stats AS s SET n = s.n - gone.n
+    -- Held first, so that the next statement sees the rows of every upload that has counted itself before.
+    PERFORM 1 FROM jhe_observation_stats AS s
+      WHERE EXISTS (SELECT 1 FROM old_rows AS r WHERE r.subject_patient_id = s.patient_id AND r.codeable_concept_id = s.scope_code_id)
+      ORDER BY s.patient_id, s.scope_code_id FOR UPDATE;
+    UPDATE jhe_observation_stats AS s
+       SET n = s.n - gone.n,
+           newest = coalesce((SELECT o.last_updated FROM core_observation AS o
+                               WHERE o.subject_patient_id = s.patient_id AND o.codeable_concept_id = s.scope_code_id
+                               ORDER BY o.last_updated DESC, o.id DESC LIMIT 1), s.newest)
       FROM (SELECT r.subject_patient_id, r.codeable_concept_id, count(*) AS n
-              FROM old_rows AS r WHERE r.codeable_concept_id IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2) AS gone
+              FROM old_rows AS r WHERE r.codeable_concept_id IS NOT NULL GROUP BY 1, 2) AS gone
      WHERE s.patient_id = gone.subject_patient_id AND s.scope_code_id = gone.codeable_concept_id;
     RETURN NULL;
 END $$;

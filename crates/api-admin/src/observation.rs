@@ -11,7 +11,7 @@ use jhe_app::observation as usecase;
 use jhe_authz::{AccessScope, Authorizer, Location, resource};
 use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_domain::observation::{OBSERVATION_STATUSES, Observation};
-use jhe_domain::page::Page;
+use jhe_domain::page::{Page, Place};
 use jhe_domain::patient::display_name;
 use jhe_domain::practitioner::Remember;
 use jhe_domain::{ObservationId, OrganizationId, PatientId, Phi, StudyId};
@@ -137,7 +137,10 @@ pub(crate) async fn list(
     let filter = filter(&query)?;
     let order = order(&query)?;
     let paging = Paging::new(&query, &path, DEFAULT_SIZE, false)?;
-    let response = if paging.is_cursor() && order.is_empty() {
+    if paging.is_cursor() && !order.is_empty() {
+        return Err(Error::invalid("ordering", "A cursor needs the default order.").into());
+    }
+    let response = if paging.is_cursor() {
         keyset(&mut work, &scope, &filter, &paging, &query, &origin).await?
     } else {
         windows(&mut work, &scope, &filter, &paging, order, &origin).await?
@@ -185,21 +188,23 @@ async fn keyset(
     let size = usize::try_from(paging.size()).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
-    let cursor = rows.last().filter(|_| more).map(|row| encode_cursor(row.last_updated, row.id));
+    let cursor = rows.last().filter(|_| more).map(|row| encode_cursor(&page.place(row)));
     Ok(paging.respond_after(origin, Page { count, rows }.map(ObservationJson::from), cursor))
 }
 
 /// A keyset cursor: `k`, then the time and the id of the last row. It opens nothing: rights are evaluated anew.
-fn encode_cursor(time: DateTime<Utc>, id: ObservationId) -> String {
-    format!("k{}", URL_SAFE_NO_PAD.encode(format!("{}.{id}", time.timestamp_micros())))
+fn encode_cursor(place: &Place) -> String {
+    let time = place.keys.first().cloned().flatten().unwrap_or_default();
+    format!("k{}", URL_SAFE_NO_PAD.encode(format!("{time} {}", place.id)))
 }
 
-fn decode_cursor(text: &str) -> Result<(DateTime<Utc>, ObservationId), Error> {
+fn decode_cursor(text: &str) -> Result<Place, Error> {
     let parse = || {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix('k')?).ok()?;
         let text = String::from_utf8(bytes).ok()?;
-        let (time, id) = text.split_once('.')?;
-        Some((DateTime::from_timestamp_micros(time.parse().ok()?)?, ObservationId(id.parse().ok()?)))
+        let (time, id) = text.split_once(' ')?;
+        DateTime::parse_from_rfc3339(time).ok()?;
+        Some(Place { keys: vec![Some(time.to_owned())], id: id.parse().ok()? })
     };
     parse().ok_or(Error::NotFound(Lookup::Cursor))
 }
@@ -322,9 +327,8 @@ mod tests {
 
     #[test]
     fn cursors_read_back_and_foreign_ones_are_refused() {
-        let time = DateTime::from_timestamp_micros(1_792_350_841_185_768).unwrap();
-        let cursor = encode_cursor(time, ObservationId(60_003));
-        assert_eq!(decode_cursor(&cursor).unwrap(), (time, ObservationId(60_003)));
+        let place = Place { keys: vec![Some("2026-10-18T20:34:01.185768Z".to_owned())], id: 60_003 };
+        assert_eq!(decode_cursor(&encode_cursor(&place)).unwrap(), place);
         for bad in ["zzz", "", "k", "kAAAA"] {
             assert!(decode_cursor(bad).is_err(), "{bad}");
         }

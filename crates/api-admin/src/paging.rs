@@ -47,6 +47,8 @@ enum Family {
     Numbered(PageNumber),
     Offset(i64),
     Cursor(i64),
+    /// Below a row, which the handlers of lists that can do so read themselves.
+    Keyset,
     /// A bare array.
     Whole,
 }
@@ -76,7 +78,7 @@ impl Paging {
                 Some(limit) => sized(Some(limit), MAX_LIMIT),
                 None => sized(number("page_size"), MAX_PAGE_SIZE),
             };
-            (Family::Cursor(decode_cursor(query.get("cursor"))?), size)
+            (decode_cursor(query.get("cursor"))?, size)
         } else if present("page") || present("page_size") {
             let page = match query.get("page") {
                 None => PageNumber::Number(1),
@@ -103,6 +105,7 @@ impl Paging {
             Family::Numbered(PageNumber::Last) => Ok(Window { offset: 0, limit: 0 }),
             Family::Numbered(PageNumber::Impossible) => Err(Error::NotFound(Lookup::Page)),
             Family::Offset(offset) | Family::Cursor(offset) => Ok(Window { offset, limit: self.size }),
+            Family::Keyset => Err(Error::NotFound(Lookup::Cursor)),
             Family::Whole => Ok(Window::first(self.size)),
         }
     }
@@ -124,6 +127,7 @@ impl Paging {
         let count = page.count;
         let (next, previous) = match self.family {
             Family::Whole => return Ok(ok(&page.rows)),
+            Family::Keyset => return Err(Error::NotFound(Lookup::Cursor)),
             Family::Numbered(number) => {
                 let pages = self.pages(count);
                 let current = match number {
@@ -170,7 +174,7 @@ impl Paging {
 
     /// Whether keyset paging was asked for.
     pub(crate) const fn is_cursor(&self) -> bool {
-        matches!(self.family, Family::Cursor(_))
+        matches!(self.family, Family::Cursor(_) | Family::Keyset)
     }
 
     /// Rows of a page.
@@ -204,17 +208,17 @@ fn encode_cursor(offset: i64) -> String {
     URL_SAFE_NO_PAD.encode(format!("o{offset}"))
 }
 
-fn decode_cursor(cursor: Option<&str>) -> Result<i64, Error> {
-    let Some(cursor) = cursor else { return Ok(0) };
-    // Keyset cursors of observations are read by their own handler.
+fn decode_cursor(cursor: Option<&str>) -> Result<Family, Error> {
+    let Some(cursor) = cursor else { return Ok(Family::Cursor(0)) };
     if cursor.starts_with('k') {
-        return Ok(0);
+        return Ok(Family::Keyset);
     }
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     bytes
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .and_then(|text| text.strip_prefix('o')?.parse::<i64>().ok())
         .filter(|offset| *offset >= 0)
+        .map(Family::Cursor)
         .ok_or(Error::NotFound(Lookup::Cursor))
 }
 

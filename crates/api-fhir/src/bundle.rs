@@ -29,8 +29,9 @@ pub(crate) struct OwnBase {
 }
 
 impl OwnBase {
-    pub(crate) fn new(app: &App, origin: &Origin) -> Self {
-        Self { origins: [origin.base().to_ascii_lowercase(), app.settings().site_url().to_ascii_lowercase()] }
+    /// `origin` is the scheme and host of the request.
+    pub(crate) fn new(app: &App, origin: &str) -> Self {
+        Self { origins: [origin.to_ascii_lowercase(), app.settings().site_url().to_ascii_lowercase()] }
     }
 
     /// Whether `base`, what precedes `/Type/id`, is one of ours.
@@ -69,7 +70,7 @@ pub(crate) async fn post(
 ) -> Result<Response, FhirError> {
     let prefer = Prefer::of(&headers);
     let reader = Reader {
-        own: OwnBase::new(&app, &origin),
+        own: OwnBase::new(&app, &origin.base()),
         source_named: names_source(&headers),
         max_entries: app.config().limits.max_batch_entries,
         max_document: app.config().limits.max_omh_bytes,
@@ -124,6 +125,9 @@ impl Reader {
     fn candidate(&self, index: usize, entry: &Value) -> Result<Candidate, Failure> {
         let is_own_base = |base: &str| self.own.is(base);
         let create = CreateEntry::parse(index, entry, &is_own_base)?;
+        if create.if_none_exist.is_some() {
+            return Err(catalogue::conditional_create_not_supported());
+        }
         let source_named = self.source_named || resource_names_source(create.resource);
         if create.resource_type != "Observation" {
             // Everything but observations is an outside record, which needs a source.

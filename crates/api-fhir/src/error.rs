@@ -167,9 +167,7 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response {
         }
         _ => catalogue::method_not_allowed(method.as_str()),
     };
-    let mut response = outcome(&failure);
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
-    response
+    outcome(&failure)
 }
 
 fn is_integer(id: &str) -> bool {
@@ -195,6 +193,10 @@ pub fn unknown_path(request: &Request) -> Response<Body> {
 }
 
 fn unknown(request: &Request) -> Response {
-    let kind = request.uri().path().split('/').filter(|part| !part.is_empty()).nth(2).unwrap_or_default();
-    outcome(&catalogue::unsupported_type(kind))
+    let mut segments = request.uri().path().split('/').filter(|part| !part.is_empty()).skip(2);
+    let kind = segments.next().unwrap_or_default();
+    outcome(&match (kind, segments.nth(1)) {
+        ("Observation" | "Patient", Some(below)) => catalogue::below_resource_not_supported(below, kind),
+        _ => catalogue::unsupported_type(kind),
+    })
 }

@@ -29,6 +29,7 @@ pub use error::{Fhir, unknown_path};
 pub fn router(app: &App) -> DocumentedRouter<App> {
     with_method_fallback(protected(), error::method_not_allowed)
         .layer(RequestDecompressionLayer::new())
+        .layer(from_fn(body::require_known_coding))
         .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Fhir>))
         .merge(with_method_fallback(public(), error::method_not_allowed))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Fhir>))

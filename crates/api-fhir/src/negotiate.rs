@@ -32,6 +32,25 @@ impl MediaType {
     }
 }
 
+/// What a search form says about the form of the answer, where the address does not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chosen {
+    media_type: Option<MediaType>,
+    pretty: bool,
+}
+
+impl Chosen {
+    /// Reads the fields of a form. `None` when it asks for what cannot be had.
+    pub(crate) fn of_form(pairs: &[(String, String)]) -> Option<Self> {
+        let field = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let media_type = match field("_format").filter(|format| !format.is_empty()) {
+            Some(format) => Some(named(format)?),
+            None => None,
+        };
+        Some(Self { media_type, pretty: field("_pretty") == Some("true") })
+    }
+}
+
 /// Layer: refuses what cannot be answered, and gives the answer the media type that was asked for.
 pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
@@ -40,10 +59,14 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
         Some(format) => named(format),
         None => accepted(request.headers()),
     };
+    // A document that RFC 8615 clients fetch: it has one form, whatever they accept.
+    let is_configuration = request.uri().path().ends_with("/.well-known/smart-configuration");
+    let media_type = if is_configuration { Some(MediaType::Json) } else { media_type };
     let pretty = format("_pretty") == Some("true");
+    let allowed = allowed(request.uri().path());
     let request_id = request.extensions().get::<RequestId>().cloned();
     let mut response = match media_type {
-        _ if request.method() == Method::OPTIONS => options(),
+        _ if request.method() == Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         Some(_) => next.run(request).await,
         None => outcome(&catalogue::not_acceptable()),
     };
@@ -51,13 +74,30 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
         let id = request_id.map(|RequestId(id)| id).unwrap_or_default();
         response = outcome(&catalogue::internal(&id));
     }
-    if response.headers().contains_key(header::CONTENT_TYPE) {
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type.unwrap_or(MediaType::Json).header());
-    }
+    let chosen = response.extensions().get::<Chosen>().cloned().unwrap_or_default();
+    let media_type = chosen.media_type.or(media_type).unwrap_or(MediaType::Json);
+    let pretty = pretty || chosen.pretty;
     let headers = response.headers_mut();
+    if headers.contains_key(header::CONTENT_TYPE) {
+        let value = if is_configuration { HeaderValue::from_static("application/json") } else { media_type.header() };
+        headers.insert(header::CONTENT_TYPE, value);
+    }
     headers.append(header::VARY, HeaderValue::from_static("Accept, Authorization"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::METHOD_NOT_ALLOWED) {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
     if pretty { indented(response).await } else { response }
+}
+
+/// The methods of a path, as its routes have them.
+fn allowed(path: &str) -> &'static str {
+    let mut below_base = path.split('/').filter(|part| !part.is_empty()).skip(2);
+    match (below_base.next(), below_base.next(), below_base.next()) {
+        (None, ..) => "POST, OPTIONS",
+        (Some("Observation"), None, _) | (Some(_), Some("_search"), None) => "GET, HEAD, POST, OPTIONS",
+        _ => "GET, HEAD, OPTIONS",
+    }
 }
 
 /// What `_format` names.
@@ -92,10 +132,6 @@ fn accepted(headers: &HeaderMap) -> Option<MediaType> {
     best.map(|(_, media_type)| media_type)
 }
 
-fn options() -> Response {
-    (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, POST, OPTIONS")]).into_response()
-}
-
 /// The same answer for human eyes.
 async fn indented(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
@@ -109,6 +145,9 @@ async fn indented(response: Response) -> Response {
         Err(_) => Response::from_parts(parts, Body::from(bytes)),
     }
 }
+
+/// Asks for the view of a search to be remembered in the caller's profile.
+pub(crate) const REMEMBER: HeaderName = HeaderName::from_static("x-jhe-remember-view");
 
 /// Says which parameters of a search meant nothing.
 pub(crate) const IGNORED: HeaderName = HeaderName::from_static("x-jhe-ignored-parameters");

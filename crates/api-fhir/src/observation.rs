@@ -88,6 +88,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     // What was named must be the caller's, also where the intersection leaves nothing of it.
     Authorizer::new(actor, &mut work).fhir_observations(search::named(&request.scope)).await.map(drop)?;
     let scope = Authorizer::new(actor, &mut work).fhir_observations(narrowed(actor, &request)).await?;
+    call.remember(app, actor, KIND).await?;
     if !search::is_native(&request) {
         pager.window(Some(0))?;
         return Ok(pager.respond_empty(Some(0)));
@@ -104,8 +105,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     let mut page = ObservationPage::window(window.offset(), window.limit);
     page.order = order(&request.result.sort);
     page.id_descending = !sorted;
-    page.after =
-        window.after.and_then(|(time, id)| Some((chrono::DateTime::from_timestamp_micros(time)?, ObservationId(id))));
+    page.after = window.after.clone();
     page.not_after = window.snapshot;
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
@@ -116,14 +116,14 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     if pager.begins() && !sorted {
         window.snapshot = rows.first().map(|row| row.last_updated);
     }
-    Ok(pager.respond(
-        window,
+    pager.respond(
+        &window,
         counted,
         rows,
-        |row| (!sorted).then(|| (row.last_updated.timestamp_micros(), row.id.0)),
+        |row| page.place(row),
         |row| row.id.0,
         |row, out| representation::observation(row, &projection, out),
-    ))
+    )
 }
 
 fn requires_scope(app: &App) -> bool {
@@ -193,9 +193,12 @@ pub(crate) async fn create(
     JsonBytes(bytes): JsonBytes,
 ) -> Result<Response, FhirError> {
     let prefer = Prefer::of(&headers);
+    if headers.contains_key("if-none-exist") {
+        return Err(catalogue::conditional_create_not_supported().into());
+    }
     let source_named = names_source(&headers);
     let max_document = app.config().limits.max_omh_bytes;
-    let own = OwnBase::new(&app, &origin);
+    let own = OwnBase::new(&app, &origin.base());
     let candidate = on_blocking_thread(move || {
         let mut body = object(&bytes)?;
         match body.get("resourceType").cloned() {

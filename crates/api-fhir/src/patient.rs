@@ -75,6 +75,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     // What was named must be the caller's, also where the intersection leaves nothing of it.
     Authorizer::new(actor, &mut work).fhir_patients(search::named(&request.scope)).await.map(drop)?;
     let scope = Authorizer::new(actor, &mut work).fhir_patients(narrowed(actor, &request)).await?;
+    call.remember(app, actor, KIND).await?;
     if !search::is_native(&request) {
         pager.window(Some(0))?;
         return Ok(pager.respond_empty(Some(0)));
@@ -91,20 +92,23 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     if request.result.is_count_only() {
         return Ok(pager.respond_empty(Some(counted)));
     }
-    let window = pager.window(Some(counted))?;
-    query.after = window.after.map(|(_, id)| PatientId(id));
+    let mut window = pager.window(Some(counted))?;
+    query.after = window.after.clone();
+    query.not_after = window.snapshot;
+    if pager.begins() {
+        window.snapshot = Some(work.database_time().await?);
+    }
     let rows =
         work.patients().list(&scope, &query, Window { offset: window.offset(), limit: window.limit }).await?.rows;
     let projection = request.result.projection();
-    let sorted = !request.result.sort.is_empty();
-    Ok(pager.respond(
-        window,
+    pager.respond(
+        &window,
         Some(counted),
         rows,
-        |row| (!sorted).then_some((0, row.id.0)),
+        |row| query.place(row),
         |row| row.id.0,
         |row, out| representation::patient(row, &projection, out),
-    ))
+    )
 }
 
 fn narrowed(actor: &Actor, request: &SearchRequest) -> Location {

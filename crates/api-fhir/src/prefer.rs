@@ -53,7 +53,18 @@ impl Prefer {
         Self { answer, strict: strict.unwrap_or(false) }
     }
 
-    /// `Preference-Applied`, when `return` was honoured.
+    /// `Preference-Applied` of a search: what of it was honoured.
+    pub(crate) fn applied_to_search(self) -> Option<HeaderValue> {
+        let outcome = self.answer == Some(Return::Outcome);
+        Some(HeaderValue::from_static(match (self.strict, outcome) {
+            (true, true) => "handling=strict, return=OperationOutcome",
+            (true, false) => "handling=strict",
+            (false, true) => "return=OperationOutcome",
+            (false, false) => return None,
+        }))
+    }
+
+    /// `Preference-Applied` of a create, when `return` was honoured.
     pub(crate) fn applied(self) -> Option<HeaderValue> {
         self.answer.map(|answer| {
             HeaderValue::from_static(match answer {

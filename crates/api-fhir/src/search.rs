@@ -5,7 +5,8 @@ use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use jhe_app::App;
-use jhe_authz::{Actor, Location};
+use jhe_authz::{Actor, Authorizer, Location};
+use jhe_domain::page::Place;
 use jhe_domain::{OrganizationId, PatientId, StudyId};
 use jhe_fhir::bundle::SearchsetWriter;
 use jhe_fhir::search::{PageRef, ScopeParameters, SearchRequest, SourceFilter, TotalMode, paging_query};
@@ -15,9 +16,10 @@ use jhe_http::{Origin, body, query};
 use uuid::Uuid;
 
 use crate::body::read;
+use crate::bundle::OwnBase;
 use crate::cursor::Cursor;
 use crate::error::FhirError;
-use crate::negotiate::{FHIR_JSON, IGNORED};
+use crate::negotiate::{Chosen, FHIR_JSON, IGNORED, REMEMBER};
 use crate::prefer::{Prefer, Return};
 
 /// A search as it was called.
@@ -31,6 +33,11 @@ pub(crate) struct SearchCall {
     /// Origin and base, for the addresses of resources.
     root: String,
     prefer: Prefer,
+    own: OwnBase,
+    /// What the form says about the form of the answer.
+    chosen: Chosen,
+    /// The view is to be remembered.
+    remembers: bool,
 }
 
 impl FromRequest<App> for SearchCall {
@@ -39,13 +46,17 @@ impl FromRequest<App> for SearchCall {
     async fn from_request(request: Request, app: &App) -> Result<Self, FhirError> {
         let extensions = request.extensions();
         let origin = extensions.get::<Origin>().map(Origin::base).unwrap_or_default();
+        let own = OwnBase::new(app, &origin);
         let base = extensions.get::<FhirBase>().map(|base| base.0.clone()).unwrap_or_default();
         let path =
             extensions.get::<OriginalPath>().map_or_else(|| request.uri().path().to_owned(), |path| path.0.clone());
         let prefer = Prefer::of(request.headers());
+        let remembers = request.headers().contains_key(REMEMBER);
+        let mut chosen = Chosen::default();
         let mut raw_query = request.uri().query().unwrap_or_default().to_owned();
         if request.method() == Method::POST {
             let form = read_form(request, app).await?;
+            chosen = Chosen::of_form(&query::pairs(&form)).ok_or_else(catalogue::not_acceptable)?;
             if !raw_query.is_empty() && !form.is_empty() {
                 raw_query.push('&');
             }
@@ -57,6 +68,9 @@ impl FromRequest<App> for SearchCall {
             address: format!("{origin}{path}"),
             root: format!("{origin}{base}"),
             prefer,
+            own,
+            chosen,
+            remembers,
         })
     }
 }
@@ -76,12 +90,34 @@ async fn read_form(request: Request, app: &App) -> Result<String, FhirError> {
 impl SearchCall {
     /// What the parameters mean for a type.
     pub(crate) fn parse(&self, kind: ResourceType) -> Result<SearchRequest, Failure> {
-        SearchRequest::parse(kind, &self.pairs, self.prefer.strict)
+        SearchRequest::parse(kind, &self.pairs, self.prefer.strict, &|base| self.own.is(base))
     }
 
     /// The address of one resource.
     pub(crate) fn full_url(&self, kind: ResourceType, id: i64) -> String {
         format!("{}/{}/{id}", self.root, kind.as_str())
+    }
+
+    /// Remembers the view for a practitioner who asks for that: the parameters by name, without those of the page and
+    /// those that the profile remembers by itself.
+    pub(crate) async fn remember(&self, app: &App, actor: &Actor, kind: ResourceType) -> Result<(), FhirError> {
+        if !self.remembers {
+            return Ok(());
+        }
+        let dropped = |name: &str| {
+            matches!(name, "_page" | "_count" | "_summary" | "_cursor" | "_offset" | "patient.organization")
+                || name.to_ascii_lowercase().ends_with("_has:group:member:_id")
+        };
+        let mut pairs: Vec<_> = self.pairs.iter().filter(|(name, _)| !dropped(name)).collect();
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        let text: Vec<String> =
+            pairs.iter().map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value))).collect();
+        let view =
+            if text.is_empty() { kind.as_str().to_owned() } else { format!("{}?{}", kind.as_str(), text.join("&")) };
+        let mut work = app.store().read().await?;
+        let account = Authorizer::new(actor, &mut work).account();
+        drop(work);
+        Ok(app.store().remember_fhir_view(&account, &view).await?)
     }
 
     fn link(&self, name: &str, value: &str) -> String {
@@ -137,12 +173,12 @@ pub(crate) struct Pager<'a> {
 }
 
 /// The rows wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct PageWindow {
     /// Rows before the page.
     pub(crate) start: i64,
     /// Continue below this row instead of skipping.
-    pub(crate) after: Option<(i64, i64)>,
+    pub(crate) after: Option<Place>,
     /// What changed after this moment is left out.
     pub(crate) snapshot: Option<DateTime<Utc>>,
     /// Rows to fetch: one more than the page holds, to know whether there are more.
@@ -204,7 +240,7 @@ impl<'a> Pager<'a> {
 
     /// The total to show.
     pub(crate) fn total(&self, counted: Option<i64>) -> Option<i64> {
-        match (self.request.result.total, self.cursor) {
+        match (self.request.result.total, &self.cursor) {
             (TotalMode::None, _) => None,
             (_, Some(cursor)) => cursor.total,
             (_, None) => counted,
@@ -225,47 +261,47 @@ impl<'a> Pager<'a> {
                 (number - 1) * count
             }
             (None, Some(offset)) => i64::try_from(offset).unwrap_or(i64::MAX / 2).min(i64::MAX / 2),
-            (None, None) => self.cursor.map_or(0, |cursor| cursor.start),
+            (None, None) => self.cursor.as_ref().map_or(0, |cursor| cursor.start),
         };
-        let cursor = self.cursor.unwrap_or_default();
+        let cursor = self.cursor.clone().unwrap_or_default();
         Ok(PageWindow { start, after: cursor.after, snapshot: cursor.snapshot, limit: count + 1 })
     }
 
-    /// Writes the Bundle of one page. `rows` holds up to one row more than the page; `key` names a row in the type's own
-    /// order, or `None` where the order was chosen; the window's snapshot bounds the pages that follow.
+    /// Writes the Bundle of one page. `rows` holds up to one row more than the page; `place` is where a row stands in the
+    /// order of the search; the window's snapshot bounds the pages that follow.
     pub(crate) fn respond<T>(
         &self,
-        window: PageWindow,
+        window: &PageWindow,
         counted: Option<i64>,
         mut rows: Vec<T>,
-        key: impl Fn(&T) -> Option<(i64, i64)>,
+        place: impl Fn(&T) -> Place,
         id: impl Fn(&T) -> i64,
         write: impl Fn(&T, &mut Vec<u8>),
-    ) -> Response {
+    ) -> Result<Response, FhirError> {
         let more = rows.len() > self.request.result.count;
         rows.truncate(self.request.result.count);
         let total = self.total(counted);
         let count = self.count();
-        let link = |start: i64, after: Option<(i64, i64)>| match self.mode {
-            Mode::Page => self.call.link("_page", &(start / count + 1).to_string()),
-            Mode::Offset => self.call.link("_offset", &start.to_string()),
+        let link = |start: i64, after: Option<Place>| match self.mode {
+            Mode::Page => Ok(self.call.link("_page", &(start / count + 1).to_string())),
+            Mode::Offset => Ok(self.call.link("_offset", &start.to_string())),
             Mode::Cursor => {
                 let cursor = Cursor { start, after, snapshot: window.snapshot, total };
-                self.call.link("_cursor", &cursor.seal(self.app, &self.search))
+                cursor.seal(self.app, &self.search).map(|cursor| self.call.link("_cursor", &cursor))
             }
         };
         let mut links = vec![("self", self.call.self_link())];
         if window.start > 0 {
-            links.push(("previous", link((window.start - count).max(0), None)));
+            links.push(("previous", link((window.start - count).max(0), None)?));
         }
         if more {
-            links.push(("next", link(window.start + count, rows.last().and_then(&key))));
+            links.push(("next", link(window.start + count, rows.last().map(&place))?));
         }
         let mut writer = self.writer(total, &links);
         for row in &rows {
             writer.entry_with(&self.call.full_url(self.request.resource_type, id(row)), |out| write(row, out));
         }
-        self.finish(writer)
+        Ok(self.finish(writer))
     }
 
     /// Writes a Bundle without entries.
@@ -296,11 +332,16 @@ impl<'a> Pager<'a> {
         {
             response.headers_mut().insert(IGNORED, value);
         }
+        if let Some(value) = self.call.prefer.applied_to_search() {
+            response.headers_mut().insert("preference-applied", value);
+        }
+        response.extensions_mut().insert(self.call.chosen.clone());
         response
     }
 }
 
-/// What a header can hold of a text.
+/// What a header can hold of a text; clients refuse very long ones.
 fn header_text(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+    const LONGEST: usize = 4096;
+    text.chars().take(LONGEST).map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }

@@ -21,8 +21,12 @@ use facts::{Facts, Seen};
 
 use crate::App;
 
-/// How often an upload starts over after another one used its identifier first.
-const ATTEMPTS: usize = 3;
+/// How often an upload starts over after another one used its identifier first. Those that start over form a line, so
+/// each time only newcomers can be faster.
+const ATTEMPTS: usize = 12;
+
+/// The line of those that start over.
+const LINE: &str = "ingest.identifiers";
 
 /// What became of an upload.
 #[derive(Debug, Clone)]
@@ -70,13 +74,13 @@ pub async fn store(
     together: Together,
     whole: bool,
 ) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
-    for _ in 1..ATTEMPTS {
-        match attempt(app, actor, candidates, together, whole).await {
+    for number in 1..ATTEMPTS {
+        match attempt(app, actor, candidates, together, whole, number > 1).await {
             Err(error) if is_identifier_race(&error) => {}
             outcome => return outcome,
         }
     }
-    attempt(app, actor, candidates, together, whole).await
+    attempt(app, actor, candidates, together, whole, true).await
 }
 
 async fn attempt(
@@ -85,8 +89,12 @@ async fn attempt(
     candidates: &[Result<Candidate, Failure>],
     together: Together,
     whole: bool,
+    again: bool,
 ) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
     let mut work = app.store().begin().await?;
+    if again {
+        work.queue_up(LINE).await?;
+    }
     let facts =
         Facts::load(&mut work, actor, candidates.iter().filter_map(|candidate| candidate.as_ref().ok())).await?;
     let mut seen = Seen::default();

@@ -16,6 +16,15 @@ impl Window {
     }
 }
 
+/// A row's place in an order: where the next page goes on, whatever becomes of the row meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The values of the order's keys as text, which PostgreSQL reads back; none where the row has none.
+    pub keys: Vec<Option<String>>,
+    /// The id, on which every order ends.
+    pub id: i64,
+}
+
 /// Some rows of a list, and how many there are in all.
 #[derive(Debug, Clone)]
 pub struct Page<T> {

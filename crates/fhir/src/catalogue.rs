@@ -153,6 +153,27 @@ pub fn unsupported_media_type(content_type: &str) -> Failure {
     error(415, IssueCode::NotSupported, format!("Unsupported media type \"{content_type}\" in request."))
 }
 
+/// E18: a body in a coding we cannot decode.
+pub fn unsupported_encoding(coding: &str) -> Failure {
+    error(415, IssueCode::NotSupported, format!("Unsupported content encoding \"{}\" in request.", shown(coding)))
+}
+
+/// What an answer repeats of a caller's text.
+fn shown(text: &str) -> &str {
+    const LONGEST: usize = 200;
+    text.char_indices().nth(LONGEST).map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
+}
+
+/// A conditional create, which is not offered: silently storing the resource again would be wrong.
+pub fn conditional_create_not_supported() -> Failure {
+    error(400, IssueCode::NotSupported, "Conditional create (If-None-Exist) is not supported.")
+}
+
+/// An operation below a resource that is not offered.
+pub fn below_resource_not_supported(what: &str, kind: &str) -> Failure {
+    error(404, IssueCode::NotSupported, format!("'{}' is not supported for {kind}.", shown(what)))
+}
+
 /// E19: the body is not JSON.
 pub fn json_syntax(detail: &str) -> Failure {
     error(400, IssueCode::Structure, format!("JSON parse error - {detail}"))
@@ -317,7 +338,7 @@ pub fn identifier_in_use(system: &str, value: &str) -> Failure {
     error_at(
         409,
         IssueCode::Duplicate,
-        format!("Identifier already exists: system={system} value={value}"),
+        format!("Identifier already exists: system={} value={}", shown(system), shown(value)),
         "Observation.identifier",
     )
 }
@@ -332,7 +353,7 @@ pub fn code_unknown(system: &str, code: &str) -> Failure {
     error_at(
         400,
         IssueCode::CodeInvalid,
-        format!("Code not found: system={system} code={code}"),
+        format!("Code not found: system={} code={}", shown(system), shown(code)),
         "Observation.code.coding",
     )
 }

@@ -22,6 +22,10 @@ impl<T> Db<T> for Result<T, sqlx::Error> {
 fn fault(error: sqlx::Error) -> Error {
     match &error {
         sqlx::Error::Database(database) => {
+            // A value beyond what an index can hold names the index as if it were a constraint.
+            if database.code().as_deref() == Some("54000") {
+                return Error::sentence("A value is too long.");
+            }
             if let Some(constraint) = database.constraint() {
                 return Error::Conflict(conflict(constraint));
             }

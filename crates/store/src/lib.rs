@@ -13,6 +13,7 @@ pub mod data_source;
 mod fault;
 pub mod filter;
 pub mod invitation;
+mod keyset;
 pub mod maintenance;
 pub mod observation;
 pub mod operator;

@@ -9,11 +9,13 @@ use jhe_authz::{AccessScope, ConsentedUpload, Grant, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::{Conflict, Error};
 use jhe_domain::observation::{EffectiveTime, NewObservation, Observation};
+use jhe_domain::page::Place;
 use jhe_domain::{DataSourceId, ObservationId, PatientId, Phi, ScopeCodeId, UserId};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
 use crate::filter::{PersonFilter, TimeMatch, Token, TokenSystem, push_any, push_person, push_time, push_token};
+use crate::keyset::{Key, Order, push_below, push_order, time_key};
 use crate::scope::{Access, push_readable_pairs};
 use crate::work::Work;
 
@@ -108,6 +110,31 @@ impl ObservationOrder {
             Self::Patient => "o.subject_patient_id",
         }
     }
+
+    const fn sql_type(self) -> &'static str {
+        match self {
+            Self::LastUpdated | Self::Created | Self::Effective => "timestamptz",
+            Self::Id | Self::Patient => "bigint",
+            Self::Status | Self::Code => "text",
+        }
+    }
+
+    /// The value of a row, as a key.
+    fn value(self, row: &Observation) -> Option<String> {
+        match self {
+            Self::LastUpdated => Some(time_key(row.last_updated)),
+            Self::Created => Some(time_key(row.created)),
+            Self::Effective => match row.effective {
+                EffectiveTime::Instant(at) => Some(time_key(at)),
+                EffectiveTime::Period(start, end) => start.or(end).map(time_key),
+                EffectiveTime::Unknown => None,
+            },
+            Self::Id => Some(row.id.0.to_string()),
+            Self::Status => Some(row.status.clone()),
+            Self::Code => Some(row.coding_code.clone()),
+            Self::Patient => Some(row.patient_id.0.to_string()),
+        }
+    }
 }
 
 /// One key of an order.
@@ -130,8 +157,8 @@ pub struct ObservationPage {
     pub offset: i64,
     /// Rows wanted at most.
     pub limit: i64,
-    /// Continue below this row of the default order.
-    pub after: Option<(DateTime<Utc>, ObservationId)>,
+    /// Continue below this place of the order.
+    pub after: Option<Place>,
     /// Leave out what changed after this moment, so that pages stay put while data arrives.
     pub not_after: Option<DateTime<Utc>>,
     /// The document is wanted.
@@ -141,6 +168,28 @@ pub struct ObservationPage {
 }
 
 impl ObservationPage {
+    /// The place of a row in the order of this page.
+    pub fn place(&self, row: &Observation) -> Place {
+        let keys = if self.order.is_empty() {
+            vec![ObservationOrder::LastUpdated.value(row)]
+        } else {
+            self.order.iter().map(|key| key.by.value(row)).collect()
+        };
+        Place { keys, id: row.id.0 }
+    }
+
+    fn keys(&self) -> Order {
+        let newest = [OrderKey { by: ObservationOrder::LastUpdated, descending: true }];
+        let chosen = if self.order.is_empty() { newest.as_slice() } else { &self.order };
+        let key = |key: &OrderKey| Key {
+            expression: key.by.expression(),
+            sql_type: key.by.sql_type(),
+            descending: key.descending,
+        };
+        let keys = chosen.iter().map(key).collect();
+        Order { keys, id: "o.id", id_descending: self.order.is_empty() || self.id_descending }
+    }
+
     /// A window of the default order, documents included.
     pub const fn window(offset: i64, limit: i64) -> Self {
         Self {
@@ -274,18 +323,6 @@ fn push_pairs(
     sql.push(") ");
 }
 
-fn push_order(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage) {
-    sql.push(" ORDER BY ");
-    if page.order.is_empty() {
-        sql.push("o.last_updated DESC, o.id DESC");
-        return;
-    }
-    for key in &page.order {
-        sql.push(key.by.expression()).push(if key.descending { " DESC NULLS LAST, " } else { " NULLS LAST, " });
-    }
-    sql.push(if page.id_descending { "o.id DESC" } else { "o.id" });
-}
-
 const COLUMNS: &str =
     "o.id, o.subject_patient_id, pt.jhe_user_id, pt.name_family, pt.name_given, o.codeable_concept_id,
     k.coding_system, k.coding_code, k.text AS coding_text, o.data_source_id, d.name AS data_source_name, o.status,
@@ -340,6 +377,7 @@ impl Observations<'_> {
             return Ok(Vec::new());
         }
         let reach = page.offset.saturating_add(page.limit);
+        let order = page.keys();
         let mut sql = QueryBuilder::new("");
         push_pairs(&mut sql, scope, filter, Access::Search);
         push_columns(&mut sql, page.documents, page.identifiers);
@@ -362,17 +400,23 @@ impl Observations<'_> {
                  WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id",
         );
         push_row_filter(&mut sql, filter);
-        if let Some((time, id)) = page.after {
-            sql.push(" AND (o.last_updated, o.id) < (").push_bind(time).push(", ").push_bind(id.0).push(")");
+        match page.after.as_ref().map(|place| (place, place.keys.as_slice())) {
+            // The same as below, in the form that an index range serves.
+            Some((place, [Some(time)])) if page.order.is_empty() => {
+                sql.push(" AND (o.last_updated, o.id) < (").push_bind(time.clone()).push("::timestamptz, ");
+                sql.push_bind(place.id).push(")");
+            }
+            Some((place, _)) => push_below(&mut sql, &order, place),
+            None => {}
         }
         if let Some(not_after) = page.not_after {
             sql.push(" AND o.last_updated <= ").push_bind(not_after);
         }
-        push_order(&mut sql, page);
+        push_order(&mut sql, &order);
         sql.push(" LIMIT ").push_bind(reach).push(") AS o");
-        push_order(&mut sql, page);
+        push_order(&mut sql, &order);
         sql.push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") AS o").push(JOINS);
-        push_order(&mut sql, page);
+        push_order(&mut sql, &order);
         let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         self.audit_read(scope, rows.len());
         Ok(rows.into_iter().map(Into::into).collect())
@@ -491,11 +535,14 @@ impl Observations<'_> {
                  SELECT id, patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end, t.now, t.now
                    FROM wanted, (SELECT clock_timestamp() AS now) AS t ORDER BY n
                  RETURNING id, created, last_updated),
+             numbered AS MATERIALIZED (
+                 SELECT i.*, nextval('core_observationidentifier_id_seq') AS id
+                   FROM unnest($9::bigint[], $10::text[], $11::text[]) AS i (owner, system, value)),
              named AS (
-                 INSERT INTO core_observationidentifier (observation_id, system, value)
-                 SELECT w.id, i.system, i.value
-                   FROM unnest($9::bigint[], $10::text[], $11::text[]) WITH ORDINALITY AS i (owner, system, value, n)
-                   JOIN wanted AS w ON w.n = i.owner ORDER BY i.n)
+                 -- In one order for everybody, so that uploads that share identifiers wait for each other in a line.
+                 INSERT INTO core_observationidentifier (id, observation_id, system, value)
+                 SELECT i.id, w.id, i.system, i.value
+                   FROM numbered AS i JOIN wanted AS w ON w.n = i.owner ORDER BY jhe_identifier_digest(i.system, i.value))
              SELECT id, created, last_updated FROM made ORDER BY id",
         )
         .bind(column(&|upload, _| Some(upload.patient().0)))
@@ -552,7 +599,8 @@ impl Observations<'_> {
             .unzip();
         sqlx::query_as(
             "SELECT i.system, i.value FROM unnest($1::text[], $2::text[]) AS w (system, value)
-               JOIN core_observationidentifier AS i ON coalesce(i.system, '') = w.system AND i.value = w.value",
+               JOIN core_observationidentifier AS i
+                 ON jhe_identifier_digest(i.system, i.value) = jhe_identifier_digest(w.system, w.value)",
         )
         .bind(systems)
         .bind(values)

@@ -6,13 +6,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use jhe_authz::{AccessScope, Grant, Reach, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::{Conflict, Error};
-use jhe_domain::page::{Page, Window};
+use jhe_domain::page::{Page, Place, Window};
 use jhe_domain::patient::{Disclosure, Identifier, NewPatient, Patient, PatientChange};
 use jhe_domain::{LinkId, OrganizationId, PatientId, Phi, StudyId, UserId};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
 use crate::filter::{PersonFilter, push_person};
+use crate::keyset::{Key, Order, push_below, push_order, time_key};
 use crate::scope::push_patient_scope;
 use crate::work::Work;
 
@@ -75,6 +76,26 @@ impl PatientKey {
             Self::BirthDate => "p.birth_date",
         }
     }
+
+    const fn sql_type(self) -> &'static str {
+        match self {
+            Self::LastUpdated => "timestamptz",
+            Self::Id => "bigint",
+            Self::Family | Self::Given => "text",
+            Self::BirthDate => "date",
+        }
+    }
+
+    /// The value of a row, as a key.
+    fn value(self, row: &Patient) -> Option<String> {
+        match self {
+            Self::LastUpdated => Some(time_key(row.last_updated)),
+            Self::Id => Some(row.id.0.to_string()),
+            Self::Family => row.name_family.as_ref().map(|name| name.reveal().clone()),
+            Self::Given => row.name_given.as_ref().map(|name| name.reveal().clone()),
+            Self::BirthDate => row.birth_date.as_ref().map(|date| date.reveal().to_string()),
+        }
+    }
 }
 
 /// What a page of patients asks for.
@@ -90,8 +111,34 @@ pub struct PatientQuery {
     pub order: PatientOrder,
     /// A chosen order instead, each key with whether the greatest comes first.
     pub sort: Vec<(PatientKey, bool)>,
-    /// Continue below this row of the order by family name.
-    pub after: Option<PatientId>,
+    /// Continue below this place of the order.
+    pub after: Option<Place>,
+    /// Leave out what changed after this moment, so that pages stay put.
+    pub not_after: Option<DateTime<Utc>>,
+}
+
+impl PatientQuery {
+    fn chosen(&self) -> &[(PatientKey, bool)] {
+        match self.order {
+            _ if !self.sort.is_empty() => &self.sort,
+            PatientOrder::Family => &[(PatientKey::Family, false)],
+            PatientOrder::Id => &[],
+        }
+    }
+
+    /// The place of a row in the order of this query.
+    pub fn place(&self, row: &Patient) -> Place {
+        Place { keys: self.chosen().iter().map(|(key, _)| key.value(row)).collect(), id: row.id.0 }
+    }
+
+    fn keys(&self) -> Order {
+        let key = |(key, descending): &(PatientKey, bool)| Key {
+            expression: key.expression(),
+            sql_type: key.sql_type(),
+            descending: *descending,
+        };
+        Order { keys: self.chosen().iter().map(key).collect(), id: "p.id", id_descending: false }
+    }
 }
 
 /// An account that a new patient may take over, or not.
@@ -129,32 +176,6 @@ fn push_where(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Pa
     }
 }
 
-/// Pushes the part of the order by family name that lies below a row.
-fn push_after(sql: &mut QueryBuilder<Postgres>, query: &PatientQuery) {
-    if let Some(after) = query.after {
-        sql.push(" AND EXISTS (SELECT 1 FROM core_patient AS l WHERE l.id = ").push_bind(after.0);
-        sql.push(
-            " AND CASE WHEN l.name_family IS NULL THEN p.name_family IS NULL AND p.id > l.id
-                       ELSE p.name_family IS NULL OR (p.name_family, p.id) > (l.name_family, l.id) END)",
-        );
-    }
-}
-
-fn push_order(sql: &mut QueryBuilder<Postgres>, query: &PatientQuery) {
-    if query.sort.is_empty() {
-        sql.push(match query.order {
-            PatientOrder::Id => " ORDER BY p.id",
-            PatientOrder::Family => " ORDER BY p.name_family NULLS LAST, p.id",
-        });
-        return;
-    }
-    sql.push(" ORDER BY ");
-    for (key, descending) in &query.sort {
-        sql.push(key.expression()).push(if *descending { " DESC NULLS LAST, " } else { " NULLS LAST, " });
-    }
-    sql.push("p.id");
-}
-
 impl Patients<'_> {
     /// Patients in `scope` that match.
     pub async fn list(
@@ -172,8 +193,14 @@ impl Patients<'_> {
             let mut sql = QueryBuilder::new("");
             push_from(&mut sql, scope.reach());
             push_where(&mut sql, scope, query);
-            push_after(&mut sql, query);
-            push_order(&mut sql, query);
+            if let Some(moment) = query.not_after {
+                sql.push(" AND p.last_updated <= ").push_bind(moment);
+            }
+            let order = query.keys();
+            if let Some(place) = &query.after {
+                push_below(&mut sql, &order, place);
+            }
+            push_order(&mut sql, &order);
             sql.push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
             sql.build_query_as().fetch_all(self.0.connection()).await.db()?
         };

@@ -131,4 +131,19 @@ impl Store {
         .db()?;
         Ok(())
     }
+
+    /// Remembers the FHIR search a practitioner looked at last.
+    pub async fn remember_fhir_view(&self, scope: &AccessScope<resource::User>, view: &str) -> Result<(), Error> {
+        let Reach::Account(own) = *scope.reach() else { return Ok(()) };
+        sqlx::query(
+            "UPDATE core_practitioner SET settings = settings || jsonb_build_object('current_fhir_resource', $2::text)
+              WHERE jhe_user_id = $1 AND settings ->> 'current_fhir_resource' IS DISTINCT FROM $2",
+        )
+        .bind(own.0)
+        .bind(view)
+        .execute(&self.pool)
+        .await
+        .db()?;
+        Ok(())
+    }
 }

@@ -73,7 +73,7 @@ pub(crate) fn push_patient_scope(
         Reach::Superuser | Reach::Internal(_) => {
             sql.push("true");
             if let Some(organizations) = organizations(within) {
-                sql.push(" AND EXISTS (SELECT 1 FROM core_patientorganization AS l WHERE l.patient_id = p.id AND l.organization_id = ANY (");
+                sql.push(" AND EXISTS (SELECT 1 FROM jhe_in_org AS l WHERE l.patient_id = p.id AND l.organization_id = ANY (");
                 sql.push_bind(organizations).push("))");
             }
             if let Some(studies) = studies(within) {

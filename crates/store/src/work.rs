@@ -135,6 +135,16 @@ impl Work {
         sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.connection()).await.db()
     }
 
+    /// Waits for its turn among the units of work that stand in the same line, until the end of this one.
+    pub async fn queue_up(&mut self, line: &'static str) -> Result<(), Error> {
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(line)
+            .execute(self.connection())
+            .await
+            .db()?;
+        Ok(())
+    }
+
     /// Adds an entry to the audit trail of this unit of work.
     pub(crate) fn audit(&mut self, entry: AuditEntry) {
         self.entries.push(entry);

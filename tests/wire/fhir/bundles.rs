@@ -111,3 +111,54 @@ async fn a_thousand_entries_are_one_request() {
     );
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_fault_inside_an_entry_is_that_entrys_alone() {
+    let server = TestServer::start().await;
+    let mut zero = heart_rate("61");
+    zero["identifier"] = json!([{"system": "s", "value": "a\0b"}]);
+    let mut deep = json!({"url": "u", "valueString": "x"});
+    for _ in 0..200 {
+        deep = json!({"url": "u", "extension": [deep]});
+    }
+    let mut nested = heart_rate("62");
+    nested["extension"] = json!([deep]);
+    let conditional = json!({"resource": heart_rate("63"),
+        "request": {"method": "POST", "url": "Observation", "ifNoneExist": "identifier=a|b"}});
+    let body = bundle(
+        "batch",
+        vec![entry(heart_rate("60")), entry(zero), entry(nested), conditional, entry(heart_rate("64"))],
+    );
+    let reply = server.post("/fhir/r5").as_user(PETER).json(&body).send().await.expect(200).json();
+    assert_eq!(
+        statuses(&reply),
+        ["201 Created", "400 Bad Request", "400 Bad Request", "400 Bad Request", "201 Created"]
+    );
+    assert_eq!(reply["entry"][2]["response"]["outcome"]["issue"][0]["code"], "too-costly");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn uploads_that_share_identifiers_wait_for_each_other() {
+    let server = TestServer::start().await;
+    let upload = |shift: usize| {
+        let entries = (0..40).map(|n| {
+            let mut body = heart_rate("60");
+            body["identifier"] = json!([{"system": "fleet", "value": ((n * 7 + shift * 11) % 60).to_string()}]);
+            entry(body)
+        });
+        let call = server.post("/fhir/r5").as_user(PETER).json(&bundle("batch", entries.collect()));
+        tokio::spawn(async move { call.send().await.expect(200).json() })
+    };
+    let uploads: Vec<_> = (0..10).map(upload).collect();
+    let mut stored = 0;
+    for upload in uploads {
+        let reply = upload.await.unwrap();
+        for status in statuses(&reply) {
+            assert!(matches!(status, "201 Created" | "409 Conflict"), "{status}");
+            stored += usize::from(status == "201 Created");
+        }
+    }
+    assert_eq!(stored, 60, "each identifier once");
+    server.stop().await;
+}

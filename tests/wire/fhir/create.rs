@@ -174,3 +174,46 @@ async fn the_caller_chooses_the_answer() {
     assert_eq!(post("return=representation").await.expect(201).at("/resourceType"), "Observation");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn identifiers_have_any_length() {
+    let server = TestServer::start().await;
+    let long: String = (0..12_000).map(|n| char::from(b'a' + u8::try_from(n * n % 23).unwrap())).collect();
+    let mut body = heart_rate("60");
+    body["identifier"] = json!([{"system": "https://phone.example.org", "value": long}]);
+    server.post("/fhir/r5/Observation").as_user(PETER).json(&body).send().await.expect(201);
+    let again = server.post("/fhir/r5/Observation").as_user(PETER).json(&body).send().await.expect(409);
+    assert!(again.text().len() < 1_000, "what was sent is not repeated at length");
+    body["identifier"] = json!([{"value": format!("https://phone.example.org{long}")}]);
+    server.post("/fhir/r5/Observation").as_user(PETER).json(&body).send().await.expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_refused_and_not_ignored() {
+    let server = TestServer::start().await;
+    let before = server.scalar("SELECT count(*)::text FROM core_observation").await;
+    let reply = server
+        .post("/fhir/r5/Observation")
+        .as_user(PETER)
+        .header("if-none-exist", "identifier=a|b")
+        .json(&heart_rate("60"))
+        .send()
+        .await
+        .expect(400);
+    assert_eq!(reply.at("/issue/0/code"), "not-supported");
+    for coding in ["br", "foo", "gzip, br"] {
+        let reply = server
+            .post("/fhir/r5/Observation")
+            .as_user(PETER)
+            .header("content-encoding", coding)
+            .json(&heart_rate("60"))
+            .send()
+            .await
+            .expect(415);
+        assert_eq!(reply.at("/resourceType"), "OperationOutcome");
+        assert_eq!(reply.header("accept-encoding"), "zstd, gzip, deflate");
+    }
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_observation").await, before);
+    server.stop().await;
+}

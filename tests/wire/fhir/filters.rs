@@ -257,3 +257,45 @@ async fn hostile_values_are_letters_or_refused() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_condition_that_names_nothing_does_not_widen() {
+    let server = TestServer::start().await;
+    for query in [
+        "Patient?identifier=,",
+        "Patient?patient=,",
+        "Patient?name=,,",
+        "Observation?_lastUpdated=ge2000&patient=,",
+        "Observation?_lastUpdated=ge2000&patient.identifier=,",
+        "Observation?_lastUpdated=ge2000&_has:Group:member:_id=,",
+        "Observation?_lastUpdated=ge2000&code=,",
+        "Observation?patient=https://evil.example/fhir/r5/Patient/40001",
+    ] {
+        get(&server, MARY, query).await.expect(400);
+    }
+    assert_eq!(total(get(&server, MARY, "Patient?_id=,").await), 0);
+    let own = format!("Observation?patient={}/fhir/r5/Patient/40001", server.base);
+    assert!(total(get(&server, MARY, &own).await) > 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_is_remembered_when_asked_for() {
+    let server = TestServer::start().await;
+    let view =
+        async || server.get("/api/v1/users/profile").as_user(MARY).send().await.at("/settings/currentFhirResource");
+    let path = "/fhir/r5/Observation?patient=40001&category=laboratory&_count=1&_has:Group:member:_id=30001";
+    server.get(path).as_user(MARY).send().await.expect(200);
+    assert_eq!(view().await, serde_json::Value::Null);
+    server.get(path).as_user(MARY).header("x-jhe-remember-view", "1").send().await.expect(200);
+    assert_eq!(view().await, "Observation?category=laboratory&patient=40001");
+    server
+        .get("/fhir/r5/Observation?patient=40005")
+        .as_user(MARY)
+        .header("x-jhe-remember-view", "1")
+        .send()
+        .await
+        .expect(403);
+    assert_eq!(view().await, "Observation?category=laboratory&patient=40001");
+    server.stop().await;
+}

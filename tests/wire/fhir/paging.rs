@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use jhe_testkit::{MARY, MEGAN, PETER, TestServer, omh};
+use jhe_testkit::{ADMIN, MARY, MEGAN, PETER, TestServer, omh};
+use serde_json::json;
 
 use super::{get, ids, link, store_many};
 
@@ -155,5 +156,59 @@ async fn a_chosen_order_puts_what_is_undated_last() {
     assert_eq!(order("-_id").await, [undated, oldest, middle]);
     let unknown = get(&server, MARY, "Observation?patient=40001&_sort=foo").await.expect(200);
     assert_eq!(unknown.header("x-jhe-ignored-parameters"), "_sort");
+    server.stop().await;
+}
+
+/// All ids of a search from page to page; `between` happens after the first page.
+async fn walk(server: &TestServer, query: &str, between: impl AsyncFnOnce(&[i64])) -> Vec<i64> {
+    let mut page = get(server, MARY, query).await.expect(200);
+    let mut seen = ids(&page);
+    between(&seen).await;
+    while let Some(next) = link(&page, "next") {
+        page = server.get(&next).as_user(MARY).send().await.expect(200);
+        seen.extend(ids(&page));
+    }
+    seen
+}
+
+fn once(seen: &[i64]) -> BTreeSet<i64> {
+    let distinct: BTreeSet<i64> = seen.iter().copied().collect();
+    assert_eq!(distinct.len(), seen.len(), "a row twice: {seen:?}");
+    distinct
+}
+
+#[tokio::test]
+async fn no_order_loses_what_stays_when_rows_of_earlier_pages_go() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 20).await;
+    for sort in ["", "_id", "-_id", "date", "-date", "_lastUpdated", "-_lastUpdated", "status,-_id", "code,patient"] {
+        let query = format!("Observation?patient=40001&_count=4&_sort={sort}");
+        let all = once(&walk(&server, &query, async |_| {}).await);
+        let gone = std::cell::Cell::new(0);
+        let seen = walk(&server, &query, async |first: &[i64]| {
+            gone.set(first[3]);
+            let path = format!("/api/v1/observations/{}", first[3]);
+            server.delete(&path).as_user(ADMIN).json(&json!({"reason": "test"})).send().await.expect(204);
+        });
+        let seen = once(&seen.await);
+        assert_eq!(seen, all, "sorted by {sort:?}: {} went after it was seen", gone.get());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_newest_rows_are_found_after_newer_ones_are_removed() {
+    let server = TestServer::start().await;
+    store_many(&server, PETER, 3).await;
+    let query = "Observation?_has:Group:member:_id=30001&_count=1";
+    let all = walk(&server, query, async |_| {}).await;
+    let pressure = server.scalar("SELECT id::text FROM core_observation WHERE codeable_concept_id = 50002 AND subject_patient_id = 40001 LIMIT 1").await;
+    server.execute("UPDATE core_observation SET status = 'amended' WHERE codeable_concept_id = 50002").await;
+    let path = format!("/api/v1/observations/{pressure}");
+    server.delete(&path).as_user(ADMIN).json(&json!({"reason": "test"})).send().await.expect(204);
+    let left = walk(&server, query, async |_| {}).await;
+    assert_eq!(once(&left).len(), all.len() - 1);
+    let newest = server.scalar("SELECT bool_and(s.newest = (SELECT max(o.last_updated) FROM core_observation AS o WHERE o.subject_patient_id = s.patient_id AND o.codeable_concept_id = s.scope_code_id))::text FROM jhe_observation_stats AS s WHERE s.n > 0").await;
+    assert_eq!(newest, "true");
     server.stop().await;
 }

@@ -93,3 +93,34 @@ async fn pages_follow_the_family_name() {
     assert_eq!(ids(&get(&server, MARY, "Patient?_sort=-_id&_count=2").await), [41006, 41005]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn pages_of_patients_stay_put_while_the_roster_changes() {
+    let server = TestServer::start().await;
+    for letter in ["B", "C", "D", "E", "F", "G"] {
+        let body = json!({"organizationId": 20003, "nameFamily": letter, "nameGiven": "N", "birthDate": "1980-01-01",
+            "telecomEmail": format!("{letter}@example.org")});
+        server.post("/api/v1/patients").as_user(MARY).json(&body).send().await.expect(201);
+    }
+    for sort in ["", "&_sort=family", "&_sort=-given,family", "&_sort=birthdate", "&_sort=-_id"] {
+        let query = format!("Patient?patient.organization=20003&_count=3{sort}");
+        let all = ids(&get(&server, MARY, &format!("{query}&_count=100").replace("_count=3&", "")).await.expect(200));
+        let first = get(&server, MARY, &query).await.expect(200);
+        let mut seen = ids(&first);
+        let body = json!({"nameFamily": "Zzz"});
+        server.patch(&format!("/api/v1/patients/{}", seen[2])).as_user(MARY).json(&body).send().await.expect(200);
+        for letter in ["A", "M", "ZZ"] {
+            let body = json!({"organizationId": 20003, "nameFamily": letter, "nameGiven": "N", "birthDate": "1980-01-01",
+                "telecomEmail": format!("{letter}{}@example.org", sort.len())});
+            server.post("/api/v1/patients").as_user(MARY).json(&body).send().await.expect(201);
+        }
+        let mut page = first;
+        while let Some(next) = link(&page, "next") {
+            assert!(!next.contains("Zzz") && !next.contains("Merritt"), "names stay out of addresses");
+            page = server.get(&next).as_user(MARY).send().await.expect(200);
+            seen.extend(ids(&page));
+        }
+        assert_eq!(seen, all, "{query}");
+    }
+    server.stop().await;
+}

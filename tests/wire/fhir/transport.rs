@@ -134,3 +134,44 @@ async fn a_host_that_is_not_ours_is_refused() {
     assert_eq!(reply.at("/issue/0/diagnostics"), "Invalid host header.");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn forms_choose_the_answer_and_headers_stay_short() {
+    let server = TestServer::start().await;
+    let form = |fields: &str| {
+        server
+            .post("/fhir/r5/Observation/_search")
+            .as_user(MARY)
+            .body("application/x-www-form-urlencoded", fields.to_owned())
+    };
+    form("patient=40001&_format=xml").send().await.expect(406);
+    let reply = form("patient=40001&_format=application/fhir%2Bjson&_pretty=true").send().await.expect(200);
+    assert!(reply.header("content-type").starts_with("application/fhir+json") && reply.text().contains("\n  \""));
+    let many: String = (0..3000).map(|n| format!("&unknown-parameter-{n}=1")).collect();
+    let reply = form(&format!("patient=40001{many}")).header("prefer", "handling=lenient").send().await.expect(200);
+    assert!(reply.header("x-jhe-ignored-parameters").len() <= 4096);
+    let reply = server
+        .get("/fhir/r5/Observation?patient=40001")
+        .as_user(MARY)
+        .header("prefer", "handling=strict, return=OperationOutcome")
+        .send()
+        .await
+        .expect(200);
+    assert_eq!(reply.header("preference-applied"), "handling=strict, return=OperationOutcome");
+    for (method, path, allowed) in [
+        ("DELETE", "/fhir/r5/Observation", "GET, HEAD, POST, OPTIONS"),
+        ("POST", "/fhir/r5/Observation/60003", "GET, HEAD, OPTIONS"),
+        ("GET", "/fhir/r5", "POST, OPTIONS"),
+    ] {
+        let reply = server.call(method.parse().unwrap(), path).as_user(PETER).send().await.expect(405);
+        assert_eq!(reply.header("allow"), allowed, "{method} {path}");
+    }
+    let history = server.get("/fhir/r5/Observation/60003/_history").as_user(PETER).send().await.expect(404);
+    assert_eq!(history.at("/issue/0/diagnostics"), "'_history' is not supported for Observation.");
+    let smart = "/fhir/r5/.well-known/smart-configuration";
+    for accept in ["application/fhir+json", "text/html"] {
+        let reply = server.get(smart).header("accept", accept).send().await.expect(200);
+        assert_eq!(reply.header("content-type"), "application/json");
+    }
+    server.stop().await;
+}

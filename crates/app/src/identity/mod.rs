@@ -85,6 +85,18 @@ impl Identity {
         self.seal.mac(&format!("{purpose}\0{text}"))
     }
 
+    /// Seals a text that travels through the caller and must not be read or made there. A sealed text opens for the same
+    /// purpose only.
+    pub fn seal(&self, purpose: &str, text: &str) -> Result<String, Error> {
+        self.seal.seal(&format!("{purpose}\0{text}"), &mut OsEntropy).map_err(Error::internal)
+    }
+
+    /// Opens a sealed text; `None` when it is not ours.
+    pub fn open(&self, purpose: &str, sealed: &str) -> Option<String> {
+        let text = self.seal.open(sealed).ok()?;
+        text.strip_prefix(purpose)?.strip_prefix('\0').map(str::to_owned)
+    }
+
     /// Whether a text carries this keyed digest.
     pub fn verify_mac(&self, purpose: &str, text: &str, mac: &str) -> bool {
         self.seal.verify_mac(&format!("{purpose}\0{text}"), mac)

@@ -1,6 +1,6 @@
 //! An Observation as a client sends it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::Value;
 
 use crate::catalogue::{self, Failure};
@@ -136,7 +136,9 @@ fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
 }
 
 fn effective(body: &Value) -> Option<EffectiveIn> {
-    let moment = |value: &Value, member| Some(parse_interval(text(value, member)?)?.low);
+    // An offset may carry a time out of the years that FHIR can write.
+    let writable = |at: &DateTime<Utc>| (1..=9999).contains(&at.year());
+    let moment = |value: &Value, member| Some(parse_interval(text(value, member)?)?.low).filter(writable);
     if let Some(at) = moment(body, "effectiveDateTime").or_else(|| moment(body, "effectiveInstant")) {
         return Some(EffectiveIn::Instant(at));
     }

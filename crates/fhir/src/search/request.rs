@@ -161,11 +161,17 @@ pub struct SearchRequest {
 }
 
 impl SearchRequest {
-    /// Reads decoded pairs in order; `strict` refuses unknown parameters instead of listing them.
+    /// Reads decoded pairs in order; `strict` refuses unknown parameters instead of listing them. `is_own_base` tells
+    /// which bases of absolute references are ours.
     ///
     /// # Errors
     /// The first of: E12, E31 to E37, with their statuses.
-    pub fn parse(resource_type: ResourceType, pairs: &[(String, String)], strict: bool) -> Result<Self, Failure> {
+    pub fn parse(
+        resource_type: ResourceType,
+        pairs: &[(String, String)],
+        strict: bool,
+        is_own_base: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, Failure> {
         let mut request = Self {
             resource_type,
             scope: ScopeParameters::default(),
@@ -183,7 +189,7 @@ impl SearchRequest {
                 _ if raw.is_empty() => {}
                 Lookup::Unsupported => return Err(catalogue::unsupported_parameter(name)),
                 Lookup::Known(parameter, shown, modifier) => {
-                    request.take(parameter, shown, modifier, raw)?;
+                    request.take(parameter, &Values { shown, modifier, raw, is_own_base })?;
                 }
             }
         }
@@ -213,8 +219,12 @@ impl SearchRequest {
         }
     }
 
-    fn take(&mut self, parameter: Parameter, shown: &str, modifier: Option<&str>, raw: &str) -> Result<(), Failure> {
-        let values = Values { shown, modifier, raw };
+    fn take(&mut self, parameter: Parameter, values: &Values<'_>) -> Result<(), Failure> {
+        let (shown, raw) = (values.shown, values.raw);
+        if is_condition(parameter) && split_list(raw).is_empty() {
+            // Separators alone name nothing, and a condition on nothing must not widen the result.
+            return Err(catalogue::invalid_value(shown, raw));
+        }
         match parameter {
             Parameter::Patient => {
                 let ids = values.references("Patient")?;
@@ -233,32 +243,26 @@ impl SearchRequest {
             }
             Parameter::PatientIdentifier => {
                 values.without_modifier()?;
-                push(&mut self.scope.patient_identifiers, values.tokens()?);
+                self.scope.patient_identifiers.push(values.tokens()?);
             }
-            Parameter::PatientFamily => self.take_patient_string(PatientField::Family, &values)?,
-            Parameter::PatientGiven => self.take_patient_string(PatientField::Given, &values)?,
-            Parameter::PatientName => self.take_patient_string(PatientField::Name, &values)?,
-            Parameter::PatientBirthdate => push(&mut self.scope.patient_birthdate, values.dates()?),
+            Parameter::PatientFamily => self.take_patient_string(PatientField::Family, values)?,
+            Parameter::PatientGiven => self.take_patient_string(PatientField::Given, values)?,
+            Parameter::PatientName => self.take_patient_string(PatientField::Name, values)?,
+            Parameter::PatientBirthdate => self.scope.patient_birthdate.push(values.dates()?),
             Parameter::Id => {
                 values.without_modifier()?;
                 let ids: Vec<String> = split_list(raw).into_iter().map(unescape).collect();
-                if !ids.is_empty() {
-                    match &mut self.ids {
-                        Some(known) => known.retain(|id| ids.contains(id)),
-                        none => *none = Some(ids),
-                    }
+                match &mut self.ids {
+                    Some(known) => known.retain(|id| ids.contains(id)),
+                    none => *none = Some(ids),
                 }
             }
             Parameter::LastUpdated => {
                 values.without_modifier()?;
-                push(&mut self.last_updated, values.dates_or(catalogue::invalid_last_updated)?);
+                self.last_updated.push(values.dates_or(catalogue::invalid_last_updated)?);
             }
-            Parameter::Source => self.take_source(&values)?,
-            _ if is_filter(parameter) => {
-                if !split_list(raw).is_empty() {
-                    self.filters.extend(values.filter(parameter)?);
-                }
-            }
+            Parameter::Source => self.take_source(values)?,
+            _ if is_filter(parameter) => self.filters.extend(values.filter(parameter)?),
             _ => {
                 values.without_modifier()?;
                 if !self.result.take(self.resource_type, parameter, shown, raw)? {
@@ -270,10 +274,7 @@ impl SearchRequest {
     }
 
     fn take_patient_string(&mut self, field: PatientField, values: &Values<'_>) -> Result<(), Failure> {
-        let matches = values.strings()?;
-        if !matches.is_empty() {
-            self.scope.patient_strings.push((field, matches));
-        }
+        self.scope.patient_strings.push((field, values.strings()?));
         Ok(())
     }
 
@@ -301,6 +302,7 @@ struct Values<'a> {
     shown: &'a str,
     modifier: Option<&'a str>,
     raw: &'a str,
+    is_own_base: &'a dyn Fn(&str) -> bool,
 }
 
 impl Values<'_> {
@@ -333,7 +335,7 @@ impl Values<'_> {
         if self.modifier.is_some_and(|modifier| modifier != kind) {
             return Err(self.bad_modifier());
         }
-        self.each(|item| value::reference(item, kind))
+        self.each(|item| value::reference(item, kind, self.is_own_base))
     }
 
     fn tokens(&self) -> Result<Vec<TokenValue>, Failure> {
@@ -399,6 +401,25 @@ impl Values<'_> {
     }
 }
 
+/// Whether a parameter narrows the result, so that one without a value is a mistake. `_id` may name ids that match
+/// nothing.
+fn is_condition(parameter: Parameter) -> bool {
+    is_filter(parameter)
+        || matches!(
+            parameter,
+            Parameter::Patient
+                | Parameter::Study
+                | Parameter::PatientOrganization
+                | Parameter::PatientIdentifier
+                | Parameter::PatientFamily
+                | Parameter::PatientGiven
+                | Parameter::PatientName
+                | Parameter::PatientBirthdate
+                | Parameter::LastUpdated
+                | Parameter::Source
+        )
+}
+
 fn is_filter(parameter: Parameter) -> bool {
     matches!(
         parameter,
@@ -437,18 +458,9 @@ fn status_codes(token: &TokenValue) -> Vec<String> {
 }
 
 fn intersect(known: &mut Option<Vec<i64>>, ids: Vec<i64>) {
-    if ids.is_empty() {
-        return;
-    }
     match known {
         Some(known) => known.retain(|id| ids.contains(id)),
         None => *known = Some(ids),
-    }
-}
-
-fn push<T>(list: &mut Vec<Vec<T>>, values: Vec<T>) {
-    if !values.is_empty() {
-        list.push(values);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::search::{PageRef, SortField, SortKey, SummaryMode, TotalMode};
+use crate::types::has_own_base_path;
 
 fn pairs(query: &str) -> Vec<(String, String)> {
     query
@@ -13,7 +14,7 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 }
 
 fn parse(kind: ResourceType, query: &str) -> SearchRequest {
-    SearchRequest::parse(kind, &pairs(query), false).unwrap()
+    SearchRequest::parse(kind, &pairs(query), false, &has_own_base_path).unwrap()
 }
 
 fn observation(query: &str) -> SearchRequest {
@@ -21,7 +22,8 @@ fn observation(query: &str) -> SearchRequest {
 }
 
 fn refused(query: &str, status: u16, text: &str) {
-    let failure = SearchRequest::parse(ResourceType::Observation, &pairs(query), false).unwrap_err();
+    let failure =
+        SearchRequest::parse(ResourceType::Observation, &pairs(query), false, &has_own_base_path).unwrap_err();
     assert_eq!((failure.status, failure.diagnostics()), (status, text), "{query}");
 }
 
@@ -30,7 +32,7 @@ fn scope() {
     assert_eq!(observation("patient=1,Patient/2").scope.patients, Some(vec![1, 2]));
     let both = observation("patient=1,2&subject=2,3").scope;
     assert_eq!((both.patients, both.named_patients), (Some(vec![2]), vec![1, 2, 2, 3]));
-    assert_eq!(observation("patient=&subject=,").scope, ScopeParameters::default());
+    assert_eq!(observation("patient=").scope, ScopeParameters::default());
     assert_eq!(observation("patient._has:_group:member:_id=30001").scope.studies, Some(vec![30001]));
     assert_eq!(observation("patient.organization=Organization/5").scope.organizations, Some(vec![5]));
     let named = observation("patient.identifier=s|v&patient.family:exact=Smith&subject.birthdate=1980").scope;
@@ -99,9 +101,10 @@ fn refusals() {
 fn unknown_parameters_are_listed_or_refused() {
     let request = observation("foo=1&category=x&foo=2&_sort=bogus");
     assert_eq!(request.ignored, ["foo", "category", "_sort"]);
-    let failure = SearchRequest::parse(ResourceType::Observation, &pairs("foo=1&bar:x=2"), true).unwrap_err();
+    let failure =
+        SearchRequest::parse(ResourceType::Observation, &pairs("foo=1&bar:x=2"), true, &has_own_base_path).unwrap_err();
     assert_eq!(failure.diagnostics(), "Unknown search parameter: foo, bar:x.");
-    assert!(SearchRequest::parse(ResourceType::Observation, &pairs("_sort=bogus"), true).is_err());
+    assert!(SearchRequest::parse(ResourceType::Observation, &pairs("_sort=bogus"), true, &has_own_base_path).is_err());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The values of search parameters: comma lists with escapes, tokens, references, strings.
 
-use crate::types::{IEEE1752_SYSTEM, OPENMHEALTH_SYSTEM, has_own_base_path, positive_id, split_reference};
+use crate::types::{IEEE1752_SYSTEM, OPENMHEALTH_SYSTEM, positive_id, split_reference};
 
 /// What a token says about the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,18 +130,19 @@ fn find_unescaped(text: &str, wanted: char) -> Option<usize> {
 }
 
 /// A reference to a row of `kind`: `Kind/id`, a bare id, or an absolute URL under one of our bases.
-pub(super) fn reference(escaped: &str, kind: &str) -> Option<i64> {
+pub(super) fn reference(escaped: &str, kind: &str, is_own_base: &dyn Fn(&str) -> bool) -> Option<i64> {
     let text = unescape(escaped);
     if let Some(id) = positive_id(&text) {
         return Some(id);
     }
-    let (found, id) = split_reference(&text, &has_own_base_path)?;
+    let (found, id) = split_reference(&text, is_own_base)?;
     (found == kind).then(|| positive_id(id))?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::has_own_base_path;
 
     #[test]
     fn lists_and_escapes() {
@@ -183,10 +184,10 @@ mod tests {
     #[test]
     fn references() {
         for text in ["40001", "Patient/40001", "https://h/FHIR/R5/Patient/40001"] {
-            assert_eq!(reference(text, "Patient"), Some(40001), "{text}");
+            assert_eq!(reference(text, "Patient", &has_own_base_path), Some(40001), "{text}");
         }
         for text in ["abc", "0", "-1", "Group/1", "Patient/abc", "https://h/x/Patient/1", "patient/1"] {
-            assert_eq!(reference(text, "Patient"), None, "{text}");
+            assert_eq!(reference(text, "Patient", &has_own_base_path), None, "{text}");
         }
     }
 }

@@ -83,6 +83,10 @@ impl Primitive {
     }
 
     fn check_text(self, text: &str) -> Result<(), &'static str> {
+        // Every other character can be stored.
+        if text.contains('\0') {
+            return Err("must not contain the character U+0000");
+        }
         let (valid, reason) = match self {
             Self::Code => (is_code(text), "is not a valid code"),
             Self::Id => (is_id(text), "must be 1 to 64 letters, digits, '-' and '.'"),
