@@ -13,6 +13,9 @@ use crate::error::{AdminError, too_large, unsupported_media_type};
 /// Values whose own keys are the caller's business and are never rewritten.
 const VERBATIM: &[&str] = &["omh_data", "value_attachment_data", "value"];
 
+/// Fields that hold several values, also where a form or a query string can only repeat the name.
+const LISTS: &[&str] = &["patient_ids"];
+
 /// The fields of a request body, under snake_case names.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fields(Map<String, Value>);
@@ -70,7 +73,19 @@ impl Fields {
     }
 
     fn from_pairs(pairs: Vec<(String, String)>) -> Self {
-        let map = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        let mut map = Map::new();
+        for (name, value) in pairs {
+            if LISTS.contains(&to_snake(&name).as_str()) {
+                // A form holds a list as a repeated name, or as text with commas.
+                let items = value.split(',').map(|item| Value::String(item.to_owned()));
+                match map.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
+                    Value::Array(known) => known.extend(items),
+                    other => *other = Value::Array(items.collect()),
+                }
+            } else {
+                map.insert(name, Value::String(value));
+            }
+        }
         Self(snake_keys(map))
     }
 
@@ -178,9 +193,13 @@ impl Fields {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Null) => Err("This field may not be null.".to_owned()),
-            Some(value @ (Value::Number(_) | Value::String(_))) => lenient_id(value)
-                .map(Some)
-                .ok_or_else(|| format!("Incorrect type. Expected pk value, received {}.", type_name(value))),
+            Some(value @ (Value::Number(_) | Value::String(_))) => lenient_id(value).map(Some).ok_or_else(|| {
+                match value.as_str().map(str::trim).filter(|text| is_digits(text)) {
+                    // A number no row can have.
+                    Some(digits) => format!("Invalid pk \"{digits}\" - object does not exist."),
+                    None => format!("Incorrect type. Expected pk value, received {}.", type_name(value)),
+                }
+            }),
             Some(other) => Err(format!("Incorrect type. Expected pk value, received {}.", type_name(other))),
         }
     }
@@ -202,12 +221,6 @@ impl Fields {
                 .iter()
                 .map(|item| lenient_id(item).ok_or_else(|| Error::invalid(name, "A valid integer is required.")))
                 .collect(),
-            // A query string or form holds a list as text.
-            Some(Value::String(text))
-                if !text.is_empty() && text.split(',').all(|id| id.trim().parse::<i64>().is_ok()) =>
-            {
-                Ok(text.split(',').filter_map(|id| id.trim().parse().ok()).collect())
-            }
             Some(other) => {
                 Err(Error::invalid(name, format!("Expected a list of items but got type \"{}\".", type_name(other))))
             }
@@ -242,6 +255,10 @@ pub(crate) fn boolean(value: &Value) -> Option<bool> {
         },
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.len() < 100 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// An integer, or its digits as text.
@@ -350,6 +367,23 @@ mod tests {
         let mut faults = Violations::default();
         assert_eq!(fields(json!({"name": " "})).required_text("name", &mut faults), "");
         assert_eq!(faults.0.len(), 1);
+    }
+
+    #[test]
+    fn forms_repeat_what_holds_several_values() {
+        let pairs = |raw: &str| Fields::from_pairs(query::pairs(raw));
+        let check = |raw: &str, expected: &[i64]| {
+            assert_eq!(pairs(raw).required_ids("patientIds").ok().as_deref(), Some(expected), "{raw}");
+        };
+        check("patientIds=1&patientIds=2", &[1, 2]);
+        check("patient_ids=1,2&patient_ids=3", &[1, 2, 3]);
+        assert!(pairs("patientIds=a").required_ids("patientIds").is_err());
+        assert!(fields(json!({"patientIds": "1"})).required_ids("patientIds").is_err());
+        assert_eq!(pairs("name=a&name=b").get("name"), Some(&json!("b")));
+        let mut message = fields(json!({"id": "1".repeat(30)})).reference("id").unwrap_err();
+        assert!(message.starts_with("Invalid pk"), "{message}");
+        message = fields(json!({"id": "x"})).reference("id").unwrap_err();
+        assert!(message.starts_with("Incorrect type"), "{message}");
     }
 
     #[test]

@@ -30,8 +30,10 @@ pub use error::{Admin, unknown_path};
 /// All routes of the family. Paths are complete; trailing slashes and `.json` are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {
     with_method_fallback(protected(), error::method_not_allowed)
+        .layer(from_fn(response::refuse_unknown))
+        .layer(from_fn(response::require_json))
         .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Admin>))
-        .merge(with_method_fallback(public(), error::method_not_allowed))
+        .merge(with_method_fallback(public(), error::method_not_allowed).layer(from_fn(response::require_json)))
         .layer(from_fn(response::describe))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Admin>))
 }

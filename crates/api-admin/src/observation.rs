@@ -234,17 +234,17 @@ fn filter(query: &AdminQuery) -> Result<ObservationFilter, Error> {
         filter.codes.push(CodeFilter { tokens, negated: false });
     }
     let instant = |op: TimeOp, time: DateTime<Utc>| vec![TimeMatch { op, low: time, high: time }];
-    if let Some(time) = query.time("effective_from")? {
+    if let Some((time, _)) = query.time("effective_from")? {
         filter.effective.push(instant(TimeOp::Ge, time));
     }
-    if let Some(time) = query.time("effective_to")? {
-        // Inclusive: before the next microsecond.
-        filter.effective.push(instant(TimeOp::Le, time + chrono::TimeDelta::microseconds(1)));
+    if let Some((_, end)) = query.time("effective_to")? {
+        // Inclusive: what begins before the first moment after it.
+        filter.effective.push(instant(TimeOp::Le, end));
     }
-    if let Some(time) = query.time("created_since")? {
+    if let Some((time, _)) = query.time("created_since")? {
         filter.created.push(instant(TimeOp::Ge, time));
     }
-    if let Some(time) = query.time("last_updated_since")? {
+    if let Some((time, _)) = query.time("last_updated_since")? {
         filter.last_updated.push(instant(TimeOp::Ge, time));
     }
     Ok(filter)

@@ -362,6 +362,8 @@ pub(crate) async fn delete(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId,
+    // Read like every body, so that one that cannot be read is refused.
+    _: Fields,
 ) -> Result<Response, AdminError> {
     usecase::delete(&app, &actor, OrganizationId(id)).await?;
     Ok(no_content())
@@ -407,6 +409,10 @@ pub(crate) async fn add_user(
             .find(|name| fields.has(name));
         let mut faults = Violations::default();
         let role = name.and_then(|name| fields.choice(name, |role| Role::parse_stored(role).is_some(), &mut faults));
+        for fault in &mut faults.0 {
+            // Whatever name it came under.
+            fault.field = Some("organizationPartitionerRole".to_owned());
+        }
         faults.into_result()?;
         Ok((user, role.as_deref().and_then(Role::parse_stored).unwrap_or(Role::Member)))
     };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use jhe_app::App;
 use jhe_app::patient as usecase;
 use jhe_authz::{Actor, Authorizer, Location};
@@ -245,7 +245,10 @@ pub(crate) async fn me(State(app): State<App>, Caller(actor): Caller) -> Result<
 /// Identifier pairs; items without a system or a value are skipped.
 fn identifiers(fields: &Fields, faults: &mut Violations) -> Option<Vec<(Phi<String>, Phi<String>)>> {
     match fields.get("identifiers")? {
-        Value::Null => Some(Vec::new()),
+        Value::Null => {
+            faults.push("identifiers", "This field may not be null.");
+            None
+        }
         Value::Array(items) => {
             let mut pairs = Vec::with_capacity(items.len());
             for item in items {
@@ -271,7 +274,7 @@ fn identifiers(fields: &Fields, faults: &mut Violations) -> Option<Vec<(Phi<Stri
 
 fn parse_date(text: &str) -> Option<NaiveDate> {
     let well_formed = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    well_formed.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()
+    well_formed.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten().filter(|date| date.year() > 0)
 }
 
 /// Makes a patient of an organization, with a login account.
@@ -294,7 +297,8 @@ pub(crate) async fn create(
             };
             return Err(Error::invalid("organizationId", message));
         }
-        let email = fields.get("telecomEmail").map_or(Ok(None), text).ok().flatten().unwrap_or_default();
+        let email = fields.get("telecomEmail").map_or(Ok(None), text);
+        let email = email.map_err(|message| Error::invalid("telecomEmail", message))?.unwrap_or_default();
         if email.is_empty() {
             return Err(Error::sentence_at("telecomEmail", "Email is required to create a patient."));
         }
@@ -302,7 +306,6 @@ pub(crate) async fn create(
             .ok_or_else(|| Error::sentence_at("telecomEmail", "Enter a valid email address."))?;
         let birth_date = match fields.get("birthDate").map_or(Ok(None), text) {
             Ok(None) => None,
-            Ok(Some(text)) if text.is_empty() => None,
             Ok(Some(text)) => Some(parse_date(&text)),
             Err(_) => Some(None),
         };
@@ -370,8 +373,15 @@ async fn update(
     query: &AdminQuery,
     fields: &Fields,
 ) -> Result<Response, AdminError> {
-    let at = query.integer("organizationId")?.map(OrganizationId);
+    // Who may not change the patient is told so before what is wrong with the request.
+    let (at, fault) = match query.integer("organizationId") {
+        Ok(at) => (at.map(OrganizationId), None),
+        Err(fault) => (None, Some(fault)),
+    };
     let validate = || {
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
         let mut faults = Violations::default();
         let phi = |value: Option<Option<String>>| value.map(|value| value.map(Phi::new));
         let birth_date = match fields.get("birthDate").map(text) {
@@ -384,7 +394,17 @@ async fn update(
                 None
             }
         };
-        let email = fields.get("telecomEmail").and_then(|value| text(value).ok().flatten());
+        let email = fields.get("telecomEmail").and_then(|value| match text(value) {
+            Ok(Some(email)) => Some(email),
+            Ok(None) => {
+                faults.push("telecomEmail", "This field may not be null.");
+                None
+            }
+            Err(message) => {
+                faults.push("telecomEmail", message);
+                None
+            }
+        });
         let email = email.map(|email| {
             normalize_email(&email).unwrap_or_else(|| {
                 faults.push("telecomEmail", "Enter a valid email address.");
@@ -418,9 +438,10 @@ pub(crate) async fn delete(
     Caller(actor): Caller,
     PathId(id): PathId,
     query: AdminQuery,
+    fields: Fields,
 ) -> Result<Response, AdminError> {
     let from = || {
-        let id = query.integer("organizationId")?;
+        let id = query.integer("organizationId")?.or_else(|| fields.id("organizationId"));
         id.map(OrganizationId).ok_or_else(|| Error::sentence("organizationId required"))
     };
     usecase::remove(&app, &actor, PatientId(id), from).await?;

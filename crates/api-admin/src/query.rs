@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use jhe_domain::error::{Error, Violation, Violations};
 use jhe_http::query;
 
@@ -22,13 +22,20 @@ impl<S: Sync> FromRequestParts<S> for AdminQuery {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
+}
+
+impl AdminQuery {
+    /// Reads a request's parameters.
+    pub(crate) fn of(parts: &Parts) -> Self {
         let strict = parts
             .headers
             .get_all("prefer")
             .iter()
             .filter_map(|value| value.to_str().ok())
             .any(|value| value.split([',', ';']).any(|part| part.trim() == "handling=strict"));
-        Ok(Self { raw: query::pairs(parts.uri.query().unwrap_or_default()), strict })
+        Self { raw: query::pairs(parts.uri.query().unwrap_or_default()), strict }
     }
 }
 
@@ -57,8 +64,8 @@ impl AdminQuery {
             .transpose()
     }
 
-    /// A date or timestamp parameter; a date is its first moment.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
+    /// A date or timestamp parameter: its first moment, and the first moment after it.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>, Error> {
         self.get(name)
             .map(|value| {
                 parse_time(value)
@@ -87,16 +94,18 @@ impl AdminQuery {
     }
 }
 
-fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    // A plus sign in a query string arrives as a space.
-    let text = text.trim().replace(' ', "+");
-    if let Ok(time) = DateTime::parse_from_rfc3339(&text) {
-        return Some(time.with_timezone(&Utc));
-    }
-    if let Ok(time) = text.parse::<chrono::NaiveDateTime>() {
-        return Some(time.and_utc());
-    }
-    text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|time| time.and_utc())
+fn parse_time(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let text = text.trim();
+    // A plus sign in a query string arrives as a space, and so may what separates date and time.
+    let text = if text.contains('T') { text.replace(' ', "+") } else { text.replacen(' ', "T", 1).replace(' ', "+") };
+    let (start, length) = if let Ok(time) = DateTime::parse_from_rfc3339(&text) {
+        (time.with_timezone(&Utc), TimeDelta::microseconds(1))
+    } else if let Ok(time) = text.parse::<NaiveDateTime>() {
+        (time.and_utc(), TimeDelta::microseconds(1))
+    } else {
+        (text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc(), TimeDelta::days(1))
+    };
+    (1..=9999).contains(&start.year()).then_some((start, start.checked_add_signed(length)?))
 }
 
 #[cfg(test)]
@@ -125,9 +134,17 @@ mod tests {
 
     #[test]
     fn times_are_dates_or_timestamps() {
-        assert!(parse("t=2026-01-02").time("t").unwrap().is_some());
-        assert!(parse("t=2026-01-02T03:04:05Z").time("t").unwrap().is_some());
-        assert!(parse("t=2026-01-02T03:04:05+02:00").time("t").unwrap().is_some());
-        assert!(parse("t=x").time("t").is_err());
+        let check = |text: &str, start: &str, end: &str| {
+            let (low, high) = parse(&format!("t={text}")).time("t").unwrap().unwrap();
+            let shown = |time: DateTime<Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+            assert_eq!((shown(low).as_str(), shown(high).as_str()), (start, end), "{text}");
+        };
+        check("2026-01-02", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z");
+        check("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000001Z");
+        check("2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05Z", "2026-01-02T01:04:05.000001Z");
+        check("2026-01-02 03:04:05", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000001Z");
+        for bad in ["x", "%2B262142-12-31T23:59:59", "-262143-01-01", "0000-01-01"] {
+            assert!(parse(&format!("t={bad}")).time("t").is_err(), "{bad}");
+        }
     }
 }

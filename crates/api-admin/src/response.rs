@@ -1,13 +1,19 @@
 //! Answers: JSON, and the headers every answer of the family carries.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_http::query;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use crate::error;
+use crate::query::AdminQuery;
 
 /// A JSON answer.
 pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
@@ -35,20 +41,54 @@ pub(crate) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Layer: refuses what cannot be answered in JSON; adds `Allow` and `Vary`.
-pub(crate) async fn describe(request: Request, next: Next) -> Response {
-    let acceptable = error::accepts_json(request.headers());
+/// Layer: refuses what cannot be answered in JSON.
+pub(crate) async fn require_json(request: Request, next: Next) -> Response {
     let other_format = query::pairs(request.uri().query().unwrap_or_default())
         .iter()
         .any(|(name, value)| name == "format" && !value.is_empty() && value != "json");
-    let allow = request.extensions().get::<MatchedPath>().map(|path| allowed_methods(path.as_str()));
-    let mut response = if !acceptable {
+    if !error::accepts_json(request.headers()) {
         error::detail(StatusCode::NOT_ACCEPTABLE, "Could not satisfy the request Accept header.")
     } else if other_format {
         error::unknown_format()
     } else {
         next.run(request).await
-    };
+    }
+}
+
+/// Layer: under `Prefer: handling=strict` a read that takes no parameters refuses them. Lists check their own.
+pub(crate) async fn refuse_unknown(request: Request, next: Next) -> Response {
+    if request.method() == Method::GET {
+        let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+        if path.is_some_and(|path| takes_no_parameters(&path)) {
+            let (parts, body) = request.into_parts();
+            let checked = AdminQuery::of(&parts).check_names(&[]);
+            return match checked {
+                Ok(()) => next.run(Request::from_parts(parts, body)).await,
+                Err(fault) => error::AdminError(fault).into_response(),
+            };
+        }
+    }
+    next.run(request).await
+}
+
+fn takes_no_parameters(path: &str) -> bool {
+    static READS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let document = crate::documented().into_openapi();
+        let plain = document.paths.paths.into_iter().filter(|(_, item)| {
+            let parameters = item.get.as_ref().map(|get| get.parameters.iter().flatten());
+            let in_query =
+                |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.parameter_in == ParameterIn::Query);
+            parameters.is_some_and(|mut all| !all.any(in_query))
+        });
+        plain.map(|(path, _)| path).collect()
+    });
+    READS.contains(path)
+}
+
+/// Layer: adds `Allow` and `Vary`.
+pub(crate) async fn describe(request: Request, next: Next) -> Response {
+    let allow = request.extensions().get::<MatchedPath>().map(|path| allowed_methods(path.as_str()));
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     if let Some(Ok(allow)) = allow.map(|allow| HeaderValue::from_str(&allow)) {
         headers.insert(error::ALLOW, allow);
@@ -60,10 +100,8 @@ pub(crate) async fn describe(request: Request, next: Next) -> Response {
 
 /// The methods of a route, read from the same documentation that Swagger UI shows.
 fn allowed_methods(path: &str) -> String {
-    use std::collections::HashMap;
-    use std::sync::LazyLock;
     static METHODS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
-        let document = crate::protected().merge(crate::public()).into_openapi();
+        let document = crate::documented().into_openapi();
         document
             .paths
             .paths

@@ -29,6 +29,7 @@ pub async fn write(
         }
     }
     let grant = Authorizer::new(actor, &mut work).write_consents(patient, &studies).await?;
+    work.consents().hold(&grant, &studies).await?;
     let mut writes: Vec<ConsentWrite> = Vec::with_capacity(items.len());
     let mut at: HashMap<(StudyId, ScopeCodeId), usize> = HashMap::new();
     for item in &items {
@@ -77,6 +78,7 @@ pub async fn reset(app: &App, actor: &Actor, patient: PatientId) -> Result<Optio
     let Ok(grant) = Authorizer::new(actor, &mut work).write_consents(patient, &studies).await else {
         return Ok(None);
     };
+    work.consents().hold(&grant, &studies).await?;
     let gone = work.consents().reset(&grant, &studies).await?;
     work.commit().await?;
     Ok(Some(gone))

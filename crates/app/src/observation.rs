@@ -36,8 +36,12 @@ pub async fn remove(
 ) -> Result<(), Error> {
     let mut work = app.store().begin().await?;
     let grant = Authorizer::new(actor, &mut work).remove_observation(id)?;
-    if !work.observations().remove(&grant, reason()?).await? {
+    let reason = reason();
+    // What does not exist is said before what is missing; without the commit nothing happened.
+    let given = reason.as_ref().map_or_else(|_| String::new(), Clone::clone);
+    if !work.observations().remove(&grant, given).await? {
         return Err(Error::NotFound(Lookup::Entity("Observation")));
     }
+    reason?;
     work.commit().await
 }

@@ -2,7 +2,7 @@
 
 use jhe_authz::{Actor, Authorizer};
 use jhe_domain::error::{Conflict, Error, Lookup};
-use jhe_domain::patient::{NewPatient, Patient, PatientChange};
+use jhe_domain::patient::{Disclosure, NewPatient, Patient, PatientChange};
 use jhe_domain::{OrganizationId, PatientId, Phi};
 use jhe_store::Work;
 
@@ -142,21 +142,30 @@ pub async fn attach(
     to: impl FnOnce() -> Result<OrganizationId, Error>,
 ) -> Result<Patient, Error> {
     let mut work = app.store().begin().await?;
-    if actor.patient() == Some(id) && !actor.is_superuser() {
-        let to = to()?;
-        let grant = Authorizer::new(actor, &mut work).confirm_attachment(id, to).await?;
-        work.patients().confirm_attachment(&grant, to).await?;
-    } else {
+    let is_own = actor.patient() == Some(id) && !actor.is_superuser();
+    if !is_own {
         // Who may attach nobody is told so before anything else.
         Authorizer::new(actor, &mut work).manages_somewhere().await?;
-        let to = to()?;
-        let (grant, confirmed) = Authorizer::new(actor, &mut work).attach_patient(id, to).await?;
-        let at_once = confirmed || !app.settings().bool("patient.attach_requires_confirmation", true);
-        if !work.patients().attach(&grant, to, at_once).await? {
-            return Err(Error::sentence("This patient is already a member of this organization."));
+    }
+    let to = to()?;
+    let agreement =
+        if is_own { Some(Authorizer::new(actor, &mut work).confirm_attachment(id, to).await) } else { None };
+    match agreement {
+        Some(Ok(grant)) => work.patients().confirm_attachment(&grant, to).await?,
+        Some(Err(error)) if actor.practitioner().is_none() => return Err(error),
+        // Who also works with studies may attach the own record as any other.
+        _ => {
+            let (grant, confirmed) = Authorizer::new(actor, &mut work).attach_patient(id, to).await?;
+            let at_once = confirmed || !app.settings().bool("patient.attach_requires_confirmation", true);
+            if !work.patients().attach(&grant, to, at_once, actor.is_superuser()).await? {
+                return Err(Error::sentence("This patient is already a member of this organization."));
+            }
         }
     }
-    let patient = seen(&mut work, actor, id).await?;
+    let mut patient = seen(&mut work, actor, id).await?;
+    if let Disclosure::Pending(awaiting) = &mut patient.disclosure {
+        *awaiting = to;
+    }
     work.commit().await?;
     Ok(patient)
 }

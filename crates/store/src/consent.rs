@@ -134,7 +134,7 @@ impl Consents<'_> {
             let answer = row.consented.zip(row.consented_time);
             by_study.entry(row.study_id).or_default().push(ScopeAnswer { code, answer });
         }
-        consolidated.sort_by_key(|code| (code.text.to_lowercase(), code.text.clone(), code.id));
+        consolidated.sort_by_key(|code| code.id);
         self.0.audit(AuditEntry::new(AuditAction::Read, "Consent").id(patient.0).patient(patient));
         Ok(ConsentOverview {
             consolidated,
@@ -160,6 +160,24 @@ impl Consents<'_> {
                 })
                 .collect(),
         })
+    }
+
+    /// Holds the enrolments of the patient in `grant` in these studies, in one order for everybody: who writes answers of
+    /// the same patient at the same time waits.
+    pub async fn hold(
+        &mut self,
+        grant: &Grant<resource::Consent, action::WriteConsents>,
+        studies: &[StudyId],
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "SELECT 1 FROM core_studypatient WHERE patient_id = $1 AND study_id = ANY ($2) ORDER BY id FOR NO KEY UPDATE",
+        )
+        .bind(grant.id().0)
+        .bind(studies.iter().map(|id| id.0).collect::<Vec<_>>())
+        .execute(self.0.connection())
+        .await
+        .db()?;
+        Ok(())
     }
 
     /// What is known about one (study, system, code) of the patient in `grant`.

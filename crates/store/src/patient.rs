@@ -152,13 +152,19 @@ pub struct ExistingAccount {
     pub is_privileged: bool,
 }
 
-fn push_from(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
+/// `preferred` are organizations the caller asked about: of several that await a patient, one of them is named.
+fn push_from(sql: &mut QueryBuilder<Postgres>, reach: &Reach, preferred: Option<&[OrganizationId]>) {
     sql.push(
         "SELECT p.id, p.jhe_user_id, p.name_family, p.name_given, p.birth_date, p.telecom_phone, u.email, p.last_updated, ",
     );
     match *reach {
         Reach::Shared(who) => {
-            sql.push("(SELECT min(w.organization_id) FROM jhe_awaits AS w WHERE w.patient_id = p.id AND w.practitioner_id = ");
+            let preferred: Vec<i64> = preferred.unwrap_or_default().iter().map(|id| id.0).collect();
+            sql.push("(SELECT coalesce(min(w.organization_id) FILTER (WHERE w.organization_id = ANY (");
+            sql.push_bind(preferred);
+            sql.push(
+                ")), min(w.organization_id)) FROM jhe_awaits AS w WHERE w.patient_id = p.id AND w.practitioner_id = ",
+            );
             sql.push_bind(who.0).push(")");
         }
         _ => {
@@ -191,7 +197,7 @@ impl Patients<'_> {
             Vec::new()
         } else {
             let mut sql = QueryBuilder::new("");
-            push_from(&mut sql, scope.reach());
+            push_from(&mut sql, scope.reach(), scope.within().organizations.as_deref());
             push_where(&mut sql, scope, query);
             if let Some(moment) = query.not_after {
                 sql.push(" AND p.last_updated <= ").push_bind(moment);
@@ -219,7 +225,7 @@ impl Patients<'_> {
         id: PatientId,
     ) -> Result<Option<Patient>, Error> {
         let mut sql = QueryBuilder::new("");
-        push_from(&mut sql, scope.reach());
+        push_from(&mut sql, scope.reach(), scope.within().organizations.as_deref());
         push_patient_scope(&mut sql, scope, true);
         sql.push(" AND p.id = ").push_bind(id.0);
         let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
@@ -241,7 +247,7 @@ impl Patients<'_> {
             .await
             .db()?;
         let mut sql = QueryBuilder::new("");
-        push_from(&mut sql, viewer.reach());
+        push_from(&mut sql, viewer.reach(), None);
         sql.push("EXISTS (SELECT 1 FROM core_studypatient AS e WHERE e.patient_id = p.id AND e.study_id = ");
         sql.push_bind(study.0).push(") ORDER BY p.id OFFSET ").push_bind(window.offset);
         sql.push(" LIMIT ").push_bind(window.limit);
@@ -336,7 +342,7 @@ impl Patients<'_> {
         self.0.audit(entry);
         let Some((id, shared)) = hit else { return Ok(None) };
         let mut sql = QueryBuilder::new("");
-        push_from(&mut sql, viewer.reach());
+        push_from(&mut sql, viewer.reach(), None);
         sql.push("p.id = ").push_bind(id);
         let rows: Vec<PatientRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         if shared {
@@ -554,21 +560,24 @@ impl Patients<'_> {
         Ok(())
     }
 
-    /// Links an existing patient to an organization. `false` when the link was there already.
+    /// Links an existing patient to an organization. `overrides` also confirms a link that waits for the patient. `false`
+    /// when the link was there already.
     pub async fn attach(
         &mut self,
         grant: &Grant<resource::Patient, action::Attach>,
         to: OrganizationId,
         confirmed: bool,
+        overrides: bool,
     ) -> Result<bool, Error> {
         let id = grant.id();
         let made = sqlx::query(
-            "INSERT INTO core_patientorganization (patient_id, organization_id, confirmed) VALUES ($1, $2, $3)
-             ON CONFLICT ON CONSTRAINT core_patientorganization_pair_key DO NOTHING",
+            "INSERT INTO core_patientorganization AS l (patient_id, organization_id, confirmed) VALUES ($1, $2, $3)
+             ON CONFLICT ON CONSTRAINT core_patientorganization_pair_key DO UPDATE SET confirmed = true WHERE $4 AND NOT l.confirmed",
         )
         .bind(id.0)
         .bind(to.0)
         .bind(confirmed)
+        .bind(overrides)
         .execute(self.0.connection())
         .await
         .db()?

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, Grant, Reach, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::data_source::{DataSource, ScopeCode};
-use jhe_domain::error::Error;
+use jhe_domain::error::{Error, Lookup};
 use jhe_domain::page::{Page, Window};
 use jhe_domain::study::{Linked, NewStudy, ScopeRequest, Study, StudyChange};
 use jhe_domain::{ApplicationId, DataSourceId, LinkId, OrganizationId, PatientId, ScopeCodeId, StudyId};
@@ -124,7 +124,8 @@ impl Studies<'_> {
         sql.push("s.id = ").push_bind(id.0);
         let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         let study = self.assemble(rows).await?.into_iter().next();
-        study.ok_or_else(|| Error::internal("the granted study is gone"))
+        // Deleted by somebody else since it was granted.
+        study.ok_or(Error::NotFound(Lookup::Entity("Study")))
     }
 
     /// The studies of one organization, by name.

@@ -18,7 +18,7 @@ async fn the_overview_tells_pending_answered_and_consolidated() {
     let mary = get(MARY, 40001).await.expect(200);
     let ids: Vec<_> =
         mary.at("/consolidatedConsentedScopes").as_array().unwrap().iter().map(|code| code["id"].clone()).collect();
-    assert_eq!(ids, [50002, 50011, 50004]);
+    assert_eq!(ids, [50002, 50004, 50011]);
     assert_eq!(mary.at("/studiesPendingConsent/0/id"), 30002);
     assert_eq!(mary.at("/studiesPendingConsent/0/pendingScopeConsents/0/consented"), Value::Null);
     assert_eq!(mary.at("/studies/0/scopeConsents").as_array().unwrap().len(), 3);
@@ -129,5 +129,32 @@ async fn reset_works_only_where_it_is_allowed() {
     server.app().settings().reload().await.unwrap();
     assert!(server.get(path).as_user(VICTOR).send().await.expect(200).json().get("patient").is_some());
     assert_eq!(server.get(path).as_user(MEGAN).send().await.expect(200).json(), json!({"resetCount": 3}));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_written_at_the_same_time_wait_for_each_other() {
+    let server = TestServer::start().await;
+    let body = |codes: [&str; 2]| {
+        let answers = codes.map(|code| json!({"codingSystem": SYSTEM, "codingCode": code, "consented": true}));
+        json!({"studyScopeConsents": [{"studyId": 30001, "scopeConsents": answers}]})
+    };
+    let codes = [PRESSURE, "omh:heart-rate:2.0"];
+    let turned = [codes[1], codes[0]];
+    let mut calls = Vec::new();
+    for _ in 0..6 {
+        for (call, person, codes) in [
+            (server.patch("/api/v1/patients/40001/consents"), PETER, codes),
+            (server.post("/api/v1/patients/40001/consents"), MARY, turned),
+            (server.post("/api/v1/patients/40001/consents"), PETER, codes),
+        ] {
+            let call = call.as_user(person).json(&body(codes));
+            calls.push(tokio::spawn(async move { call.send().await }));
+        }
+    }
+    for call in calls {
+        let status = call.await.unwrap().status.as_u16();
+        assert!(matches!(status, 200 | 201), "{status}");
+    }
     server.stop().await;
 }

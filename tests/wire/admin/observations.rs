@@ -115,13 +115,25 @@ async fn filters_narrow_and_never_widen() {
         ("?effective_from=2025-10-09", 5),
         ("?effective_from=2025-10-10", 0),
         ("?effective_to=2025-10-08", 0),
+        ("?effective_to=2025-10-09", 5),
+        ("?effective_to=2025-10-09%2008:53:20", 5),
+        ("?effective_to=2025-10-09T08:53:19Z", 0),
         ("?created_since=2999-01-01", 0),
     ] {
         assert_eq!(count(&server, MARY, query).await, expected, "{query}");
     }
     server.get("/api/v1/observations/60006").as_user(MARY).send().await.expect(404);
-    let reply = server.get("/api/v1/observations?effective_from=x").as_user(MARY).send().await.expect(400);
-    assert_eq!(reply.detail(), "effective_from: Enter a valid date/time.");
+    for value in ["x", "-262143-01-01", "%2B262142-12-31T23:59:59.999999999"] {
+        let path = format!("/api/v1/observations?effective_from={value}");
+        let reply = server.get(&path).as_user(MARY).send().await.expect(400);
+        assert_eq!(reply.detail(), "effective_from: Enter a valid date/time.");
+        server.get(&path.replace("from", "to")).as_user(MARY).send().await.expect(400);
+    }
+    server.get("/api/v1/observations?cursor=&ordering=created").as_user(MARY).send().await.expect(400);
+    let unknown = server.delete("/api/v1/observations/99999").as_user(ADMIN).send().await.expect(404);
+    assert_eq!(unknown.detail(), "No Observation matches the given query.");
+    server.delete("/api/v1/observations/60003").as_user(ADMIN).send().await.expect(400);
+    server.get("/api/v1/observations/60003").as_user(MARY).send().await.expect(200);
     server.get("/api/v1/observations?ordering=x").as_user(MARY).send().await.expect(400);
     let oldest = server.get("/api/v1/observations?ordering=created").as_user(MARY).send().await.expect(200);
     assert_eq!(oldest.at("/results/0/id"), 60003);

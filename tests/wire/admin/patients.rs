@@ -268,3 +268,79 @@ async fn the_last_organization_takes_the_record_with_it() {
     );
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_administrators_attachment_needs_no_agreement() {
+    let server = TestServer::start().await;
+    let attach = |person, id: i64, to: i64| {
+        server
+            .patch(&format!("/api/v1/patients/{id}/global_add_organization?organization_id={to}"))
+            .as_user(person)
+            .send()
+    };
+    attach(MARY, 40004, 20003).await.expect(200);
+    let later = attach(MARY, 40004, 20001).await.expect(200);
+    assert_eq!((later.at("/membershipStatus"), later.at("/organizationId")), (json!("pending"), json!(20001)));
+    for organization in [20003, 20001] {
+        let listed = server.get(&format!("/api/v1/patients?organization_id={organization}&patient_id=40004"));
+        assert_eq!(listed.as_user(MARY).send().await.expect(200).at("/results/0/organizationId"), organization);
+    }
+    assert_eq!(attach(ADMIN, 40004, 20003).await.expect(200).at("/membershipStatus"), "active");
+    let open = server.get("/api/v1/patients/40004").as_user(MARY).send().await.expect(200);
+    assert_eq!(open.at("/membershipStatus"), "active");
+    attach(ADMIN, 40004, 20003).await.expect(400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_also_manages_attaches_the_own_record_as_any_other() {
+    let server = TestServer::start().await;
+    server.execute("INSERT INTO core_patient (id, jhe_user_id, name_family) VALUES (41000, 10008, 'Dual')").await;
+    server
+        .execute(
+            "INSERT INTO core_patientorganization (patient_id, organization_id, confirmed) VALUES (41000, 20003, true)",
+        )
+        .await;
+    let path = |to: i64| format!("/api/v1/patients/41000/global_add_organization?organization_id={to}");
+    server.patch(&path(20001)).as_user(MARK).send().await.expect(403);
+    server.patch(&path(20004)).as_user(MARK).send().await.expect(200);
+    server.patch(&path(20004)).as_user(MARK).send().await;
+    let confirmed = server
+        .scalar(
+            "SELECT confirmed::text FROM core_patientorganization WHERE patient_id = 41000 AND organization_id = 20004",
+        )
+        .await;
+    assert_eq!(confirmed, "true", "asked again as the patient, it is agreed to");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn permission_comes_before_what_is_wrong_and_types_are_told() {
+    let server = TestServer::start().await;
+    for person in [VICTOR, PETER] {
+        let path = "/api/v1/patients/40001?organization_id=abc";
+        server.patch(path).as_user(person).json(&json!({})).send().await.expect(403);
+    }
+    server.patch("/api/v1/patients/40001?organization_id=abc").as_user(MARY).json(&json!({})).send().await.expect(400);
+    let denied = server.get("/api/v1/studies?organization_id=abc").as_user(PETER).send().await.expect(404);
+    assert!(denied.detail().contains("Practitioner"), "{}", denied.detail());
+    let before = server.scalar("SELECT count(*)::text FROM core_patientidentifier WHERE patient_id = 40001").await;
+    for (body, told) in [
+        (json!({"identifiers": null}), "identifiers: This field may not be null."),
+        (json!({"telecomEmail": null}), "telecomEmail: This field may not be null."),
+        (json!({"telecomEmail": true}), "telecomEmail: Not a valid string."),
+    ] {
+        let reply = server.patch("/api/v1/patients/40001").as_user(MARY).json(&body).send().await.expect(400);
+        assert_eq!(reply.detail(), told);
+    }
+    assert_eq!(
+        server.scalar("SELECT count(*)::text FROM core_patientidentifier WHERE patient_id = 40001").await,
+        before
+    );
+    for birth_date in ["", "0000-01-01", "2026-13-01"] {
+        let body = json!({"organizationId": 20003, "nameFamily": "X", "birthDate": birth_date, "telecomEmail": "x@example.org"});
+        let reply = server.post("/api/v1/patients").as_user(MARY).json(&body).send().await.expect(400);
+        assert!(reply.detail().contains("Enter a valid birth date"), "{}", reply.detail());
+    }
+    server.stop().await;
+}

@@ -150,3 +150,44 @@ async fn links_of_a_study_are_idempotent_and_guarded() {
     assert!(!clients.to_lowercase().contains("secret"), "{clients}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn forms_name_several_patients() {
+    let server = TestServer::start().await;
+    let enrolled = async || {
+        let sql = "SELECT coalesce(string_agg(patient_id::text, ' ' ORDER BY patient_id), '') FROM core_studypatient WHERE study_id = 30002";
+        server.scalar(sql).await
+    };
+    server.execute("DELETE FROM core_studypatient WHERE study_id = 30002").await;
+    let form = "application/x-www-form-urlencoded";
+    let path = "/api/v1/studies/30002/patients";
+    server.post(path).as_user(MARY).body(form, "patientIds=40001&patientIds=40002").send().await.expect(201);
+    assert_eq!(enrolled().await, "40001 40002");
+    server.delete(&format!("{path}?patientIds=40001&patient_ids=40002")).as_user(MARY).send().await;
+    server.delete(&format!("{path}?patientIds=40001&patientIds=40002")).as_user(MARY).send().await.expect(204);
+    assert_eq!(enrolled().await, "");
+    let text = server.post(path).as_user(MARY).json(&json!({"patientIds": "40001"})).send().await.expect(400);
+    assert_eq!(text.detail(), "patientIds: Expected a list of items but got type \"str\".");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_study_that_goes_meanwhile_is_simply_not_there() {
+    let server = TestServer::start().await;
+    for _ in 0..6 {
+        let body = json!({"name": "n", "description": "d", "organization": 20003});
+        let study = server.post("/api/v1/studies").as_user(MARY).json(&body).send().await.expect(201).at("/id");
+        let path = format!("/api/v1/studies/{study}");
+        let calls = [
+            server.delete(&path).as_user(MARY),
+            server.patch(&path).as_user(MARY).json(&json!({"name": "z"})),
+            server.patch(&path).as_user(MARY).json(&json!({"name": "y"})),
+            server.get(&path).as_user(MARY),
+        ];
+        for call in calls.map(|call| tokio::spawn(async move { call.send().await })) {
+            let status = call.await.unwrap().status.as_u16();
+            assert!(status < 500, "{status}");
+        }
+    }
+    server.stop().await;
+}

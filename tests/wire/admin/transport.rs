@@ -140,3 +140,34 @@ async fn the_root_lists_addresses_and_the_schema_is_public() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn strict_callers_learn_of_parameters_that_mean_nothing() {
+    let server = TestServer::start().await;
+    for path in [
+        "studies/30001/patients",
+        "invitation",
+        "patients/40001",
+        "patients/40001/consents",
+        "users/profile",
+        "users/organizations",
+        "organizations/20003/users",
+        "data_sources/all_scopes",
+        "patients",
+    ] {
+        let call = || server.get(&format!("/api/v1/{path}?bogus=1")).as_user(MARY);
+        call().send().await.expect(200);
+        let reply = call().header("prefer", "handling=strict").send().await.expect(400);
+        assert_eq!(reply.detail(), "Unknown parameter: bogus.", "{path}");
+    }
+    server.get("/api/v1/patients/40001").as_user(MARY).header("prefer", "handling=strict").send().await.expect(200);
+    server.get("/api/v1/patients").header("accept", "text/xml").send().await.expect(401);
+    server.get("/api/v1/patients").as_user(MARY).header("accept", "text/xml").send().await.expect(406);
+    for path in ["studies/30001", "organizations/20003", "patients/40001"] {
+        let call = || server.delete(&format!("/api/v1/{path}")).as_user(MARY);
+        call().body("text/xml", "<a/>").send().await.expect(415);
+        call().body("application/json", "{bad").send().await.expect(400);
+    }
+    server.get("/api/v1/organizations?cursor=kzzz").as_user(MARY).send().await.expect(404);
+    server.stop().await;
+}

@@ -136,7 +136,8 @@ fn filters() {
     assert_eq!(request.filters.get(2), Some(&Filter::Status { codes: vec!["final".to_owned()], negated: false }));
     assert_eq!(request.filters.get(3), Some(&Filter::Device(vec![70001])));
     assert_eq!(request.filters.get(4), Some(&Filter::Not(Box::new(Filter::Identifier(vec![token("x")])))));
-    assert!(observation("code=&code=,").filters.is_empty());
+    assert!(observation("code=").filters.is_empty());
+    refused("code=,", 400, "Invalid value for code: ','.");
     let status = observation("status=http://loinc.org|final");
     assert_eq!(status.filters, [Filter::Status { codes: Vec::new(), negated: false }]);
     let patient = parse(ResourceType::Patient, "name:contains=m,n&email=a@b&birthDate=ge1980");
