@@ -109,6 +109,9 @@ CREATE TABLE jhe_signing_key (
     CONSTRAINT jhe_signing_key_pkey PRIMARY KEY (kid)
 );
 CREATE UNIQUE INDEX jhe_signing_key_active_key ON jhe_signing_key (active) WHERE active;
+-- Every process publishes a new key as soon as there is one.
+CREATE TRIGGER jhe_signing_key_notify AFTER INSERT OR UPDATE OR DELETE ON jhe_signing_key
+    FOR EACH STATEMENT EXECUTE FUNCTION jhe_setting_changed();
 COMMENT ON TABLE jhe_signing_key IS 'Keys made by the server itself; the private half is sealed with the secret key.';
 
 CREATE TABLE jhe_server_secret (
@@ -156,3 +159,12 @@ CREATE TABLE jhe_mail (
 );
 CREATE INDEX jhe_mail_queue_idx ON jhe_mail (next_attempt) WHERE state = 'queued';
 COMMENT ON TABLE jhe_mail IS 'Mail waiting to be sent; written in the transaction that decides on it. Bodies are emptied once sent.';
+
+-- Whoever may no longer sign in is signed out, and stays so when the account is opened again.
+CREATE FUNCTION jhe_end_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM jhe_session WHERE user_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER core_jheuser_end_sessions AFTER UPDATE OF is_active ON core_jheuser
+    FOR EACH ROW WHEN (OLD.is_active AND NOT NEW.is_active) EXECUTE FUNCTION jhe_end_sessions();

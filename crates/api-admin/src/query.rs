@@ -39,6 +39,9 @@ impl AdminQuery {
     }
 }
 
+/// The first moment of something, and the first moment after it.
+type Span = (DateTime<Utc>, DateTime<Utc>);
+
 /// Parameters every paged list takes.
 const PAGING: &[&str] = &["page", "page_size", "limit", "offset", "cursor", "paginate", "format"];
 
@@ -65,7 +68,7 @@ impl AdminQuery {
     }
 
     /// A date or timestamp parameter: its first moment, and the first moment after it.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>, Error> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Span>, Error> {
         self.get(name)
             .map(|value| {
                 parse_time(value)
@@ -94,7 +97,7 @@ impl AdminQuery {
     }
 }
 
-fn parse_time(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+fn parse_time(text: &str) -> Option<Span> {
     let text = text.trim();
     // A plus sign in a query string arrives as a space, and so may what separates date and time.
     let text = if text.contains('T') { text.replace(' ', "+") } else { text.replacen(' ', "T", 1).replace(' ', "+") };

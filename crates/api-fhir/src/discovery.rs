@@ -39,10 +39,6 @@ pub(crate) async fn smart_configuration(State(app): State<App>) -> Response {
 }
 
 fn public(body: String) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, FHIR_JSON),
-        (header::CACHE_CONTROL, "public, max-age=3600"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    ];
+    let headers = [(header::CONTENT_TYPE, FHIR_JSON), (header::CACHE_CONTROL, "public, max-age=3600")];
     (headers, body).into_response()
 }

@@ -63,6 +63,7 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
     let is_configuration = request.uri().path().ends_with("/.well-known/smart-configuration");
     let media_type = if is_configuration { Some(MediaType::Json) } else { media_type };
     let pretty = format("_pretty") == Some("true");
+    let is_public = is_configuration || request.uri().path().ends_with("/metadata");
     let allowed = allowed(request.uri().path());
     let request_id = request.extensions().get::<RequestId>().cloned();
     let mut response = match media_type {
@@ -84,6 +85,17 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
     }
     headers.append(header::VARY, HeaderValue::from_static("Accept, Authorization"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    if is_public {
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type"),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
     if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::METHOD_NOT_ALLOWED) {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }

@@ -4,8 +4,8 @@
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use jhe_app::App;
 use jhe_app::identity::sign_in::Visitor;
 use jhe_app::identity::token::{self, Authorized, issuer};
@@ -28,6 +28,10 @@ use crate::{fresh, redirect, scope};
     security(()))]
 #[tracing::instrument(name = "oauth.authorize", skip_all)]
 pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    if request.method() == Method::HEAD {
+        // Looking must not issue a code.
+        return Ok(StatusCode::METHOD_NOT_ALLOWED.into_response());
+    }
     let raw = request.uri().query().unwrap_or_default().to_owned();
     let headers = request.headers();
     let parameters = Parameters::parse(&raw);
@@ -222,8 +226,8 @@ fn check(app: &App, parameters: &Parameters, bound: Bound, prompts: &[&str]) -> 
 fn is_too_old(app: &App, parameters: &Parameters, visitor: &Visitor) -> bool {
     let seconds = parameters.get("max_age").and_then(|seconds| seconds.parse::<i64>().ok());
     let asked_for = parameters.get(fresh::PARAMETER).and_then(|mark| fresh::read(app, mark));
-    seconds.is_some_and(|seconds| (app.now() - visitor.auth_time).num_seconds() > seconds)
-        || asked_for.is_some_and(|moment| visitor.auth_time.timestamp_micros() < moment)
+    seconds.is_some_and(|seconds| seconds <= 0 || (app.now() - visitor.auth_time).num_seconds() > seconds)
+        || asked_for.is_some_and(|moment| visitor.auth_time.timestamp_micros() <= moment)
 }
 
 /// To the sign-in page and back. What the new sign-in fulfils is taken out of the way back; `mark` goes along where the

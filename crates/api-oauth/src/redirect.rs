@@ -1,19 +1,28 @@
 //! Redirect URIs: exactly the registered text; loopback addresses may differ in the port (RFC 8252 §7.3).
 
-use url::Url;
-
 /// Whether a redirect URI is one of the registered ones.
 pub(crate) fn matches(registered: &[String], asked: &str) -> bool {
     registered.iter().any(|known| known == asked || same_loopback(known, asked))
 }
 
 fn same_loopback(registered: &str, asked: &str) -> bool {
-    let (Ok(mut known), Ok(mut asked_url)) = (Url::parse(registered), Url::parse(asked)) else { return false };
-    let loopback = |url: &Url| url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "[::1]"));
-    if !loopback(&known) || !loopback(&asked_url) || asked.contains('#') || asked.contains('@') {
-        return false;
-    }
-    known.set_port(None).is_ok() && asked_url.set_port(None).is_ok() && known == asked_url
+    without_port(registered).is_some_and(|known| without_port(asked) == Some(known))
+}
+
+/// A loopback address as host and what follows the port, by its text alone: no spelling is turned into another.
+fn without_port(uri: &str) -> Option<(&str, &str)> {
+    let (host, rest) = ["http://127.0.0.1", "http://[::1]"]
+        .into_iter()
+        .find_map(|host| uri.strip_prefix(host).map(|rest| (host, rest)))?;
+    let rest = match rest.strip_prefix(':') {
+        Some(rest) => {
+            let path = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            let digits = rest.len() - path.len();
+            (1..=5).contains(&digits).then_some(path)?
+        }
+        None => rest,
+    };
+    (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
 }
 
 /// A redirect URI with parameters added to its query.
@@ -45,7 +54,24 @@ mod tests {
         check("https://evil.example/cb", false);
         check("http://127.0.0.1:5555/cb", true);
         check("http://127.0.0.1:5555/other", false);
-        check("http://user@127.0.0.1:5555/cb", false);
+        check("http://[::1]:5555/cb", false);
+        for spelling in [
+            "http://user@127.0.0.1:5555/cb",
+            "http://127.1/cb",
+            "http://0x7f.1/cb",
+            "HTTP://127.0.0.1/cb",
+            "http://127.0.0.1:5555/a/../cb",
+            "http://127.0.0.1:5555\\cb",
+            " http://127.0.0.1:1/cb",
+            "http://127.0.0.1:1/c\tb",
+            "http://127.0.0.1:/cb",
+            "http://127.0.0.1:555555/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "http://127.0.0.1:1@evil.example/cb",
+            "http://127.0.0.1/cb#x",
+        ] {
+            check(spelling, false);
+        }
         check("http://localhost:5555/cb", false);
         check("http://localhost:8000/auth/callback", true);
         check("http://localhost:8001/auth/callback", false);

@@ -14,6 +14,7 @@ pub(crate) const DEFAULT: &str = "openid email";
 /// The scopes asked for, each once, in the order asked. `None` when one is unknown.
 pub(crate) fn parse(asked: Option<&str>) -> Option<Vec<String>> {
     let mut scopes: Vec<String> = Vec::new();
+    let asked = asked.filter(|asked| !asked.trim().is_empty());
     for scope in asked.unwrap_or(DEFAULT).split_whitespace() {
         if !SCOPES.iter().any(|(known, _)| *known == scope) {
             return None;

@@ -1,6 +1,7 @@
 //! The running application: what every handler holds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jhe_config::Config;
@@ -31,7 +32,15 @@ impl App {
         let identity = Identity::load(&store, &config).await?;
         // Parsed and linked now rather than at the first upload.
         let _ = Schemas::embedded();
-        Ok(Self(Arc::new(Inner { store, config, clock, settings, identity })))
+        let app = Self(Arc::new(Inner { store, config, clock, settings, identity }));
+        tokio::spawn(keep_current(app.clone()));
+        Ok(app)
+    }
+
+    /// Reads again what other processes may have changed.
+    async fn reload(&self) -> Result<(), Error> {
+        self.0.settings.reload().await?;
+        self.0.identity.reload(&self.0.store, &self.0.config).await
     }
 
     /// The store.
@@ -80,5 +89,28 @@ impl App {
     /// Open mHealth schemas.
     pub fn schemas(&self) -> &'static Schemas {
         Schemas::embedded()
+    }
+}
+
+/// A change is picked up at the latest after this long, should its notification get lost.
+const REFRESH: Duration = Duration::from_mins(1);
+
+/// Follows changes of settings and keys until the store is closed.
+async fn keep_current(app: App) {
+    loop {
+        // Notifications sent while the connection was down are lost, so a fresh one starts with a read.
+        if let Ok(mut changes) = app.store().setting_changes().await {
+            app.reload().await.ok();
+            // A timeout reads again as a notification does; an error starts over with a new connection.
+            while matches!(tokio::time::timeout(REFRESH, changes.next()).await, Err(_) | Ok(Ok(()))) {
+                if app.reload().await.is_err() {
+                    break;
+                }
+            }
+        }
+        if app.store().is_closed() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

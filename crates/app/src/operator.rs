@@ -3,7 +3,7 @@
 use jhe_authz::{Actor, Authorizer, InternalReason};
 use jhe_crypto::{OsEntropy, client_secret, password, token};
 use jhe_domain::Phi;
-use jhe_domain::client::GrantType;
+use jhe_domain::client::{GrantType, redirect_uri_fault};
 use jhe_domain::error::{Conflict, Error};
 use jhe_domain::text::normalize_email;
 use jhe_domain::user::UserType;
@@ -89,8 +89,25 @@ pub struct ClientRequest {
     pub can_introspect: bool,
 }
 
-/// Registers a client: its public identifier and, once, its secret.
-pub async fn create_client(store: &Store, request: ClientRequest) -> Result<(String, Option<String>), Error> {
+/// Registers a client: its public identifier and, once, its secret. `site_host` is the host of the site where that is
+/// served by plain http.
+pub async fn create_client(
+    store: &Store,
+    request: ClientRequest,
+    site_host: Option<&str>,
+) -> Result<(String, Option<String>), Error> {
+    if request.name.trim().is_empty() {
+        return Err(Error::sentence("a client needs a name"));
+    }
+    if let Some(fault) = request.redirect_uris.iter().find_map(|uri| redirect_uri_fault(uri, site_host)) {
+        return Err(Error::sentence(fault));
+    }
+    if request.access_token_seconds.is_some_and(|seconds| seconds < 1) {
+        return Err(Error::sentence("access tokens live for a second at least"));
+    }
+    if request.grants.contains(&GrantType::TokenExchange) && !request.confidential {
+        return Err(Error::sentence("the token exchange grant is for confidential clients"));
+    }
     if request.grants.contains(&GrantType::AuthorizationCode) && request.redirect_uris.is_empty() {
         return Err(Error::sentence("a client that receives codes needs a redirect URI"));
     }

@@ -28,6 +28,7 @@ fn options(config: &Config) -> SeedOptions {
             .oidc_client_id
             .clone()
             .unwrap_or_else(|| token::alphanumeric(&mut OsEntropy, 40)),
+        console_client_id_is_pinned: config.auth.oidc_client_id.is_some(),
         invite_code: config.auth.registration_invite_code.clone(),
         time_zone: config.site.time_zone.clone(),
         default_organizations: config.site.practitioner_default_orgs.clone(),

@@ -2,15 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use jhe_config::Config;
 use jhe_domain::error::Error;
 use jhe_domain::setting::SettingValue;
 use jhe_store::Store;
-
-/// A change is picked up at the latest after this long, should its notification get lost.
-const REFRESH: Duration = Duration::from_mins(1);
 
 /// The settings as of the last read. Cheap to clone; all clones see a change.
 #[derive(Debug, Clone)]
@@ -21,7 +17,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads all settings, and keeps them current in the background.
+    /// Reads all settings.
     pub async fn load(store: &Store, config: &Config) -> Result<Self, Error> {
         let values = Arc::new(store.settings().await?);
         let settings = Self {
@@ -29,7 +25,6 @@ impl Settings {
             site_url: config.site.url.as_str().into(),
             values: Arc::new(RwLock::new(values)),
         };
-        tokio::spawn(keep_current(settings.clone()));
         Ok(settings)
     }
 
@@ -93,24 +88,5 @@ impl Settings {
         let url = self.site_url();
         let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
         rest.split('/').next().unwrap_or_default().to_owned()
-    }
-}
-
-async fn keep_current(settings: Settings) {
-    loop {
-        // Notifications sent while the connection was down are lost, so a fresh one starts with a read.
-        if let Ok(mut changes) = settings.store.setting_changes().await {
-            settings.reload().await.ok();
-            // A timeout reads again as a notification does; an error starts over with a new connection.
-            while matches!(tokio::time::timeout(REFRESH, changes.next()).await, Err(_) | Ok(Ok(()))) {
-                if settings.reload().await.is_err() {
-                    break;
-                }
-            }
-        }
-        if settings.store.is_closed() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

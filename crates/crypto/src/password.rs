@@ -53,47 +53,53 @@ pub fn hash(password: &str, entropy: &mut impl Entropy) -> Result<String, Crypto
     Ok(hash.to_string())
 }
 
-/// Checks a password against a stored hash.
+/// Checks a password against a stored hash. One that cannot match takes as long as one that might.
 pub fn verify(password: &str, stored: &str) -> Verdict {
-    if password.len() > MAX_BYTES || stored.is_empty() || stored.starts_with('!') {
+    if password.len() > MAX_BYTES {
         return Verdict::NoMatch;
     }
+    compare(password, stored).unwrap_or_else(|| {
+        dummy_verify(password);
+        Verdict::NoMatch
+    })
+}
+
+/// `None` when the stored text is no hash that is tried.
+fn compare(password: &str, stored: &str) -> Option<Verdict> {
     if let Some(parts) = stored.strip_prefix("pbkdf2_sha256$") {
-        return if verify_pbkdf2(password, parts) { Verdict::MatchNeedsUpgrade } else { Verdict::NoMatch };
+        let matches = verify_pbkdf2(password, parts)?;
+        return Some(if matches { Verdict::MatchNeedsUpgrade } else { Verdict::NoMatch });
     }
     // Django writes argon2 hashes with its own prefix in front of the PHC string.
     let (phc, imported) = match stored.strip_prefix("argon2$") {
         Some(rest) => (format!("${rest}"), true),
         None => (stored.to_owned(), false),
     };
-    let Ok(hash) = PasswordHash::new(&phc) else { return Verdict::NoMatch };
-    let Ok(params) = Params::try_from(&hash) else { return Verdict::NoMatch };
+    let hash = PasswordHash::new(&phc).ok()?;
+    let params = Params::try_from(&hash).ok()?;
     let (memory, passes, lanes) = MAX_COST;
     let is_sane = params.m_cost() <= memory && params.t_cost() <= passes && params.p_cost() <= lanes;
     if hash.algorithm != Algorithm::Argon2id.ident() || !is_sane {
-        return Verdict::NoMatch;
+        return None;
     }
     let is_weak = params.m_cost() < COST.0 || params.t_cost() < COST.1;
-    match Argon2::default().verify_password(password.as_bytes(), &hash) {
+    Some(match Argon2::default().verify_password(password.as_bytes(), &hash) {
         Ok(()) if imported || is_weak => Verdict::MatchNeedsUpgrade,
         Ok(()) => Verdict::Match,
         Err(_) => Verdict::NoMatch,
-    }
+    })
 }
 
-fn verify_pbkdf2(password: &str, parts: &str) -> bool {
+fn verify_pbkdf2(password: &str, parts: &str) -> Option<bool> {
     let mut parts = parts.split('$');
     let (Some(iterations), Some(salt), Some(expected), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return false;
+        return None;
     };
-    let Some(iterations) = iterations.parse().ok().filter(|n| *n <= MAX_PBKDF2_ITERATIONS).and_then(NonZeroU32::new)
-    else {
-        return false;
-    };
-    let Ok(expected) = STANDARD.decode(expected) else { return false };
-    expected.len() == 32
-        && pbkdf2::verify(PBKDF2_HMAC_SHA256, iterations, salt.as_bytes(), password.as_bytes(), &expected).is_ok()
+    let iterations = iterations.parse().ok().filter(|n| *n <= MAX_PBKDF2_ITERATIONS).and_then(NonZeroU32::new)?;
+    let expected = STANDARD.decode(expected).ok().filter(|expected| expected.len() == 32)?;
+    let verified = pbkdf2::verify(PBKDF2_HMAC_SHA256, iterations, salt.as_bytes(), password.as_bytes(), &expected);
+    Some(verified.is_ok())
 }
 
 /// What an account without a password stores; never matches.

@@ -200,8 +200,11 @@ pub async fn client(config: Config, command: ClientCommand) -> Result<ExitCode> 
         access_token_seconds,
         can_introspect,
     };
-    let (id, secret) =
-        on_store(&config, async |store| operator::create_client(store, request).await.map_err(readable)).await?;
+    let (id, secret) = on_store(&config, async |store| {
+        let site = config.site.url.as_str().strip_prefix("http://").map(|_| config.site.url.host());
+        operator::create_client(store, request, site).await.map_err(readable)
+    })
+    .await?;
     let mut lines = vec![format!("client_id: {id}")];
     lines.extend(secret.map(|secret| format!("client_secret: {secret}")));
     print(&lines.join("\n"))

@@ -5,7 +5,8 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_http::{DocumentedRouter, cors, layers};
+use jhe_http::family::Family as _;
+use jhe_http::{DocumentedRouter, Origin, cors, layers};
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -36,13 +37,16 @@ pub fn service(app: &App) -> Router {
 }
 
 /// A path nobody serves, in the words of the family it would belong to.
-async fn unknown(request: axum::extract::Request) -> Response {
+async fn unknown(axum::extract::State(app): axum::extract::State<App>, request: axum::extract::Request) -> Response {
     let path = request.uri().path();
+    if Origin::of(request.headers(), request.uri(), None, app.config()).is_none() {
+        return jhe_web::Web::invalid_host();
+    }
     if path == "/api" || path.starts_with("/api/") {
         jhe_api_admin::unknown_path()
     } else if path.starts_with("/fhir/r5") {
         jhe_api_fhir::unknown_path(&request)
-    } else if path.starts_with("/o/") {
+    } else if path == "/o" || path.starts_with("/o/") {
         jhe_api_oauth::unknown_path(&request)
     } else {
         jhe_web::unknown_path()

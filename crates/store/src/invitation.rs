@@ -250,7 +250,7 @@ impl Work {
             Option<String>,
         ) = sqlx::query_as(
             "SELECT p.jhe_user_id,
-                        coalesce(u.is_superuser OR u.is_staff, false)
+                        coalesce(u.is_superuser OR u.is_staff OR u.user_type = 'practitioner', false)
                         OR EXISTS (SELECT 1 FROM core_practitioner AS pr WHERE pr.jhe_user_id = p.jhe_user_id),
                         coalesce(u.is_active, false), u.email, p.name_given
                    FROM core_patient AS p LEFT JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE p.id = $1

@@ -15,6 +15,8 @@ pub struct SeedOptions {
     pub site_url: String,
     /// `client_id` of the web console's client, where it is made.
     pub console_client_id: String,
+    /// The configuration names it, so an existing row follows.
+    pub console_client_id_is_pinned: bool,
     /// Invite code for sign-up; none keeps sign-up closed.
     pub invite_code: Option<String>,
     /// Time zone shown to people.
@@ -244,6 +246,10 @@ impl Work {
                    VALUES ($1, $2, 'public', 'authorization-code', '{authorization_code,refresh_token}', $3, 'JHE Admin UI', true, 1209600)
                    ON CONFLICT DO NOTHING";
         self.insert(sql, &[4], &[&options.console_client_id, &redirect]).await?;
+        if options.console_client_id_is_pinned {
+            let sql = "UPDATE oauth2_provider_application SET client_id = $2 WHERE id = $1 AND name = 'JHE Admin UI' AND client_id <> $2";
+            self.insert(sql, &[4], &[&options.console_client_id]).await?;
+        }
         self.restart_sequences().await
     }
 

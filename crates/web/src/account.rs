@@ -72,7 +72,10 @@ pub(crate) async fn sign_in(State(app): State<App>, request: Request<Body>) -> R
     let headers = request.headers().clone();
     let ip = request.extensions().get::<Origin>().and_then(|origin| origin.peer);
     let query = Form::of_query(request.uri().query());
-    let form = Form::read(request.into_body()).await;
+    let form = match Form::read(&app, request.into_body()).await {
+        Ok(form) => form,
+        Err(page) => return page,
+    };
     if !page::is_own_form(&app, &headers, form.get(page::CSRF_FIELD)) {
         return home::message(StatusCode::FORBIDDEN, "Forbidden", page::CSRF_REFUSAL);
     }
@@ -136,7 +139,10 @@ pub(crate) async fn logout(State(app): State<App>, headers: HeaderMap) -> Respon
 #[tracing::instrument(name = "web.logout", skip_all)]
 pub(crate) async fn sign_out(State(app): State<App>, request: Request<Body>) -> Response {
     let headers = request.headers().clone();
-    let form = Form::read(request.into_body()).await;
+    let form = match Form::read(&app, request.into_body()).await {
+        Ok(form) => form,
+        Err(page) => return page,
+    };
     if !page::is_own_form(&app, &headers, form.get(page::CSRF_FIELD)) {
         return home::message(StatusCode::FORBIDDEN, "Forbidden", page::CSRF_REFUSAL);
     }

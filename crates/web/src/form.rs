@@ -1,19 +1,30 @@
 //! Fields of a posted form.
 
 use axum::body::Body;
-use jhe_http::{body, query};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jhe_app::App;
+use jhe_http::body::{self, BodyFault};
+use jhe_http::query;
 
-/// The largest form of these pages.
-const LIMIT: usize = 64 * 1024;
+use crate::home;
 
 /// Fields in order.
 pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads a form; one that is too large or broken has no fields.
-    pub(crate) async fn read(body: Body) -> Self {
-        let bytes = body::read(body, LIMIT).await.unwrap_or_default();
-        Self(query::pairs(&String::from_utf8_lossy(&bytes)))
+    /// Reads a form of at most the family's limit; one that breaks off has no fields.
+    ///
+    /// # Errors
+    /// The page that says it is too large.
+    pub(crate) async fn read(app: &App, body: Body) -> Result<Self, Response> {
+        match body::read(body, app.config().limits.body_bytes).await {
+            Ok(bytes) => Ok(Self(query::pairs(&String::from_utf8_lossy(&bytes)))),
+            Err(BodyFault::Broken) => Ok(Self(Vec::new())),
+            Err(BodyFault::TooLarge) => {
+                Err(home::message(StatusCode::PAYLOAD_TOO_LARGE, "Too Large", "The form is too large."))
+            }
+        }
     }
 
     /// Fields of a query string.

@@ -91,3 +91,45 @@ async fn signing_out_ends_the_session() {
     assert!(login.location.contains("/accounts/login/"), "{}", login.location);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_new_sign_in_can_be_demanded_and_not_skipped() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    for demand in [("prompt", "login"), ("max_age", "0")] {
+        let landing = browser.get(&authorize_url(&server, &[demand]).await).await;
+        assert!(landing.location.contains("/accounts/login/?next="), "{demand:?}: {}", landing.location);
+        let next = parameter(&format!("http://x{}", landing.location), "next").unwrap();
+        assert!(!next.contains("prompt=") && !next.contains("max_age="), "{next}");
+        let skipped = browser.get(&format!("{}{next}", server.base)).await;
+        assert!(skipped.location.contains("/accounts/login/"), "{demand:?}: {}", skipped.location);
+        let silent = browser.get(&authorize_url(&server, &[demand, ("prompt", "none")]).await).await;
+        if demand.0 == "max_age" {
+            assert!(silent.location.contains("error=login_required"), "{}", silent.location);
+        }
+        server.clock.advance(chrono::TimeDelta::seconds(1));
+        let login = format!("{}{}", server.base, landing.location.trim_start_matches(&server.base));
+        let back = browser.submit(&login, &[("username", MARY), ("password", PASSWORD)]).await;
+        let done = browser.get(&format!("{}{}", server.base, back.location.trim_start_matches(&server.base))).await;
+        assert!(parameter(&done.location, "code").is_some(), "{demand:?}: {}", done.location);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_end_with_the_account_and_forms_have_a_limit() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    server.execute("UPDATE core_jheuser SET is_active = false WHERE id = 10002").await;
+    server.execute("UPDATE core_jheuser SET is_active = true WHERE id = 10002").await;
+    let landing = browser.get(&authorize_url(&server, &[]).await).await;
+    assert!(landing.location.contains("/accounts/login/"), "{}", landing.location);
+    let login = format!("{}/accounts/login/", server.base);
+    let long = browser.submit(&login, &[("username", MARY), ("password", &"x".repeat(70_000))]).await;
+    assert_eq!(long.status, 200);
+    let longer = browser.submit(&login, &[("username", MARY), ("password", &"x".repeat(2_000_000))]).await;
+    assert_eq!(longer.status, 413);
+    server.stop().await;
+}

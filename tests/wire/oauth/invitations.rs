@@ -76,3 +76,31 @@ async fn an_invitation_of_a_client_is_redeemed_within_its_window() {
     );
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_link_does_not_open_an_account_that_has_become_more() {
+    for change in [
+        "UPDATE core_jheuser SET is_superuser = true WHERE id = 10006",
+        "UPDATE core_jheuser SET user_type = 'practitioner' WHERE id = 10006",
+        "INSERT INTO core_practitioner (jhe_user_id, name_family) VALUES (10006, 'Dual')",
+    ] {
+        let server = TestServer::start().await;
+        let path = "/api/v1/patients/40001/invitation_link";
+        let link = server.get(path).as_user(MARY).send().await.expect(200).at("/invitationLink");
+        let code = link.as_str().unwrap().rsplit('|').next().unwrap().to_owned();
+        server.execute(change).await;
+        server.get(path).as_user(MARY).send().await.expect(400);
+        let verifier = server.app().identity().static_verifier().unwrap();
+        let redirect = format!("{}/auth/callback", server.base);
+        let client = console(&server).await;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", redirect.as_str()),
+            ("client_id", client.as_str()),
+            ("code_verifier", verifier.as_str()),
+        ];
+        assert_eq!(token(&server, &form).await.expect(400).at("/error"), "invalid_grant", "{change}");
+        server.stop().await;
+    }
+}

@@ -208,3 +208,47 @@ async fn secrets_are_stored_as_digests() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn every_spelling_of_an_address_counts_for_its_account() {
+    let server = TestServer::start().await;
+    let ask = async |username: &str, password: &str| {
+        let form = [
+            ("grant_type", "password"),
+            ("username", username),
+            ("password", password),
+            ("client_id", "demo-notebook"),
+        ];
+        token(&server, &form).await.status.as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(ask("viewer_victor@example.com", "wrong").await, 400);
+    }
+    // The database folds these letters to the same address.
+    for spelling in ["viewer_victor@example.com", "v\u{130}ewer_victor@example.com", "VIEWER_V\u{130}CTOR@example.com"]
+    {
+        assert_eq!(ask(spelling, PASSWORD).await, 400, "{spelling}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn failures_under_way_do_not_lengthen_a_lock() {
+    let server = TestServer::start().await;
+    let tries: Vec<_> = (0..20)
+        .map(|_| {
+            let form =
+                [("grant_type", "password"), ("username", MARY), ("password", "wrong"), ("client_id", "demo-notebook")];
+            let call = server.post("/o/token/").form(&form);
+            tokio::spawn(async move { call.send().await.expect(400) })
+        })
+        .collect();
+    for attempt in tries {
+        attempt.await.unwrap();
+    }
+    assert_eq!(server.scalar("SELECT times::text FROM jhe_lockout").await, "1");
+    server.clock.advance(chrono::TimeDelta::seconds(301));
+    let form = [("grant_type", "password"), ("username", MARY), ("password", PASSWORD), ("client_id", "demo-notebook")];
+    token(&server, &form).await.expect(200);
+    server.stop().await;
+}

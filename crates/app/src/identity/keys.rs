@@ -22,13 +22,12 @@ pub(super) async fn load(store: &Store, config: &Config) -> Result<Keys, Error> 
     let seals = seals(&mut work, config).await?;
     let (signing, published) = signing_keys(&mut work, config, &seals).await?;
     let (static_verifier, static_challenge) = static_pair(&mut work, config, &seals).await?;
-    warn(config);
     work.commit().await?;
     Ok(Keys { signing, published, static_verifier, static_challenge, seal: seals.current })
 }
 
 /// What operators should know of.
-fn warn(config: &Config) {
+pub(super) fn warn(config: &Config) {
     tracing::warn!(
         "every patient link is exchanged with the same verifier, so a link is as good as a password until it is used"
     );

@@ -9,6 +9,8 @@ pub mod sign_in;
 mod throttle;
 pub mod token;
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use jhe_config::Config;
 use jhe_crypto::password;
 use jhe_crypto::seal::SealKey;
@@ -25,10 +27,15 @@ use crate::identity::hashing::Hashing;
 /// The name of the web console's client.
 pub const CONSOLE_NAME: &str = "JHE Admin UI";
 
-/// Keys and pools of one process.
-pub struct Identity {
+/// The keys of id tokens.
+struct Ring {
     signing: Option<SigningKey>,
     published: Vec<PublicKey>,
+}
+
+/// Keys and pools of one process.
+pub struct Identity {
+    ring: RwLock<Arc<Ring>>,
     static_verifier: Option<Phi<String>>,
     static_challenge: String,
     seal: SealKey,
@@ -39,9 +46,9 @@ impl Identity {
     /// Reads the keys, making those that are missing.
     pub async fn load(store: &Store, config: &Config) -> Result<Self, Error> {
         let keys = keys::load(store, config).await?;
+        keys::warn(config);
         Ok(Self {
-            signing: keys.signing,
-            published: keys.published,
+            ring: RwLock::new(Arc::new(Ring { signing: keys.signing, published: keys.published })),
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
             seal: keys.seal,
@@ -49,14 +56,26 @@ impl Identity {
         })
     }
 
+    /// Reads the signing keys again: another process may have made a new one.
+    pub(crate) async fn reload(&self, store: &Store, config: &Config) -> Result<(), Error> {
+        let keys = keys::load(store, config).await?;
+        let ring = Arc::new(Ring { signing: keys.signing, published: keys.published });
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(())
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The id of the signing key.
     pub fn kid(&self) -> Option<String> {
-        self.signing.as_ref().map(|key| key.public().kid())
+        self.ring().signing.as_ref().map(|key| key.public().kid())
     }
 
     /// The published keys as a JWK set.
     pub fn jwks(&self) -> Value {
-        json!({ "keys": self.published.iter().map(PublicKey::jwk).collect::<Vec<_>>() })
+        json!({ "keys": self.ring().published.iter().map(PublicKey::jwk).collect::<Vec<_>>() })
     }
 
     /// The static PKCE verifier of patient links, where it is known: with a configured challenge alone it is not.
@@ -76,7 +95,8 @@ impl Identity {
 
     /// Signs the claims of an id token.
     pub(crate) fn sign_id_token(&self, claims: &Value) -> Result<String, Error> {
-        let key = self.signing.as_ref().ok_or_else(|| Error::internal("there is no signing key"))?;
+        let ring = self.ring();
+        let key = ring.signing.as_ref().ok_or_else(|| Error::internal("there is no signing key"))?;
         key.sign("JWT", claims).map_err(Error::internal)
     }
 

@@ -45,9 +45,12 @@ pub struct Visitor {
     pub digest: [u8; 32],
 }
 
-/// The same account however its address is typed.
-fn account_subject(email: &str) -> [u8; 32] {
-    token::digest(&email.trim().to_lowercase())
+/// Under what failures are counted: the account that was found, however its address was typed; else what was typed.
+fn account_subject(account: Option<&LoginAccount>, email: &str) -> [u8; 32] {
+    match account {
+        Some(account) => token::digest(&format!("account {}", account.id.0)),
+        None => token::digest(&format!("address {}", email.trim().to_lowercase())),
+    }
 }
 
 /// Refuses a locked account, and an address with too many attempts.
@@ -72,13 +75,14 @@ async fn refuse(app: &App, account: &[u8], address: Option<&[u8; 32]>) -> Result
 /// # Errors
 /// [`Error::Throttled`] after too many failures, also for the right password.
 pub async fn check(app: &App, email: &str, password: &str, ip: Option<IpAddr>) -> Result<Option<LoginAccount>, Error> {
-    let subject = account_subject(email);
+    let account = find(app, email).await?;
+    let subject = account_subject(account.as_ref(), email);
     let address = ip.map(|ip| token::digest(&ip.to_string()));
     // Before the queue, so that those refused do not lengthen it; and again after it, when others have failed meanwhile.
     refuse(app, &subject, address.as_ref()).await?;
     let place = app.identity().hashing.place().await?;
     refuse(app, &subject, address.as_ref()).await?;
-    let account = find(app, email).await?.filter(|account| account.is_active);
+    let account = account.filter(|account| account.is_active);
     let stored = account.as_ref().map(|account| account.password.clone());
     let verdict = place.check(password.to_owned(), stored).await?;
     let good = verdict != Verdict::NoMatch;

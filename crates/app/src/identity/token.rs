@@ -76,7 +76,11 @@ impl<'a> Exchange<'a> {
             return Ok(None);
         }
         let account = self.work.account_by_id(UserId(row.user_id)).await?;
-        Ok(account.filter(|account| account.is_active).map(|_| row))
+        // A code that no browser session stands behind came out of an invitation, which opens patients' accounts alone;
+        // the account may have become more since.
+        let may =
+            |account: &LoginAccount| account.is_active && (row.session_digest.is_some() || !account.is_privileged);
+        Ok(if account.is_some_and(|account| may(&account)) { Some(row) } else { None })
     }
 
     /// Notes a wrong verifier.

@@ -22,6 +22,8 @@ pub struct LoginAccount {
     pub is_active: bool,
     /// Administrator.
     pub is_superuser: bool,
+    /// It can do more than a patient: administers, or works with studies.
+    pub is_privileged: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -32,6 +34,7 @@ struct LoginRow {
     password: String,
     is_active: bool,
     is_superuser: bool,
+    is_privileged: bool,
 }
 
 impl From<LoginRow> for LoginAccount {
@@ -43,17 +46,21 @@ impl From<LoginRow> for LoginAccount {
             password: row.password,
             is_active: row.is_active,
             is_superuser: row.is_superuser,
+            is_privileged: row.is_privileged,
         }
     }
 }
 
-const COLUMNS: &str = "SELECT id, email, email_is_verified, password, is_active, is_superuser FROM core_jheuser WHERE ";
+const COLUMNS: &str = "SELECT u.id, u.email, u.email_is_verified, u.password, u.is_active, u.is_superuser,
+    u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false)
+    OR EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id) AS is_privileged
+    FROM core_jheuser AS u WHERE ";
 
 impl Work {
     /// The account with a login name, whatever its case.
     pub async fn account_by_email(&mut self, email: &Phi<String>) -> Result<Option<LoginAccount>, Error> {
         let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(COLUMNS);
-        sql.push("lower(email) = lower(").push_bind(email.reveal()).push(")");
+        sql.push("lower(u.email) = lower(").push_bind(email.reveal()).push(")");
         let row: Option<LoginRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
         Ok(row.map(Into::into))
     }
@@ -61,7 +68,7 @@ impl Work {
     /// The account a credential belongs to.
     pub async fn account_by_id(&mut self, id: UserId) -> Result<Option<LoginAccount>, Error> {
         let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(COLUMNS);
-        sql.push("id = ").push_bind(id.0);
+        sql.push("u.id = ").push_bind(id.0);
         let row: Option<LoginRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
         Ok(row.map(Into::into))
     }

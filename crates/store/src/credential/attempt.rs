@@ -79,16 +79,18 @@ impl Work {
 
     /// Locks a subject out: five minutes, twice as long each further time, an hour at most.
     pub async fn lock_out(&mut self, purpose: &str, subject: &[u8], now: DateTime<Utc>) -> Result<(), Error> {
-        let times: i32 = sqlx::query_scalar(
+        // Failures that were under way when the lock began do not make it longer.
+        let times: Option<i32> = sqlx::query_scalar(
             "INSERT INTO jhe_lockout AS l (purpose, subject, until) VALUES ($1, $2, $3)
-             ON CONFLICT ON CONSTRAINT jhe_lockout_pkey DO UPDATE SET times = l.times + 1 RETURNING times",
+             ON CONFLICT ON CONSTRAINT jhe_lockout_pkey DO UPDATE SET times = l.times + 1 WHERE l.until <= $3 RETURNING times",
         )
         .bind(purpose)
         .bind(subject)
         .bind(now)
-        .fetch_one(self.connection())
+        .fetch_optional(self.connection())
         .await
         .db()?;
+        let Some(times) = times else { return Ok(()) };
         let minutes = (5_i64 << times.saturating_sub(1).clamp(0, 4)).min(60);
         sqlx::query("UPDATE jhe_lockout SET until = $3 WHERE purpose = $1 AND subject = $2")
             .bind(purpose)
