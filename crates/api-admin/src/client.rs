@@ -3,21 +3,23 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use jhe_app::App;
-use jhe_authz::Authorizer;
+use jhe_app::{App, client as usecase};
+use jhe_authz::{Actor, Authorizer};
 use jhe_domain::ApplicationId;
 use jhe_domain::client::{Client, GrantType};
-use jhe_domain::error::{Error, Lookup};
+use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_http::{Caller, Origin};
+use jhe_store::client::{NewPatientClient, PatientClientChange};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::data_source::DataSourceJson;
 use crate::error::AdminError;
+use crate::fields::{Fields, text};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
 use crate::path::{PathId, SentPath};
 use crate::query::AdminQuery;
-use crate::response::ok;
+use crate::response::{created, no_content, ok};
 use crate::time::timestamp;
 
 /// A patient client. `clientId` is its public OAuth identifier, `id` its row.
@@ -127,6 +129,112 @@ pub(crate) async fn get(
     let scope = Authorizer::new(&actor, &mut work).clients();
     let client = work.clients().find(&scope, ApplicationId(id)).await?;
     Ok(ok(&ClientJson::from(client.ok_or(Error::NotFound(Lookup::Entity("Application")))?)))
+}
+
+/// The length of a public OAuth identifier, in characters.
+const CLIENT_ID_CHARS: usize = 255;
+
+fn check_client_id(client_id: &str, faults: &mut Violations) {
+    if client_id.chars().count() > CLIENT_ID_CHARS {
+        faults.push("clientId", "Ensure this field has no more than 255 characters.");
+    }
+}
+
+fn check_invitation_url(url: &str, faults: &mut Violations) {
+    if url.matches("CODE").count() != 1 {
+        faults.push("invitationUrl", "Must contain CODE exactly once.");
+    }
+}
+
+/// Registers a patient client: superusers.
+#[utoipa::path(post, path = "/api/v1/clients", tag = "clients", request_body = Object,
+    responses((status = 201, body = ClientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
+#[tracing::instrument(name = "admin.clients.create", skip_all)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    let site = app.settings().site_url();
+    let validate = || {
+        let mut faults = Violations::default();
+        let name = fields.required_text("name", &mut faults);
+        let client_id = fields.required_text("clientId", &mut faults);
+        let invitation_url = fields.required_text("invitationUrl", &mut faults);
+        check_client_id(&client_id, &mut faults);
+        if !invitation_url.is_empty() {
+            check_invitation_url(&invitation_url, &mut faults);
+        }
+        faults.into_result()?;
+        Ok(NewPatientClient { name, client_id, invitation_url, redirect_uri: format!("{site}/auth/callback") })
+    };
+    Ok(created(true, &ClientJson::from(usecase::create(&app, &actor, validate).await?)))
+}
+
+/// Changes a patient client; what is not sent stays. Superusers.
+#[utoipa::path(patch, path = "/api/v1/clients/{id}", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 200, body = ClientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
+#[tracing::instrument(name = "admin.clients.patch", skip_all)]
+pub(crate) async fn patch(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    update(&app, &actor, id, &fields).await
+}
+
+/// The same as PATCH: what is not sent stays.
+#[utoipa::path(put, path = "/api/v1/clients/{id}", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 200, body = ClientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
+#[tracing::instrument(name = "admin.clients.put", skip_all)]
+pub(crate) async fn put(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    update(&app, &actor, id, &fields).await
+}
+
+async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields) -> Result<Response, AdminError> {
+    let validate = || {
+        let mut faults = Violations::default();
+        let name = fields.optional_text("name", &mut faults);
+        let client_id = fields.optional_text("clientId", &mut faults);
+        if let Some(client_id) = &client_id {
+            check_client_id(client_id, &mut faults);
+        }
+        // Null changes nothing, an empty text takes the template away.
+        let invitation_url = match fields.get("invitationUrl").map_or(Ok(None), text) {
+            Ok(url) => url,
+            Err(message) => {
+                faults.push("invitationUrl", message);
+                None
+            }
+        };
+        if let Some(url) = invitation_url.as_deref().filter(|url| !url.is_empty()) {
+            check_invitation_url(url, &mut faults);
+        }
+        faults.into_result()?;
+        Ok(PatientClientChange { name, client_id, invitation_url })
+    };
+    Ok(ok(&ClientJson::from(usecase::update(app, actor, ApplicationId(id), validate).await?)))
+}
+
+/// Removes a patient client with its links, tokens and invitations: superusers.
+#[utoipa::path(delete, path = "/api/v1/clients/{id}", tag = "clients", params(("id" = i64, Path)),
+    responses((status = 204, description = "Gone"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
+#[tracing::instrument(name = "admin.clients.delete", skip_all)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    // Read like every body, so that one that cannot be read is refused.
+    _: Fields,
+) -> Result<Response, AdminError> {
+    usecase::delete(&app, &actor, ApplicationId(id)).await?;
+    Ok(no_content())
 }
 
 /// Data sources of a patient client, by id.

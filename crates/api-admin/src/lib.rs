@@ -77,8 +77,8 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(data_source::all_scopes))
         .routes(routes!(data_source::get))
         .routes(routes!(data_source::supported_scopes))
-        .routes(routes!(client::list))
-        .routes(routes!(client::get))
+        .routes(routes!(client::list, client::create))
+        .routes(routes!(client::get, client::patch, client::put, client::delete))
         .routes(routes!(client::data_sources))
 }
 

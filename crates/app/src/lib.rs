@@ -4,6 +4,7 @@
 //! One module for each entity, under the name it has everywhere.
 
 mod app;
+pub mod client;
 pub mod consent;
 pub mod identity;
 pub mod ingest;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, Grant, Reach, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::client::{Client, GrantType};
 use jhe_domain::data_source::DataSource;
 use jhe_domain::error::Error;
@@ -77,6 +78,32 @@ impl From<ClientRow> for Client {
     }
 }
 
+/// A patient client to register.
+#[derive(Debug, Clone)]
+pub struct NewPatientClient {
+    /// Name for people.
+    pub name: String,
+    /// Public OAuth identifier.
+    pub client_id: String,
+    /// Link template.
+    pub invitation_url: String,
+    /// Where its codes are sent.
+    pub redirect_uri: String,
+}
+
+/// A change of a patient client; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct PatientClientChange {
+    /// Name for people.
+    pub name: Option<String>,
+    /// Public OAuth identifier.
+    pub client_id: Option<String>,
+    /// Link template; empty for none.
+    pub invitation_url: Option<String>,
+}
+
+type Admin = Grant<resource::Server, action::Administer>;
+
 fn push_from(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Client>) {
     sql.push(" FROM oauth2_provider_application AS a JOIN core_jheclient AS j ON j.application_id = a.id WHERE ");
     match *scope.reach() {
@@ -123,6 +150,66 @@ impl Clients<'_> {
         sql.push(" AND a.id = ").push_bind(id.0);
         let row: Option<ClientRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         Ok(row.map(Into::into))
+    }
+
+    /// Registers a patient client: public, with codes and refresh tokens, without a consent page.
+    pub async fn create(&mut self, _admin: &Admin, new: &NewPatientClient) -> Result<ApplicationId, Error> {
+        let id: i64 = sqlx::query_scalar(
+            "WITH made AS (
+                 INSERT INTO oauth2_provider_application
+                     (client_id, name, client_type, authorization_grant_type, grant_types, redirect_uris, skip_authorization)
+                 VALUES ($1, $2, 'public', 'authorization-code', '{authorization_code,refresh_token}', $3, true) RETURNING id)
+             INSERT INTO core_jheclient (application_id, invitation_url) SELECT id, $4 FROM made RETURNING application_id",
+        )
+        .bind(&new.client_id)
+        .bind(&new.name)
+        .bind(&new.redirect_uri)
+        .bind(&new.invitation_url)
+        .fetch_one(self.0.connection())
+        .await
+        .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Create, "Application").id(id));
+        Ok(ApplicationId(id))
+    }
+
+    /// Changes a patient client. `false` when there is none.
+    pub async fn update(
+        &mut self,
+        _admin: &Admin,
+        id: ApplicationId,
+        change: &PatientClientChange,
+    ) -> Result<bool, Error> {
+        let changed = sqlx::query(
+            "WITH marked AS (
+                 UPDATE core_jheclient SET invitation_url = coalesce($4, invitation_url) WHERE application_id = $1 RETURNING application_id)
+             UPDATE oauth2_provider_application AS a
+                SET name = coalesce($2, a.name), client_id = coalesce($3, a.client_id), updated = clock_timestamp()
+               FROM marked WHERE a.id = marked.application_id",
+        )
+        .bind(id.0)
+        .bind(&change.name)
+        .bind(&change.client_id)
+        .bind(&change.invitation_url)
+        .execute(self.0.connection())
+        .await
+        .db()?
+        .rows_affected();
+        self.0.audit(AuditEntry::new(AuditAction::Update, "Application").id(id.0));
+        Ok(changed > 0)
+    }
+
+    /// Removes a patient client with its links, codes, tokens and invitations. `false` when there is none.
+    pub async fn delete(&mut self, _admin: &Admin, id: ApplicationId) -> Result<bool, Error> {
+        let gone = sqlx::query(
+            "DELETE FROM oauth2_provider_application AS a USING core_jheclient AS j WHERE a.id = $1 AND j.application_id = a.id",
+        )
+        .bind(id.0)
+        .execute(self.0.connection())
+        .await
+        .db()?
+        .rows_affected();
+        self.0.audit(AuditEntry::new(AuditAction::Delete, "Application").id(id.0));
+        Ok(gone > 0)
     }
 
     /// Data sources of one patient client, by id.
