@@ -14,6 +14,7 @@ mod organization;
 mod paging;
 mod path;
 mod patient;
+mod practitioner_client;
 mod query;
 mod response;
 mod root;
@@ -80,6 +81,8 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(client::list, client::create))
         .routes(routes!(client::get, client::patch, client::put, client::delete))
         .routes(routes!(client::data_sources))
+        .routes(routes!(practitioner_client::list, practitioner_client::create))
+        .routes(routes!(practitioner_client::get, practitioner_client::patch, practitioner_client::delete))
 }
 
 /// What needs no bearer token. An invitation is addressed by its token or, with a bearer token, by its id: both share

@@ -12,6 +12,7 @@ pub mod observation;
 pub mod operator;
 pub mod organization;
 pub mod patient;
+pub mod practitioner_client;
 pub mod seed;
 pub mod settings;
 pub mod study;

@@ -37,6 +37,8 @@ actions! {
     CorrectStatus
     /// Remove a row for good.
     Remove
+    /// Have API keys, which act as their practitioner.
+    ManageKeys
     /// Administer the server.
     Administer
 }

@@ -512,6 +512,14 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         AccessScope::new(reach, Location::default())
     }
 
+    /// The caller's own API keys: practitioners.
+    pub const fn own_keys(&self) -> Result<Grant<resource::Practitioner, action::ManageKeys>, Error> {
+        match self.actor.practitioner() {
+            Some(practitioner) => Ok(Grant::new(practitioner)),
+            None => Self::deny(Why::PractitionerClientsOnly),
+        }
+    }
+
     /// Data sources and data types, which every account sees.
     pub fn data_sources(&self) -> AccessScope<resource::DataSource> {
         AccessScope::new(self.reach(), Location::default())

@@ -1,7 +1,8 @@
 //! What a proof is about: one marker for each kind of row.
 
 use jhe_domain::{
-    ApplicationId, DataSourceId, InvitationId, ObservationId, OrganizationId, PatientId, StudyId, UserId,
+    ApplicationId, DataSourceId, InvitationId, ObservationId, OrganizationId, PatientId, PractitionerId, StudyId,
+    UserId,
 };
 
 /// A kind of row with ids of its own.
@@ -36,6 +37,8 @@ resources! {
     Observation(ObservationId)
     /// Invitations.
     Invitation(InvitationId)
+    /// Practitioner profiles.
+    Practitioner(PractitionerId)
     /// OAuth clients.
     Client(ApplicationId)
     /// Data sources and data types.

@@ -21,6 +21,7 @@ pub mod organization;
 pub mod patient;
 mod port;
 pub mod practitioner;
+pub mod practitioner_client;
 pub mod scope;
 pub mod seed;
 pub mod setting;

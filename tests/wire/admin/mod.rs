@@ -6,6 +6,7 @@ mod observations;
 mod organizations;
 mod paging;
 mod patients;
+mod practitioner_clients;
 mod studies;
 mod transport;
 mod users;
