@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("jhe-crypto", 1),
     ("jhe-config", 1),
     ("jhe-pg", 1),
+    ("jhe-outbound", 2),
     ("jhe-store", 2),
     ("jhe-app", 3),
     ("jhe-http", 4),
@@ -29,8 +30,14 @@ const FLOORS: &[(&str, u8)] = &[
 /// Not shipped, so outside the floors.
 const OUTSIDE: &[&str] = &["jhe-testkit", "jhe-tests", "xtask"];
 /// Crates that only one of ours may name.
-const KEPT: &[(&str, &str)] =
-    &[("sqlx", "jhe-store"), ("oxide-auth", "jhe-api-oauth"), ("argon2", "jhe-crypto"), ("jsonschema", "jhe-omh")];
+const KEPT: &[(&str, &str)] = &[
+    ("sqlx", "jhe-store"),
+    ("oxide-auth", "jhe-api-oauth"),
+    ("argon2", "jhe-crypto"),
+    ("jsonschema", "jhe-omh"),
+    ("lettre", "jhe-outbound"),
+    ("jsonwebtoken", "jhe-crypto"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

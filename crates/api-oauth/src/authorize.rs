@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jhe_app::App;
-use jhe_app::identity::sign_in::Visitor;
+use jhe_app::identity::session::Visitor;
 use jhe_app::identity::token::{self, Authorized, issuer};
 use jhe_app::identity::{client, site_title};
 use jhe_crypto::pkce;

@@ -5,7 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jhe_app::App;
-use jhe_app::identity::sign_in;
+use jhe_app::identity::account::email;
+use jhe_app::identity::sign_in::{self, Attempt};
 use jhe_app::identity::token::{Exchange, Refreshing, Tokens};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
@@ -153,13 +154,15 @@ async fn password(
     }
     let refused = || OAuthError::described("invalid_grant", "Invalid credentials given.");
     let (username, password) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
-    let account = match sign_in::check(app, username, password, ip).await {
+    let attempt =
+        Attempt { email: username, password, ip, client: Some(client.id), admits_superusers: client.allow_superuser };
+    let account = match sign_in::check(app, attempt).await {
         Ok(account) => account,
         // A locked account is told no more than a wrong password.
         Err(Error::Throttled { .. }) => None,
         Err(other) => return Err(other.into()),
     };
-    let account = account.filter(|account| !account.is_superuser || client.allow_superuser).ok_or_else(refused)?;
+    let account = account.filter(|account| email::suffices(app, account)).ok_or_else(refused)?;
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
     // Only now, so that no connection is held while the password is checked.
     let mut exchange = Exchange::begin(app).await?;

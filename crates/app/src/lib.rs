@@ -8,6 +8,7 @@ pub mod client;
 pub mod consent;
 pub mod identity;
 pub mod ingest;
+pub mod mail;
 pub mod observation;
 pub mod operator;
 pub mod organization;

@@ -10,6 +10,7 @@ use jhe_domain::page::{Page, Window};
 use jhe_store::practitioner_client::{NewPractitionerClient, PractitionerClient};
 
 use crate::App;
+use crate::mail::{self, Letter};
 
 /// What a secret is sealed for.
 const PURPOSE: &str = "practitioner client";
@@ -74,6 +75,9 @@ pub async fn create(app: &App, actor: &Actor, validate: impl FnOnce() -> Result<
     };
     let id = work.practitioner_clients().create(&owner, &new).await?;
     let row = work.practitioner_clients().find(&owner, id).await?.ok_or_else(missing)?;
+    if let Some(account) = work.account_by_id(actor.user_id()).await? {
+        mail::queue(app, &mut work, &account.email, &Letter::key_made(app)).await?;
+    }
     work.commit().await?;
     let key = Some(encoded(&row.client_id, &secret));
     Ok(Key { row, key })

@@ -164,6 +164,7 @@ impl Actor {
             user_id: self.internal.is_none().then_some(self.user_id),
             application_id: self.application_id,
             kind,
+            ip: None,
         }
     }
 }

@@ -154,4 +154,6 @@ pub struct Attribution {
     pub application_id: Option<ApplicationId>,
     /// `patient`, `practitioner`, `super_user` or `system`.
     pub kind: &'static str,
+    /// From where, where that is recorded.
+    pub ip: Option<std::net::IpAddr>,
 }

@@ -3,6 +3,7 @@
 //! Floor 1: reads no environment and no file itself, so that tests and several servers in one process are possible.
 //! [`VARIABLES`] is the single list of what can be set; [`Config::read`] checks everything and tells all faults at once.
 
+mod mail;
 mod network;
 mod secret;
 mod variable;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use mail::{Mail, MailTransport, Smtp, SmtpSecurity};
 pub use network::{Networks, is_loopback, split_host};
 pub use secret::Secret;
 pub use variable::{VARIABLES, Variable, help_text, markdown_table};
@@ -34,6 +36,8 @@ pub struct Config {
     pub auth: Auth,
     /// Patient links.
     pub invitation: Invitation,
+    /// How mail leaves the server.
+    pub mail: Mail,
     /// What is made on an empty database.
     pub seeding: Seeding,
     /// Things that look like mistakes but stop nothing.
@@ -59,6 +63,8 @@ pub struct Site {
     pub time_zone: String,
     /// First value of `auth.default_orgs`.
     pub practitioner_default_orgs: String,
+    /// Folder with other app-association files than the built-in ones.
+    pub well_known_dir: Option<PathBuf>,
     /// Production mode: stricter about secrets.
     pub production: bool,
 }
@@ -176,6 +182,10 @@ pub struct Tokens {
     pub refresh_max: i64,
     /// How long a replaced refresh token may be repeated.
     pub refresh_grace: i64,
+    /// Links to an account sent by mail.
+    pub email_link: i64,
+    /// Access tokens are signed JWTs (RFC 9068) instead of opaque texts.
+    pub jwt: bool,
 }
 
 /// Keys and sign-in.
@@ -201,6 +211,8 @@ pub struct Auth {
     pub throttle: bool,
     /// First value of `site.registration_invite_code`.
     pub registration_invite_code: Option<String>,
+    /// Issuers whose id tokens are exchanged may have addresses that are not public.
+    pub sof_allow_private: bool,
 }
 
 /// Patient links.
@@ -395,9 +407,17 @@ fn read(reader: &mut Reader) -> Config {
             refresh: reader.number("REFRESH_TOKEN_TTL", 15_552_000, 1),
             refresh_max: reader.number("REFRESH_TOKEN_MAX", 0, 0),
             refresh_grace: reader.number("REFRESH_TOKEN_GRACE", 60, 0),
+            email_link: reader.number("EMAIL_LINK_TTL", 86_400, 1),
+            jwt: reader.parsed("JHE_ACCESS_TOKEN_FORMAT", false, "opaque or jwt", |text| match text {
+                "opaque" => Some(false),
+                "jwt" => Some(true),
+                _ => None,
+            }),
         },
         auth,
         invitation: read_invitation(reader),
+        // Links in the log are for those who asked for development mode, not for whoever named no address.
+        mail: Mail::read(reader, debug || named == Some(false)),
         seeding: Seeding {
             demo: reader.flag("JHE_DEMO", false),
             sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),
@@ -432,6 +452,7 @@ fn read_site(reader: &mut Reader, url: SiteUrl, production: bool) -> Site {
         x_frame_options,
         time_zone: reader.get("TIME_ZONE").unwrap_or_else(|| "America/Los_Angeles".to_owned()),
         practitioner_default_orgs: reader.get("PRACTITIONER_DEFAULT_ORGS").unwrap_or_default(),
+        well_known_dir: reader.get("JHE_WELL_KNOWN_DIR").map(PathBuf::from),
         production,
     }
 }
@@ -513,6 +534,7 @@ fn read_auth(reader: &mut Reader, production: bool) -> Auth {
         password_grant: reader.flag("AUTH_PASSWORD_GRANT", true),
         throttle,
         registration_invite_code: reader.get("REGISTRATION_INVITE_CODE"),
+        sof_allow_private: reader.flag("JHE_SOF_ALLOW_PRIVATE", false),
     }
 }
 

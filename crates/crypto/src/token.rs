@@ -54,15 +54,21 @@ pub fn session_id(entropy: &mut impl Entropy) -> String {
 
 /// Letters and digits, each equally likely.
 pub fn alphanumeric(entropy: &mut impl Entropy, length: usize) -> String {
-    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    letters(entropy, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", length)
+}
+
+/// Letters of an alphabet of at most 256 ASCII letters, each equally likely.
+pub fn letters(entropy: &mut impl Entropy, alphabet: &[u8], length: usize) -> String {
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 64];
-    while text.len() < length {
+    let size = alphabet.len().clamp(1, 256);
+    // What lies above the largest multiple of the size would favour the first letters.
+    let fair_below = 256 / size * size;
+    while text.len() < length && !alphabet.is_empty() {
         entropy.fill(&mut bytes);
-        // 248 is the largest multiple of 62 below 256: what lies above would favour the first letters.
-        let fair = bytes.iter().filter(|byte| **byte < 248);
-        let letters = fair.filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
-        text.extend(letters.take(length - text.len()).map(|letter| char::from(*letter)));
+        let fair = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair_below);
+        let drawn = fair.filter_map(|byte| alphabet.get(byte % size));
+        text.extend(drawn.take(length - text.len()).map(|letter| char::from(*letter)));
     }
     text
 }

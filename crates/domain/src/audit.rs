@@ -23,6 +23,28 @@ pub enum AuditAction {
     Login,
     /// A request was refused.
     Denied,
+    /// An invitation was taken back.
+    Cancel,
+    /// A sign-in was refused.
+    LoginFailed,
+    /// An account is refused for a while after too many failures.
+    Lockout,
+    /// Somebody signed out.
+    Logout,
+    /// A client got tokens.
+    TokenIssue,
+    /// A client replaced its tokens.
+    TokenRefresh,
+    /// A code or a refresh token came a second time, so what it issued was revoked.
+    TokenReuse,
+    /// Tokens were revoked.
+    TokenRevoke,
+    /// An id token of another issuer became an access token.
+    Exchange,
+    /// Somebody chose a new password.
+    PasswordChange,
+    /// A password was set without the old one.
+    PasswordReset,
 }
 
 impl AuditAction {
@@ -38,6 +60,17 @@ impl AuditAction {
             Self::Redeem => "redeem",
             Self::Login => "login",
             Self::Denied => "denied",
+            Self::Cancel => "cancel",
+            Self::LoginFailed => "login_failed",
+            Self::Lockout => "lockout",
+            Self::Logout => "logout",
+            Self::TokenIssue => "token_issue",
+            Self::TokenRefresh => "token_refresh",
+            Self::TokenReuse => "token_reuse",
+            Self::TokenRevoke => "token_revoke",
+            Self::Exchange => "exchange",
+            Self::PasswordChange => "password_change",
+            Self::PasswordReset => "password_reset",
         }
     }
 }

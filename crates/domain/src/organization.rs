@@ -96,3 +96,40 @@ pub struct Membership {
     /// The row was made by this request.
     pub created: bool,
 }
+
+/// Reads the setting `auth.default_orgs`: `organization:role` pairs separated by `;`, roles also as `v` and `m` for
+/// viewer and member. Empty is nobody's membership; `None` when it is malformed or names an organization twice.
+pub fn parse_memberships(text: &str) -> Option<Vec<(OrganizationId, Role)>> {
+    let mut memberships: Vec<(OrganizationId, Role)> = Vec::new();
+    for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (id, role) = pair.split_once(':')?;
+        let id = OrganizationId(id.trim().parse().ok()?);
+        let role = match role.trim() {
+            "v" => Role::Viewer,
+            "m" => Role::Member,
+            name => Role::parse_stored(name)?,
+        };
+        if memberships.iter().any(|(known, _)| *known == id) {
+            return None;
+        }
+        memberships.push((id, role));
+    }
+    Some(memberships)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memberships_are_read_from_their_setting() {
+        let read = |text: &str| parse_memberships(text);
+        assert_eq!(read(""), Some(Vec::new()));
+        assert_eq!(read("20003:member"), Some(vec![(OrganizationId(20003), Role::Member)]));
+        let both = vec![(OrganizationId(20003), Role::Member), (OrganizationId(20001), Role::Viewer)];
+        assert_eq!(read("20003:m; 20001:v;"), Some(both));
+        for bad in ["20003", "20003:owner", "x:member", "1:member;1:viewer", "1:super_user"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,9 +1,11 @@
 //! What pages for people share: cookies, form tokens, headers.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_app::identity::sign_in::{self, SESSION_SECONDS, Visitor};
+use jhe_app::identity::session::{self, Browser, SESSION_SECONDS, Visitor};
 use jhe_crypto::{OsEntropy, token};
 use jhe_domain::error::Error;
 
@@ -30,9 +32,15 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Who is signed in in this browser.
 pub async fn visitor(app: &App, headers: &HeaderMap) -> Result<Option<Visitor>, Error> {
     match cookie(headers, SESSION) {
-        Some(cookie) => sign_in::visitor(app, cookie).await,
+        Some(cookie) => session::visitor(app, cookie).await,
         None => Ok(None),
     }
+}
+
+/// The browser a request comes from.
+pub fn browser(headers: &HeaderMap, ip: Option<IpAddr>) -> Browser<'_> {
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Browser { session: cookie(headers, SESSION), ip, user_agent }
 }
 
 fn secure(app: &App) -> &'static str {
@@ -47,6 +55,11 @@ pub fn session_cookie(app: &App, value: &str) -> String {
 /// A `Set-Cookie` value that ends the session cookie.
 pub fn end_session_cookie(app: &App) -> String {
     format!("{SESSION}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0{}", secure(app))
+}
+
+/// A `Set-Cookie` value for a secret of one browser that pages under a path need for a while.
+pub fn short_cookie(app: &App, name: &str, value: &str, path: &str, seconds: i64) -> String {
+    format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={seconds}{}", secure(app))
 }
 
 /// The token of a form: what goes into the page, and the cookie it is bound to when the browser had none.

@@ -26,6 +26,7 @@ pub struct Running {
     pub app: App,
     store: Store,
     audit: AuditWriter,
+    mail: JoinHandle<()>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
     grace: Duration,
@@ -43,6 +44,7 @@ pub async fn start(
     let app = App::start(store.clone(), config, clock).await.map_err(readable)?;
     let service = routes::service(&app);
     let (stop, stopped) = watch::channel(false);
+    let mail = tokio::spawn(deliver(app.clone(), stopped.clone()));
     let mut addresses = Vec::new();
     let mut tasks = Vec::new();
     for listener in listeners {
@@ -55,7 +57,7 @@ pub async fn start(
         });
         tasks.push(tokio::spawn(async move { serve.await }));
     }
-    Ok(Running { addresses, app, store, audit, stop, tasks, grace })
+    Ok(Running { addresses, app, store, audit, mail, stop, tasks, grace })
 }
 
 impl Running {
@@ -66,12 +68,20 @@ impl Running {
             for task in self.tasks {
                 task.await.ok();
             }
+            self.mail.await.ok();
         };
         if tokio::time::timeout(self.grace, finish).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
         self.audit.stop().await;
         self.store.close().await;
+    }
+}
+
+/// Sends mail as long as the server runs.
+async fn deliver(app: App, stop: watch::Receiver<bool>) {
+    if let Err(error) = jhe_app::mail::deliver(app, stop).await {
+        tracing::error!(error = %error, "no mail is sent");
     }
 }
 

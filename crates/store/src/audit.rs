@@ -106,9 +106,9 @@ pub(crate) async fn insert(
     let column = |f: fn(&(&Attribution, &AuditEntry)) -> Option<i64>| entries.iter().map(f).collect::<Vec<_>>();
     sqlx::query(
         "INSERT INTO jhe_audit_event
-             (actor_user_id, application_id, action, resource, resource_id, patient_id, organization_id, rows, reason)
-         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                              $8::bigint[], $9::text[])",
+             (actor_user_id, application_id, action, resource, resource_id, patient_id, organization_id, rows, reason, ip)
+         SELECT a, b, c, d, e, f, g, h, i, j::inet FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                              $8::bigint[], $9::text[], $10::text[]) AS entry (a, b, c, d, e, f, g, h, i, j)",
     )
     .bind(column(|(who, _)| who.user_id.map(|id| id.0)))
     .bind(column(|(who, _)| who.application_id.map(|id| id.0)))
@@ -119,6 +119,7 @@ pub(crate) async fn insert(
     .bind(column(|(_, entry)| entry.organization_id.map(|id| id.0)))
     .bind(column(|(_, entry)| entry.rows))
     .bind(entries.iter().map(|(_, entry)| entry.reason.clone()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(who, _)| who.ip.map(|ip| ip.to_string())).collect::<Vec<_>>())
     .execute(connection)
     .await
     .db()?;

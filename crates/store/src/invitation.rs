@@ -217,27 +217,6 @@ impl Invitations<'_> {
         self.0.audit(AuditEntry::new(AuditAction::Delete, "PatientInvitation").id(id.0).patient(grant.id()));
         Ok(())
     }
-
-    /// Queues a mail to the patient in `grant`, sent once this unit of work is committed.
-    pub async fn queue_mail(
-        &mut self,
-        grant: &Grant<resource::Patient, action::Invite>,
-        recipient: &Phi<String>,
-        subject: &str,
-        text: &str,
-        html: &str,
-    ) -> Result<(), Error> {
-        let _to = grant.id();
-        sqlx::query("INSERT INTO jhe_mail (recipient, subject, body_text, body_html) VALUES ($1, $2, $3, $4)")
-            .bind(recipient.reveal())
-            .bind(subject)
-            .bind(text)
-            .bind(html)
-            .execute(self.0.connection())
-            .await
-            .db()?;
-        Ok(())
-    }
 }
 
 impl Work {

@@ -14,6 +14,7 @@ mod fault;
 pub mod filter;
 pub mod invitation;
 mod keyset;
+pub mod mail;
 pub mod maintenance;
 pub mod observation;
 pub mod operator;

@@ -1,6 +1,7 @@
 //! What operators do at the shell: accounts and clients before there is anybody who could make them.
 
 use jhe_authz::{Grant, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::client::GrantType;
 use jhe_domain::error::Error;
 use jhe_domain::user::UserType;
@@ -79,13 +80,9 @@ impl Work {
                 .await
                 .db()?;
         let Some(id) = id else { return Ok(false) };
-        for statement in [
-            "DELETE FROM jhe_session WHERE user_id = $1",
-            "UPDATE oauth2_provider_accesstoken SET revoked = clock_timestamp() WHERE user_id = $1 AND revoked IS NULL",
-            "UPDATE oauth2_provider_refreshtoken SET revoked = clock_timestamp() WHERE user_id = $1 AND revoked IS NULL",
-        ] {
-            sqlx::query(statement).bind(id).execute(self.connection()).await.db()?;
-        }
+        let now = self.database_time().await?;
+        self.end_all_access(UserId(id), now).await?;
+        self.audit(AuditEntry::new(AuditAction::PasswordReset, "JheUser").id(id));
         Ok(true)
     }
 

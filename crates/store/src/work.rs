@@ -1,12 +1,13 @@
 //! The store and its units of work.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use jhe_authz::port::Attribution;
-use jhe_domain::Secret;
-use jhe_domain::audit::AuditEntry;
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
+use jhe_domain::{ApplicationId, Secret, UserId};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -117,7 +118,7 @@ pub struct Work {
 
 impl Work {
     fn new(connection: Connection, place: Option<mpsc::OwnedPermit<Message>>) -> Self {
-        let who = Attribution { user_id: None, application_id: None, kind: "system" };
+        let who = Attribution { user_id: None, application_id: None, kind: "system", ip: None };
         Self { connection, who, told: false, entries: Vec::new(), place }
     }
 
@@ -143,6 +144,21 @@ impl Work {
             .await
             .db()?;
         Ok(())
+    }
+
+    /// Whom the entries of this unit of work are about, where no actor stands behind it: the account and the client of
+    /// a sign-in or a grant, and where they come from.
+    pub fn attribute(&mut self, user: Option<UserId>, client: Option<ApplicationId>, ip: Option<IpAddr>) {
+        self.who.user_id = user.or(self.who.user_id);
+        self.who.application_id = client.or(self.who.application_id);
+        self.who.ip = ip.or(self.who.ip);
+    }
+
+    /// Adds an event of signing in or of tokens to the audit trail of this unit of work.
+    pub fn audit_event(&mut self, action: AuditAction, resource: &'static str, id: Option<i64>) {
+        let mut entry = AuditEntry::new(action, resource);
+        entry.resource_id = id;
+        self.audit(entry);
     }
 
     /// Adds an entry to the audit trail of this unit of work.

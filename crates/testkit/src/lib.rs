@@ -4,6 +4,8 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::expect_used,
     clippy::panic,
     clippy::missing_panics_doc,
@@ -14,12 +16,14 @@
 mod clock;
 mod database;
 mod http;
+mod mailbox;
 pub mod omh;
 mod server;
 
 pub use clock::TestClock;
 pub use database::TestDb;
 pub use http::{Call, Reply};
+pub use mailbox::{Mail, Mailbox};
 pub use server::TestServer;
 
 /// A person of the demo data, by account.

@@ -77,6 +77,18 @@ impl TestServer {
         self.store().execute_raw(sql).await.expect("a statement that works");
     }
 
+    /// Sets a setting, which this server knows of at once: the kind of its value, and the value as SQL.
+    pub async fn set(&self, key: &str, kind: &str, value: &str) {
+        let sql = format!(
+            "INSERT INTO core_jhesetting (key, value_type, value_{kind}) VALUES ('{key}', '{kind}', {value})
+             ON CONFLICT (key) DO UPDATE SET value_type = EXCLUDED.value_type, value_string = EXCLUDED.value_string,
+                 value_int = EXCLUDED.value_int, value_bool = EXCLUDED.value_bool, value_float = EXCLUDED.value_float,
+                 value_json = EXCLUDED.value_json"
+        );
+        self.execute(sql.leak()).await;
+        self.app().settings().reload().await.expect("the settings are read");
+    }
+
     /// A request.
     pub fn call(&self, method: Method, path: &str) -> Call {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };

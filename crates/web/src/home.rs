@@ -11,6 +11,7 @@ use jhe_domain::error::Error;
 use jhe_http::page;
 
 use crate::account::retry_after;
+use crate::prose::Prose;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -22,7 +23,8 @@ struct HomePage {
 #[template(path = "message.html")]
 struct MessagePage<'a> {
     heading: &'a str,
-    text: &'a str,
+    text: Prose,
+    link: Option<(&'a str, &'a str)>,
 }
 
 /// `GET /`.
@@ -33,7 +35,12 @@ pub(crate) async fn home(State(app): State<App>) -> Response {
 
 /// A page that says one thing.
 pub(crate) fn message(status: StatusCode, heading: &str, text: &str) -> Response {
-    page::html(status, MessagePage { heading, text }.render().unwrap_or_default(), "")
+    page::html(status, MessagePage { heading, text: text.into(), link: None }.render().unwrap_or_default(), "")
+}
+
+/// A page that says one thing and leads on: to an address, under a label.
+pub(crate) fn linked(status: StatusCode, heading: &str, text: &str, link: (&str, &str)) -> Response {
+    page::html(status, MessagePage { heading, text: text.into(), link: Some(link) }.render().unwrap_or_default(), "")
 }
 
 /// A page about a failure; says nothing about its cause.
@@ -76,6 +83,19 @@ pub(crate) async fn add_slash(request: Request<Body>) -> Response {
         response.headers_mut().insert(header::LOCATION, value);
     }
     response
+}
+
+/// `/allauth/login/`: an earlier address of the sign-in page.
+pub(crate) async fn to_login(request: Request<Body>) -> Response {
+    match request.uri().query() {
+        Some(query) => page::found(&format!("/accounts/login/?{query}")),
+        None => page::found("/accounts/login/"),
+    }
+}
+
+/// `/allauth/password/reset/`: an earlier address.
+pub(crate) async fn to_password_reset() -> Response {
+    page::found("/accounts/password_reset/")
 }
 
 /// `/auth/callback`: where codes for scripts and tools arrive; the address carries a code, so nothing may learn it.

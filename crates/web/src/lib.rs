@@ -1,12 +1,14 @@
-//! Pages for people: sign-in and sign-out, the landing page, the documents scripts read before they sign in.
+//! Pages for people: accounts, the landing page, the documents scripts and phones read before anybody signs in.
 //!
 //! Floor 5. Plain HTML that needs no script. The consent page belongs to `/o`.
 
 mod account;
 mod facts;
 mod form;
+mod form_page;
 mod home;
 mod next;
+mod prose;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -40,18 +42,62 @@ impl Family for Web {
 pub fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/", get(home::home))
-        .route("/accounts/login/", get(account::login).post(account::sign_in))
-        .route("/accounts/logout/", get(account::logout).post(account::sign_out))
-        .route("/accounts/profile/", get(account::profile))
-        .route("/accounts/login", any(home::add_slash))
-        .route("/accounts/logout", any(home::add_slash))
-        .route("/accounts/profile", any(home::add_slash))
+        .merge(account_pages())
         .route("/auth/callback", get(home::callback))
         .route("/auth/callback/", get(home::callback))
         .route("/common/server-settings.js", get(facts::script))
         .route("/common/server-settings.json", get(facts::document))
         .route("/static/page.css", get(home::style))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Web>))
+}
+
+#[expect(clippy::disallowed_methods, reason = "pages are for people and are not part of the documented API")]
+fn account_pages() -> Router<App> {
+    use account::{email, login, logout, one_time_code, password_change, password_reset, session, sign_up};
+    let with_slash = Router::new()
+        .route("/accounts/login/", get(login::show).post(login::submit))
+        .route("/accounts/logout/", get(logout::show).post(logout::submit))
+        .route("/accounts/profile/", get(account::profile))
+        .route("/accounts/signup/", get(sign_up::show).post(sign_up::submit))
+        .route("/accounts/sessions/", get(session::show).post(session::submit))
+        .route("/accounts/verify_email/", get(email::show).post(email::submit))
+        .route("/accounts/verify_email_done/", get(email::done))
+        .route("/accounts/verify_email_complete/", get(email::complete))
+        .route("/accounts/verify_email_confirm/{account}/{token}/", get(email::confirm))
+        .route("/accounts/password_reset/", get(password_reset::show).post(password_reset::submit))
+        .route("/accounts/password_reset/done/", get(password_reset::requested))
+        .route("/accounts/reset/{account}/{token}/", get(password_reset::open).post(password_reset::choose))
+        .route("/accounts/reset/done/", get(password_reset::done))
+        .route("/accounts/password_change/", get(password_change::show).post(password_change::submit))
+        .route("/accounts/password_change/done/", get(password_change::done))
+        .route("/accounts/login-otp/", get(one_time_code::show).post(one_time_code::submit));
+    // Addresses without their slash lead to those with it; one page never had one.
+    let without_slash = [
+        "login",
+        "logout",
+        "profile",
+        "signup",
+        "sessions",
+        "verify_email",
+        "verify_email_complete",
+        "verify_email_confirm/{account}/{token}",
+        "password_reset",
+        "password_reset/done",
+        "reset/{account}/{token}",
+        "reset/done",
+        "password_change",
+        "password_change/done",
+        "login-otp",
+    ];
+    without_slash
+        .iter()
+        .fold(with_slash, |router, path| router.route(&format!("/accounts/{path}"), any(home::add_slash)))
+        .route("/accounts/verify_email_done", get(email::done))
+        .route("/allauth/login/code/", get(one_time_code::show).post(one_time_code::submit))
+        .route("/allauth/login/code/confirm/", get(one_time_code::wait).post(one_time_code::confirm))
+        .route("/allauth/logout/", get(logout::show).post(logout::submit))
+        .route("/allauth/login/", get(home::to_login))
+        .route("/allauth/password/reset/", get(home::to_password_reset))
 }
 
 /// The answer to a page that does not exist.

@@ -1,5 +1,6 @@
 //! Signing in and tokens (contract: identity).
 
+mod accounts;
 mod authorize;
 mod discovery;
 mod invitations;
@@ -42,6 +43,11 @@ impl Browser {
         landing(self.0.get(url).send().await.unwrap()).await
     }
 
+    /// Where an address of ours leads, which may be relative.
+    pub(crate) async fn follow(&self, server: &TestServer, location: &str) -> Landing {
+        self.get(&absolute(server, location)).await
+    }
+
     /// Submits a form of the page at `url`, with its form token.
     pub(crate) async fn submit(&self, url: &str, fields: &[(&str, &str)]) -> Landing {
         let page = self.get(url).await;
@@ -68,6 +74,11 @@ impl Browser {
     pub(crate) async fn sign_in(&self, server: &TestServer, email: &str, password: &str) -> Landing {
         self.submit(&format!("{}/accounts/login/", server.base), &[("username", email), ("password", password)]).await
     }
+}
+
+/// An address of ours with scheme and host.
+pub(crate) fn absolute(server: &TestServer, location: &str) -> String {
+    if location.starts_with('/') { format!("{}{location}", server.base) } else { location.to_owned() }
 }
 
 async fn landing(response: reqwest::Response) -> Landing {

@@ -18,6 +18,7 @@ use jhe_store::invitation::Invitee;
 use crate::App;
 use crate::identity::throttle::{self, Limit};
 use crate::identity::{CONSOLE_NAME, invitation_challenge};
+use crate::mail::{self, Letter};
 
 /// Which client a link is for.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ pub async fn make_link(
     actor: &Actor,
     patient: PatientId,
     choice: ClientChoice,
-    mail: bool,
+    by_mail: bool,
 ) -> Result<Phi<String>, Error> {
     let now = app.now();
     let mut work = app.store().begin().await?;
@@ -98,8 +99,8 @@ pub async fn make_link(
     work.insert_code(&row, true).await?;
     work.invitations().note_link(&grant, now).await?;
     let link = link_text(&app.config().invitation, &app.settings().site_host(), &code);
-    if mail {
-        queue_mail(&mut work, &grant, &invitee, &link).await?;
+    if by_mail {
+        send_link(app, &mut work, &invitee, &link).await?;
     }
     work.commit().await?;
     Ok(Phi::new(link))
@@ -149,7 +150,7 @@ pub async fn create(
     actor: &Actor,
     patient: PatientId,
     client: ApplicationId,
-    mail: bool,
+    by_mail: bool,
 ) -> Result<Issued, Error> {
     let mut work = app.store().begin().await?;
     let grant = Authorizer::new(actor, &mut work).invite(patient).await?;
@@ -161,32 +162,17 @@ pub async fn create(
     let hash = token::digest_base64url(&text);
     let invitation = work.invitations().issue(&grant, client.id, &hash, app.now()).await?;
     let link = invitation_link(&template, &app.settings().site_host(), &text);
-    if mail {
-        queue_mail(&mut work, &grant, &invitee, &link).await?;
+    if by_mail {
+        send_link(app, &mut work, &invitee, &link).await?;
     }
     work.commit().await?;
     Ok(Issued { invitation, token: Phi::new(text), link: Phi::new(link) })
 }
 
-async fn queue_mail(
-    work: &mut Work,
-    grant: &Grant<resource::Patient, action::Invite>,
-    invitee: &Invitee,
-    link: &str,
-) -> Result<(), Error> {
+async fn send_link(app: &App, work: &mut Work, invitee: &Invitee, link: &str) -> Result<(), Error> {
     let Some(recipient) = &invitee.email else { return Ok(()) };
-    let name = invitee.name_given.as_ref().map_or("", |name| name.reveal().as_str());
-    let text =
-        format!("Hello {name},\n\nyou are invited to share data through the JupyterHealth Exchange:\n\n{link}\n");
-    let (name, address) = (escape(name), escape(link));
-    let html = format!(
-        "<p>Hello {name},</p><p>you are invited to share data through the JupyterHealth Exchange:</p><p><a href=\"{address}\">{address}</a></p>"
-    );
-    work.invitations().queue_mail(grant, recipient, "JHE Invitation", &text, &html).await
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let name = invitee.name_given.as_ref().map(|name| name.reveal().as_str());
+    mail::queue(app, work, recipient, &Letter::invitation(app, name, link)).await
 }
 
 /// Changes an invitation the caller may know of, having checked that it may invite its patient.
@@ -253,7 +239,7 @@ pub async fn redeem(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeeme
     if let Some(address) = &address {
         throttle::refuse(app, &REDEEM, address).await?;
     }
-    let redeemed = redeem_once(app, text).await;
+    let redeemed = redeem_once(app, text, ip).await;
     if let Some(address) = &address {
         throttle::record(app, &REDEEM, address, matches!(redeemed, Err(Error::NotFound(_)))).await?;
     }
@@ -268,7 +254,7 @@ fn within_reason(number: i64, most: i64) -> i64 {
     number.clamp(0, most)
 }
 
-async fn redeem_once(app: &App, text: &str) -> Result<Redeemed, Error> {
+async fn redeem_once(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeemed, Error> {
     let now = app.now();
     let mut work = app.store().begin().await?;
     let found = work.invitation_for_update(&token::digest_base64url(text)).await?;
@@ -317,7 +303,11 @@ async fn redeem_once(app: &App, text: &str) -> Result<Redeemed, Error> {
     };
     work.insert_code(&row, true).await?;
     work.settle_invitation(&invitation, InvitationStatus::Redeemed, Some(now)).await?;
+    work.attribute(Some(user), Some(client.id), ip);
     work.note_login(user, now, None).await?;
+    if let Some(recipient) = &invitee.email {
+        mail::queue(app, &mut work, recipient, &Letter::invitation_redeemed(app)).await?;
+    }
     work.commit().await?;
     Ok(Redeemed { code: Phi::new(code), client_id: client.client_id, redirect_uri: callback(app), expires })
 }

@@ -1,10 +1,13 @@
 //! Signing keys, password hashing, tokens, sessions, invitations: what `/o`, the account pages and the invitation
 //! flows do. [`Identity`] holds the keys and pools of one process.
 
+pub mod account;
 pub mod client;
 mod hashing;
 pub mod invitation;
 mod keys;
+pub mod one_time_code;
+pub mod session;
 pub mod sign_in;
 mod throttle;
 pub mod token;

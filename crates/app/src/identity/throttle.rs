@@ -1,8 +1,10 @@
 //! Counting attempts (identity §4.9). The counters are in the database, so all processes see the same.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jhe_crypto::token;
 use jhe_domain::error::Error;
 
 use crate::App;
@@ -37,6 +39,17 @@ pub(super) async fn record(app: &App, limit: &Limit, subject: &[u8], failed: boo
     let mut work = app.store().begin().await?;
     work.record_attempt(limit.purpose, subject, app.now(), failed).await?;
     work.commit().await
+}
+
+/// Counts an attempt that a subject may make, or refuses it.
+pub(super) async fn pass(app: &App, limit: &Limit, subject: &[u8]) -> Result<(), Error> {
+    refuse(app, limit, subject).await?;
+    record(app, limit, subject, false).await
+}
+
+/// Under what attempts of an address are counted; those without one count together.
+pub(super) fn address(ip: Option<IpAddr>) -> [u8; 32] {
+    token::digest(&ip.map(|ip| ip.to_string()).unwrap_or_default())
 }
 
 /// The error that says when to try again.

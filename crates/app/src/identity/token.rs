@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::App;
-use crate::identity::sign_in::Visitor;
+use crate::identity::session::Visitor;
 
 /// Siblings a replaced refresh token may bring forth while its grace lasts, after the first successor.
 const MAX_SIBLINGS: i32 = 5;

@@ -1,8 +1,10 @@
 //! Accounts as signing in sees them.
 
 use chrono::{DateTime, Utc};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
-use jhe_domain::{Phi, UserId};
+use jhe_domain::role::Role;
+use jhe_domain::{OrganizationId, Phi, UserId};
 
 use crate::fault::Db;
 use crate::work::Work;
@@ -16,6 +18,8 @@ pub struct LoginAccount {
     pub email: Phi<String>,
     /// The address was confirmed.
     pub email_is_verified: bool,
+    /// First and last name.
+    pub names: [Phi<String>; 2],
     /// Password hash.
     pub password: String,
     /// May sign in.
@@ -31,6 +35,8 @@ struct LoginRow {
     id: i64,
     email: String,
     email_is_verified: bool,
+    first_name: String,
+    last_name: String,
     password: String,
     is_active: bool,
     is_superuser: bool,
@@ -43,6 +49,7 @@ impl From<LoginRow> for LoginAccount {
             id: UserId(row.id),
             email: Phi::new(row.email),
             email_is_verified: row.email_is_verified,
+            names: [Phi::new(row.first_name), Phi::new(row.last_name)],
             password: row.password,
             is_active: row.is_active,
             is_superuser: row.is_superuser,
@@ -51,7 +58,8 @@ impl From<LoginRow> for LoginAccount {
     }
 }
 
-const COLUMNS: &str = "SELECT u.id, u.email, u.email_is_verified, u.password, u.is_active, u.is_superuser,
+const COLUMNS: &str =
+    "SELECT u.id, u.email, u.email_is_verified, u.first_name, u.last_name, u.password, u.is_active, u.is_superuser,
     u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false)
     OR EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id) AS is_privileged
     FROM core_jheuser AS u WHERE ";
@@ -82,10 +90,95 @@ impl Work {
             .execute(self.connection())
             .await
             .db()?;
-        let mut entry = jhe_domain::audit::AuditEntry::new(jhe_domain::audit::AuditAction::Login, "JheUser");
-        entry.resource_id = Some(id.0);
         self.who.user_id = Some(id);
-        self.audit(entry);
+        self.audit(AuditEntry::new(AuditAction::Login, "JheUser").id(id.0));
         Ok(())
     }
+    /// Makes the account of a practitioner who signed up, with its profile and its memberships; with none, and `false`,
+    /// when one of the organizations does not exist.
+    ///
+    /// # Errors
+    /// A conflict when the address has an account, in whatever spelling.
+    pub async fn sign_up(&mut self, new: &NewPractitioner) -> Result<(UserId, bool), Error> {
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO core_jheuser (email, password, first_name, last_name, user_type)
+             VALUES ($1, $2, 'NONE', 'NONE', 'practitioner') RETURNING id",
+        )
+        .bind(new.email.reveal())
+        .bind(&new.password_hash)
+        .fetch_one(self.connection())
+        .await
+        .db()?;
+        let profile: i64 = sqlx::query_scalar(
+            "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given) VALUES ($1, 'NONE', 'NONE') RETURNING id",
+        )
+        .bind(id)
+        .fetch_one(self.connection())
+        .await
+        .db()?;
+        let made = sqlx::query(
+            "INSERT INTO core_practitionerorganization (practitioner_id, organization_id, role)
+             SELECT $1, asked.organization_id, asked.role
+               FROM unnest($2::bigint[], $3::text[]) AS asked (organization_id, role)
+              WHERE NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS wanted (id)
+                                 WHERE NOT EXISTS (SELECT 1 FROM core_organization AS o WHERE o.id = wanted.id))",
+        )
+        .bind(profile)
+        .bind(new.memberships.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+        .bind(new.memberships.iter().map(|(_, role)| role.as_str()).collect::<Vec<_>>())
+        .execute(self.connection())
+        .await
+        .db()?
+        .rows_affected();
+        self.who.user_id = Some(UserId(id));
+        self.audit(AuditEntry::new(AuditAction::Create, "JheUser").id(id));
+        Ok((UserId(id), made > 0 || new.memberships.is_empty()))
+    }
+
+    /// Notes that the owner of an account gets mail at its address.
+    pub async fn note_email_verified(&mut self, id: UserId) -> Result<(), Error> {
+        sqlx::query("UPDATE core_jheuser SET email_is_verified = true WHERE id = $1 AND NOT email_is_verified")
+            .bind(id.0)
+            .execute(self.connection())
+            .await
+            .db()?;
+        Ok(())
+    }
+
+    /// Replaces the password of an account found by a link or a session of its own.
+    pub async fn replace_password(&mut self, id: UserId, hash: &str, action: AuditAction) -> Result<(), Error> {
+        sqlx::query("UPDATE core_jheuser SET password = $2 WHERE id = $1")
+            .bind(id.0)
+            .bind(hash)
+            .execute(self.connection())
+            .await
+            .db()?;
+        self.who.user_id = Some(id);
+        self.audit(AuditEntry::new(action, "JheUser").id(id.0));
+        Ok(())
+    }
+
+    /// Ends all sessions, codes and tokens of an account.
+    pub async fn end_all_access(&mut self, id: UserId, at: DateTime<Utc>) -> Result<(), Error> {
+        for statement in [
+            "DELETE FROM jhe_session WHERE user_id = $1 AND $2::timestamptz IS NOT NULL",
+            "DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND used_at IS NULL AND $2::timestamptz IS NOT NULL",
+            "UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL",
+            "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL",
+        ] {
+            sqlx::query(statement).bind(id.0).bind(at).execute(self.connection()).await.db()?;
+        }
+        Ok(())
+    }
+}
+
+/// A practitioner who signs up.
+#[derive(Debug, Clone)]
+pub struct NewPractitioner {
+    /// Login name.
+    pub email: Phi<String>,
+    /// Hash of its password.
+    pub password_hash: String,
+    /// Where it becomes what.
+    pub memberships: Vec<(OrganizationId, Role)>,
 }

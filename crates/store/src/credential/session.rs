@@ -37,6 +37,19 @@ pub struct SessionRow {
     pub auth_time: DateTime<Utc>,
 }
 
+/// A session as its owner sees it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct OwnSession {
+    /// Digest of its cookie, which names it.
+    pub digest: Vec<u8>,
+    /// When it began.
+    pub created: DateTime<Utc>,
+    /// From where.
+    pub ip: Option<String>,
+    /// With which browser.
+    pub user_agent: Option<String>,
+}
+
 impl Work {
     /// Keeps a session.
     pub async fn insert_session(&mut self, session: &NewSession) -> Result<(), Error> {
@@ -100,5 +113,45 @@ impl Work {
         .await
         .db()?;
         self.revoke_families(families, at).await
+    }
+
+    /// The live sessions of an account, the newest first.
+    pub async fn sessions_of(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<OwnSession>, Error> {
+        sqlx::query_as(
+            "SELECT digest, created, host(ip) AS ip, user_agent FROM jhe_session WHERE user_id = $1 AND expires > $2
+              ORDER BY created DESC, digest",
+        )
+        .bind(user.0)
+        .bind(now)
+        .fetch_all(self.connection())
+        .await
+        .db()
+    }
+
+    /// Gives a session a new cookie and ends the other sessions of its account, with what the others issued.
+    pub async fn renew_session(
+        &mut self,
+        user: UserId,
+        from: &[u8],
+        to: &[u8],
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        for statement in [
+            "UPDATE jhe_session SET digest = $3 WHERE user_id = $1 AND digest = $2",
+            "UPDATE oauth2_provider_grant SET session_digest = $3 WHERE user_id = $1 AND session_digest = $2",
+            "UPDATE oauth2_provider_refreshtoken SET session_digest = $3 WHERE user_id = $1 AND session_digest = $2",
+            "UPDATE oauth2_provider_accesstoken SET session_digest = $3 WHERE user_id = $1 AND session_digest = $2",
+        ] {
+            sqlx::query(statement).bind(user.0).bind(from).bind(to).execute(self.connection()).await.db()?;
+        }
+        for statement in [
+            "DELETE FROM jhe_session WHERE user_id = $1 AND digest <> $2 AND $3::timestamptz IS NOT NULL",
+            "DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND session_digest <> $2 AND used_at IS NULL AND $3::timestamptz IS NOT NULL",
+            "UPDATE oauth2_provider_accesstoken SET revoked = $3 WHERE user_id = $1 AND session_digest <> $2 AND revoked IS NULL",
+            "UPDATE oauth2_provider_refreshtoken SET revoked = $3 WHERE user_id = $1 AND session_digest <> $2 AND revoked IS NULL",
+        ] {
+            sqlx::query(statement).bind(user.0).bind(to).bind(at).execute(self.connection()).await.db()?;
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,60 @@
+//! Signing up: identity §4.5.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use jhe_app::App;
+use jhe_app::identity::account::sign_up::{self, Application};
+use jhe_app::identity::session::Method;
+
+use super::{enter, password_advice};
+use crate::form::Visit;
+use crate::form_page::{Button, Field, FormPage};
+use crate::home;
+
+/// Where a new practitioner lands.
+const LANDING: &str = "/clients/jhe-admin/";
+
+fn sign_up_page(app: &App, visit: &Visit, email: &str, errors: Vec<String>) -> Response {
+    let code = visit.form.text("joincode");
+    let shown = FormPage {
+        heading: "Sign Up",
+        texts: vec!["For practitioners. The people who run this exchange give you the invite code.".into()],
+        errors: errors.into_iter().map(Into::into).collect(),
+        fields: vec![
+            Field::text("joincode", "Invite Code", "off").value(&code),
+            Field::email("email", email),
+            Field::new_password("password", "Password").hint(password_advice(app)),
+            Field::new_password("password2", "Password again"),
+        ],
+        buttons: vec![Button::main("Sign Up")],
+        links: vec![(visit.keeping_next("/accounts/login/"), "Log In")],
+        ..FormPage::default()
+    };
+    shown.respond(app, &visit.headers, "")
+}
+
+/// `GET /accounts/signup/`.
+pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Response {
+    sign_up_page(&app, &Visit::of(&app, &request), "", Vec::new())
+}
+
+/// `POST /accounts/signup/`.
+#[tracing::instrument(name = "web.sign_up", skip_all)]
+pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Response {
+    let visit = match Visit::posted(&app, request).await {
+        Ok(visit) => visit,
+        Err(page) => return page,
+    };
+    let email = visit.form.text("email");
+    let (code, password) = (visit.form.text("joincode"), visit.form.get("password").unwrap_or_default());
+    let application = Application { code: &code, email: &email, password, repeated: visit.form.get("password2") };
+    match sign_up::sign_up(&app, application, visit.ip).await {
+        Ok(Ok(account)) if !jhe_app::identity::account::email::suffices(&app, &account) => {
+            super::email::ask(&app, &visit, account.id)
+        }
+        Ok(Ok(account)) => enter(&app, &visit, account.id, Method::Password, visit.next().unwrap_or(LANDING)).await,
+        Ok(Err(errors)) => sign_up_page(&app, &visit, &email, errors),
+        Err(error) => home::failure(&error),
+    }
+}
