@@ -8,6 +8,7 @@ use jhe_app::identity::token::{issuer, password_grant_in_use};
 use serde_json::{Value, json};
 
 use crate::error::OAuthError;
+use crate::exchange;
 use crate::scope::SCOPES;
 
 fn public(body: &Value) -> Response {
@@ -68,7 +69,7 @@ pub(crate) async fn authorization_server_at_root(State(app): State<App>) -> Resu
 
 async fn server_metadata(app: &App) -> Result<Response, OAuthError> {
     let mut body = document(app);
-    let mut grants = vec!["authorization_code", "refresh_token", "client_credentials"];
+    let mut grants = vec!["authorization_code", "refresh_token", "client_credentials", exchange::GRANT];
     if password_grant_in_use(app).await? {
         grants.push("password");
     }

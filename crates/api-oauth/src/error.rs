@@ -46,6 +46,13 @@ impl OAuthError {
     }
 }
 
+impl OAuthError {
+    /// Whether it says that the client is unknown or did not prove who it is.
+    pub(crate) fn is_invalid_client(&self) -> bool {
+        self.error == "invalid_client"
+    }
+}
+
 impl From<Error> for OAuthError {
     #[deny(clippy::wildcard_enum_match_arm)]
     fn from(error: Error) -> Self {

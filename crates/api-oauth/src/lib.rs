@@ -7,6 +7,7 @@ mod authorize;
 mod client_auth;
 mod discovery;
 mod error;
+mod exchange;
 mod fresh;
 mod machine;
 mod parameters;
@@ -38,6 +39,7 @@ pub fn documented() -> DocumentedRouter<App> {
     DocumentedRouter::new()
         .routes(routes!(authorize::request, authorize::answer))
         .routes(routes!(token::token))
+        .routes(routes!(exchange::exchange))
         .routes(routes!(revoke::revoke))
         .routes(routes!(revoke::introspect))
         .routes(routes!(userinfo::userinfo, userinfo::userinfo_by_post))

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::client_auth::{self, Presented};
 use crate::error::{self, OAuthError};
+use crate::exchange;
 use crate::machine::{CodeExchange, FoundCode, Refusal, TokenRefresh};
 use crate::parameters::Parameters;
 use crate::scope;
@@ -40,6 +41,7 @@ pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Res
             ("password", "Request is missing password parameter."),
         ],
         "client_credentials" => &[],
+        exchange::GRANT => &[("subject_token", "Missing subject_token parameter.")],
         _ => return Err(unsupported()),
     };
     if let Some((_, text)) = required.iter().find(|(name, _)| form.get(name).is_none()) {
@@ -51,12 +53,16 @@ pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Res
         "authorization_code" => code(&app, &client, &presented, &form).await?,
         "refresh_token" => refresh(&app, &client, &presented, &form).await?,
         "password" => password(&app, &client, &form, origin.and_then(|origin| origin.peer)).await?,
+        exchange::GRANT => {
+            let ip = origin.and_then(|origin| origin.peer);
+            return exchange::standard(&app, &client, &form, ip).await;
+        }
         _ => client_credentials(&app, &client, &form).await?,
     };
     Ok(error::json(StatusCode::OK, &answer(&tokens)))
 }
 
-fn answer(tokens: &Tokens) -> Value {
+pub(crate) fn answer(tokens: &Tokens) -> Value {
     let mut body = json!({
         "access_token": tokens.access_token.reveal(),
         "expires_in": tokens.expires_in,
@@ -74,7 +80,7 @@ fn answer(tokens: &Tokens) -> Value {
     body
 }
 
-fn allowed(client: &Client, grant: GrantType) -> Result<(), OAuthError> {
+pub(crate) fn allowed(client: &Client, grant: GrantType) -> Result<(), OAuthError> {
     if client.may(grant) { Ok(()) } else { Err(OAuthError::bare("unauthorized_client")) }
 }
 

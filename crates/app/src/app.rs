@@ -8,6 +8,7 @@ use jhe_config::Config;
 use jhe_domain::clock::Clock;
 use jhe_domain::error::Error;
 use jhe_omh::Schemas;
+use jhe_outbound::issuer::Issuers;
 use jhe_store::Store;
 
 use crate::identity::Identity;
@@ -23,6 +24,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: Settings,
     identity: Identity,
+    issuers: Issuers,
 }
 
 impl App {
@@ -32,7 +34,8 @@ impl App {
         let identity = Identity::load(&store, &config).await?;
         // Parsed and linked now rather than at the first upload.
         let _ = Schemas::embedded();
-        let app = Self(Arc::new(Inner { store, config, clock, settings, identity }));
+        let issuers = Issuers::new(&config)?;
+        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers }));
         tokio::spawn(keep_current(app.clone()));
         Ok(app)
     }
@@ -71,6 +74,11 @@ impl App {
     /// Signing keys, password hashing, the static PKCE pair.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    /// Keys of other issuers.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.0.issuers
     }
 
     /// Whether pages of a web origin may call the APIs: a configured origin, or one of an enabled client. When the

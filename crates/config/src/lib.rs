@@ -213,6 +213,8 @@ pub struct Auth {
     pub registration_invite_code: Option<String>,
     /// Issuers whose id tokens are exchanged may have addresses that are not public.
     pub sof_allow_private: bool,
+    /// File with further certificate authorities those issuers may be certified by.
+    pub sof_ca_file: Option<PathBuf>,
 }
 
 /// Patient links.
@@ -535,6 +537,7 @@ fn read_auth(reader: &mut Reader, production: bool) -> Auth {
         throttle,
         registration_invite_code: reader.get("REGISTRATION_INVITE_CODE"),
         sof_allow_private: reader.flag("JHE_SOF_ALLOW_PRIVATE", false),
+        sof_ca_file: reader.get("JHE_SOF_CA_FILE").map(PathBuf::from),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod client_secret;
 mod entropy;
+pub mod foreign;
 pub mod password;
 pub mod pkce;
 pub mod seal;

@@ -2,4 +2,6 @@
 //!
 //! Floor 2. Carries out what was decided above: whom to write, whom to trust.
 
+mod address;
+pub mod issuer;
 pub mod mail;

@@ -16,6 +16,7 @@
 mod clock;
 mod database;
 mod http;
+mod issuer;
 mod mailbox;
 pub mod omh;
 mod server;
@@ -23,6 +24,7 @@ mod server;
 pub use clock::TestClock;
 pub use database::TestDb;
 pub use http::{Call, Reply};
+pub use issuer::TestIssuer;
 pub use mailbox::{Mail, Mailbox};
 pub use server::TestServer;
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod authorize;
 mod discovery;
+mod exchange;
 mod invitations;
 mod tokens;
 

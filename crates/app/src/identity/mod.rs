@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod client;
+pub mod exchange;
 mod hashing;
 pub mod invitation;
 mod keys;

@@ -1,8 +1,11 @@
 //! Codes and tokens: issuing, exchanging, refreshing, revoking. One [`Exchange`] is one transaction; which grant asks
 //! for what is decided by the caller, `/o`.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use jhe_crypto::{OsEntropy, signing, token};
+use jhe_domain::audit::AuditAction;
 use jhe_domain::client::Client;
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
@@ -169,6 +172,27 @@ impl<'a> Exchange<'a> {
             signed_in: false,
         };
         self.issue(client, &source, Some(Family::New)).await
+    }
+
+    /// Issues an access token, and nothing beside it, to an account that another issuer vouches for.
+    pub async fn issue_for_exchange(&mut self, user: UserId, client: &Client, ip: Option<IpAddr>) -> Result<Tokens, Error> {
+        let source = Source {
+            user_id: user,
+            scope: "openid",
+            auth_time: self.now,
+            nonce: None,
+            grant_id: None,
+            session_digest: None,
+            signed_in: false,
+        };
+        self.work.attribute(Some(user), Some(client.id), ip);
+        self.work.audit_event(AuditAction::Exchange, "JheUser", Some(user.0));
+        self.issue(client, &source, None).await
+    }
+
+    /// Notes that an id token of another issuer was used. `false` when it was used before.
+    pub async fn use_id_token(&mut self, digest: &[u8], expires: DateTime<Utc>) -> Result<bool, Error> {
+        self.work.use_id_token(digest, expires).await
     }
 
     /// Issues a token to a client that acts as its owner.

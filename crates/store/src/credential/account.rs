@@ -26,6 +26,8 @@ pub struct LoginAccount {
     pub is_active: bool,
     /// Administrator.
     pub is_superuser: bool,
+    /// It has a practitioner profile.
+    pub is_practitioner: bool,
     /// It can do more than a patient: administers, or works with studies.
     pub is_privileged: bool,
 }
@@ -40,6 +42,7 @@ struct LoginRow {
     password: String,
     is_active: bool,
     is_superuser: bool,
+    is_practitioner: bool,
     is_privileged: bool,
 }
 
@@ -53,6 +56,7 @@ impl From<LoginRow> for LoginAccount {
             password: row.password,
             is_active: row.is_active,
             is_superuser: row.is_superuser,
+            is_practitioner: row.is_practitioner,
             is_privileged: row.is_privileged,
         }
     }
@@ -60,9 +64,9 @@ impl From<LoginRow> for LoginAccount {
 
 const COLUMNS: &str =
     "SELECT u.id, u.email, u.email_is_verified, u.first_name, u.last_name, u.password, u.is_active, u.is_superuser,
-    u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false)
-    OR EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id) AS is_privileged
-    FROM core_jheuser AS u WHERE ";
+    p.id IS NOT NULL AS is_practitioner,
+    u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false) OR p.id IS NOT NULL AS is_privileged
+    FROM core_jheuser AS u LEFT JOIN core_practitioner AS p ON p.jhe_user_id = u.id WHERE ";
 
 impl Work {
     /// The account with a login name, whatever its case.
@@ -79,6 +83,26 @@ impl Work {
         sql.push("u.id = ").push_bind(id.0);
         let row: Option<LoginRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
         Ok(row.map(Into::into))
+    }
+
+    /// The accounts with an external identifier, two at most.
+    pub async fn accounts_by_identifier(&mut self, identifier: &str) -> Result<Vec<LoginAccount>, Error> {
+        let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(COLUMNS);
+        sql.push("u.identifier <> '' AND u.identifier = ").push_bind(identifier).push(" ORDER BY u.id LIMIT 2");
+        let rows: Vec<LoginRow> = sql.build_query_as().fetch_all(self.connection()).await.db()?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Notes that an id token of another issuer was used. `false` when it was used before.
+    pub async fn use_id_token(&mut self, digest: &[u8], expires: DateTime<Utc>) -> Result<bool, Error> {
+        let made = sqlx::query("INSERT INTO jhe_used_id_token (digest, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(digest)
+            .bind(expires)
+            .execute(self.connection())
+            .await
+            .db()?
+            .rows_affected();
+        Ok(made == 1)
     }
 
     /// Notes that an account signed in, and replaces an old kind of password hash.
