@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::response::Response;
 use jhe_app::{App, client as usecase};
 use jhe_authz::{Actor, Authorizer};
-use jhe_domain::ApplicationId;
 use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::{Error, Lookup, Violations};
+use jhe_domain::{ApplicationId, DataSourceId};
 use jhe_http::{Caller, Origin};
 use jhe_store::client::{NewPatientClient, PatientClientChange};
 use serde::Serialize;
@@ -253,4 +253,48 @@ pub(crate) async fn data_sources(
     }
     let sources = work.clients().data_sources(&scope, ApplicationId(id)).await?;
     Ok(ok(&sources.into_iter().map(DataSourceJson::from).collect::<Vec<_>>()))
+}
+
+/// A data source that a patient client reads from.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClientDataSourceJson {
+    id: i64,
+    #[serde(rename = "client_id")]
+    client_id_snake: i64,
+    client_id: i64,
+    data_source_id: i64,
+}
+
+/// Links a patient client to a data source: superusers and managers of some organization.
+#[utoipa::path(post, path = "/api/v1/clients/{id}/data_sources", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 201, body = ClientDataSourceJson), (status = 200, description = "Linked already", body = ClientDataSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
+#[tracing::instrument(name = "admin.clients.attach_data_source", skip_all)]
+pub(crate) async fn attach_data_source(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    let validate = || fields.required_reference("dataSourceId").map(DataSourceId);
+    let (source, linked) = usecase::attach_data_source(&app, &actor, ApplicationId(id), validate).await?;
+    let unknown = || Error::invalid("dataSourceId", format!("Invalid pk \"{}\" - object does not exist.", source.0));
+    let linked = linked.ok_or_else(unknown)?;
+    let body = ClientDataSourceJson { id: linked.id.0, client_id_snake: id, client_id: id, data_source_id: source.0 };
+    Ok(created(linked.created, &body))
+}
+
+/// Takes such a link away: superusers and managers of some organization.
+#[utoipa::path(delete, path = "/api/v1/clients/{id}/data_sources", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 204, description = "Not linked any more"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
+#[tracing::instrument(name = "admin.clients.detach_data_source", skip_all)]
+pub(crate) async fn detach_data_source(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    let validate = || fields.required_reference("dataSourceId").map(DataSourceId);
+    usecase::detach_data_source(&app, &actor, ApplicationId(id), validate).await?;
+    Ok(no_content())
 }

@@ -206,7 +206,27 @@ pub(crate) async fn redeem(
         let text = "Method \"POST\" not allowed.";
         return Ok(crate::error::detail(StatusCode::METHOD_NOT_ALLOWED, text));
     }
-    let mut response = match usecase::redeem(&app, &token, origin.peer).await {
+    Ok(redeemed(&app, &token, &origin).await)
+}
+
+/// Redeems an invitation token that is sent in the body, where no proxy writes it down.
+#[utoipa::path(post, path = "/api/v1/invitation/redeem", tag = "invitations", request_body = Object,
+    responses((status = 200, description = "A grant for the token endpoint", body = Object), (status = 400, description = "No token"), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
+    security(()))]
+#[tracing::instrument(name = "admin.invitation.redeem_from_body", skip_all)]
+pub(crate) async fn redeem_from_body(
+    State(app): State<App>,
+    Extension(origin): Extension<Origin>,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    let mut faults = Violations::default();
+    let token = fields.required_text("token", &mut faults);
+    faults.into_result()?;
+    Ok(redeemed(&app, &token, &origin).await)
+}
+
+async fn redeemed(app: &App, token: &str, origin: &Origin) -> Response {
+    let mut response = match usecase::redeem(app, token, origin.peer).await {
         Ok(redeemed) => unstored(ok(&json!({
             "grant": {
                 "grant_type": "authorization_code",
@@ -221,7 +241,7 @@ pub(crate) async fn redeem(
     };
     // Patients' apps run on other origins; they send nothing but the token, and preflights see to the rest.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    Ok(response)
+    response
 }
 
 /// Cancels an invitation that waits; nothing else of it can be changed.

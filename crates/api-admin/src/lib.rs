@@ -80,7 +80,7 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(data_source::supported_scopes))
         .routes(routes!(client::list, client::create))
         .routes(routes!(client::get, client::patch, client::put, client::delete))
-        .routes(routes!(client::data_sources))
+        .routes(routes!(client::data_sources, client::attach_data_source, client::detach_data_source))
         .routes(routes!(practitioner_client::list, practitioner_client::create))
         .routes(routes!(practitioner_client::get, practitioner_client::patch, practitioner_client::delete))
 }
@@ -88,11 +88,7 @@ fn protected() -> DocumentedRouter<App> {
 /// What needs no bearer token. An invitation is addressed by its token or, with a bearer token, by its id: both share
 /// one path, so these handlers authenticate themselves.
 fn public() -> DocumentedRouter<App> {
-    DocumentedRouter::new().routes(routes!(
-        invitation::get,
-        invitation::redeem,
-        invitation::patch,
-        invitation::put,
-        invitation::delete
-    ))
+    DocumentedRouter::new()
+        .routes(routes!(invitation::get, invitation::redeem, invitation::patch, invitation::put, invitation::delete))
+        .routes(routes!(invitation::redeem_from_body))
 }

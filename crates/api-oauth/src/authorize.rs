@@ -12,11 +12,11 @@ use jhe_app::identity::token::{self, Authorized, issuer};
 use jhe_app::identity::{client, site_title};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
-use jhe_http::{body, page, query};
+use jhe_http::{page, query};
 
 use crate::error::{self, OAuthError};
 use crate::parameters::{Parameters, ZERO};
-use crate::{fresh, redirect, scope};
+use crate::{form, fresh, redirect, scope};
 
 /// Begins an authorization (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2).
 #[utoipa::path(get, path = "/o/authorize", tag = "oauth",
@@ -81,12 +81,10 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
 pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
     let headers = request.headers().clone();
     let visitor = page::visitor(&app, &headers).await?;
-    let limit = app.config().limits.body_bytes;
-    let bytes = body::read(request.into_body(), limit).await.map_err(|_| OAuthError::bare("invalid_request"))?;
-    let form = Parameters::parse(&String::from_utf8_lossy(&bytes));
-    if !page::is_own_form(&app, &headers, form.get(page::CSRF_FIELD)) {
-        return Ok(fatal(StatusCode::FORBIDDEN, "forbidden", page::CSRF_REFUSAL));
-    }
+    let form = match form::read(&app, &headers, request.into_body()).await? {
+        Ok(form) => form,
+        Err(page) => return Ok(page),
+    };
     let Some(visitor) = visitor else { return Ok(to_login(&form, None)) };
     // The hidden fields came back through the browser, so everything is checked again.
     let client = match bind(&app, &form).await? {
@@ -112,7 +110,7 @@ struct Bound {
 
 /// Finds client and redirect URI; what is wrong with them is a page, never a redirect.
 async fn bind(app: &App, parameters: &Parameters) -> Result<Result<Bound, Response>, OAuthError> {
-    let wrong = |text: &str| Ok(Err(fatal(StatusCode::BAD_REQUEST, "invalid_request", text)));
+    let wrong = |text: &str| Ok(Err(form::fatal(StatusCode::BAD_REQUEST, "invalid_request", text)));
     if parameters.has_zero() {
         return wrong(ZERO);
     }
@@ -281,19 +279,5 @@ fn consent_page(app: &App, headers: &HeaderMap, parameters: &Parameters, asked: 
     if let Some(cookie) = &token.set_cookie {
         page::set_cookie(&mut response, cookie);
     }
-    response
-}
-
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage<'a> {
-    error: &'a str,
-    description: &'a str,
-}
-
-/// A page about what cannot be sent back to a client.
-fn fatal(status: StatusCode, error: &str, description: &str) -> Response {
-    let mut response = page::html(status, ErrorPage { error, description }.render().unwrap_or_default(), "");
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }

@@ -26,6 +26,7 @@ fn document(app: &App) -> Value {
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
         "revocation_endpoint": format!("{issuer}/revoke_token/"),
         "introspection_endpoint": format!("{issuer}/introspect/"),
+        "end_session_endpoint": format!("{issuer}/logout/"),
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
@@ -80,6 +81,32 @@ async fn server_metadata(app: &App) -> Result<Response, OAuthError> {
         }
     }
     Ok(public(&body))
+}
+
+/// Protected resource metadata (RFC 9728): the APIs, and who issues their tokens.
+#[utoipa::path(get, path = "/o/.well-known/oauth-protected-resource", tag = "oauth",
+    responses((status = 200, description = "Resource metadata", body = Object)), security(()))]
+#[tracing::instrument(name = "oauth.protected_resource", skip_all)]
+pub(crate) async fn protected_resource(State(app): State<App>) -> Response {
+    resource_metadata(&app)
+}
+
+/// The same where RFC 9728 §3.1 puts it.
+#[utoipa::path(get, path = "/.well-known/oauth-protected-resource", tag = "oauth",
+    responses((status = 200, description = "Resource metadata", body = Object)), security(()))]
+#[tracing::instrument(name = "oauth.protected_resource", skip_all)]
+pub(crate) async fn protected_resource_at_root(State(app): State<App>) -> Response {
+    resource_metadata(&app)
+}
+
+fn resource_metadata(app: &App) -> Response {
+    let scopes: Vec<&str> = SCOPES.iter().map(|(scope, _)| *scope).collect();
+    public(&json!({
+        "resource": app.settings().site_url(),
+        "authorization_servers": [issuer(app)],
+        "scopes_supported": scopes,
+        "bearer_methods_supported": ["header"],
+    }))
 }
 
 /// The public keys that id tokens are signed with.

@@ -3,12 +3,16 @@
 //!
 //! Floor 5. Codes, tokens and sessions are `jhe_app::identity`'s; this crate speaks the protocol.
 
+mod applications;
 mod authorize;
+mod authorized;
 mod client_auth;
 mod discovery;
 mod error;
 mod exchange;
+mod form;
 mod fresh;
+mod logout;
 mod machine;
 mod parameters;
 mod redirect;
@@ -23,6 +27,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
+use jhe_http::normalize::AnswersPreflights;
 use jhe_http::{DocumentedRouter, origin, routes, with_method_fallback};
 
 pub use error::OAuth;
@@ -43,7 +48,14 @@ pub fn documented() -> DocumentedRouter<App> {
         .routes(routes!(revoke::revoke))
         .routes(routes!(revoke::introspect))
         .routes(routes!(userinfo::userinfo, userinfo::userinfo_by_post))
+        .routes(routes!(logout::request, logout::answer))
+        .routes(routes!(authorized::list))
+        .routes(routes!(authorized::delete))
+        .routes(routes!(applications::root))
+        .routes(routes!(applications::below))
         .routes(routes!(discovery::openid_configuration))
+        .routes(routes!(discovery::protected_resource))
+        .routes(routes!(discovery::protected_resource_at_root))
         .routes(routes!(discovery::authorization_server))
         .routes(routes!(discovery::authorization_server_at_root))
         .routes(routes!(discovery::jwks))
@@ -57,13 +69,7 @@ async fn cors(request: Request, next: Next) -> Response {
         next.run(request).await
     };
     open(&mut response);
-    // Preflights are answered here, which the routes do not know of.
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED
-        && let Some(allowed) = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok())
-        && let Ok(allowed) = HeaderValue::from_str(&format!("{}, OPTIONS", allowed.replace(',', ", ")))
-    {
-        response.headers_mut().insert(header::ALLOW, allowed);
-    }
+    response.extensions_mut().insert(AnswersPreflights);
     response
 }
 

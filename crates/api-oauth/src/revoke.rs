@@ -27,7 +27,7 @@ pub(crate) async fn revoke(State(app): State<App>, request: Request<Body>) -> Re
     let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
     let token = form.get("token");
     let token = token.ok_or_else(|| OAuthError::described("invalid_request", "Missing token parameter."))?;
-    let mut exchange = Exchange::begin(&app).await?;
+    let mut exchange = Exchange::begin(&app, &client, origin.and_then(|origin| origin.peer)).await?;
     exchange.revoke(token, &client).await?;
     exchange.commit().await?;
     Ok(StatusCode::OK.into_response())

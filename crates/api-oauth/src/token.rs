@@ -1,5 +1,7 @@
 //! `POST /o/token`: identity §1.5.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -49,15 +51,13 @@ pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Res
     }
     let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
     let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
+    let ip = origin.and_then(|origin| origin.peer);
     let tokens = match grant.as_str() {
-        "authorization_code" => code(&app, &client, &presented, &form).await?,
-        "refresh_token" => refresh(&app, &client, &presented, &form).await?,
-        "password" => password(&app, &client, &form, origin.and_then(|origin| origin.peer)).await?,
-        exchange::GRANT => {
-            let ip = origin.and_then(|origin| origin.peer);
-            return exchange::standard(&app, &client, &form, ip).await;
-        }
-        _ => client_credentials(&app, &client, &form).await?,
+        "authorization_code" => code(&app, &client, &presented, &form, ip).await?,
+        "refresh_token" => refresh(&app, &client, &presented, &form, ip).await?,
+        "password" => password(&app, &client, &form, ip).await?,
+        exchange::GRANT => return exchange::standard(&app, &client, &form, ip).await,
+        _ => client_credentials(&app, &client, &form, ip).await?,
     };
     Ok(error::json(StatusCode::OK, &answer(&tokens)))
 }
@@ -88,9 +88,15 @@ const fn invalid_grant() -> OAuthError {
     OAuthError::bare("invalid_grant")
 }
 
-async fn code(app: &App, client: &Client, presented: &Presented, form: &Parameters) -> Result<Tokens, OAuthError> {
+async fn code(
+    app: &App,
+    client: &Client,
+    presented: &Presented,
+    form: &Parameters,
+    ip: Option<IpAddr>,
+) -> Result<Tokens, OAuthError> {
     allowed(client, GrantType::AuthorizationCode)?;
-    let mut exchange = Exchange::begin(app).await?;
+    let mut exchange = Exchange::begin(app, client, ip).await?;
     let Some(code) = exchange.code(form.get("code").unwrap_or_default(), client).await? else {
         // A second use has revoked what the first one issued: that must hold.
         exchange.commit().await?;
@@ -127,9 +133,15 @@ const fn refused(refusal: Refusal) -> OAuthError {
     }
 }
 
-async fn refresh(app: &App, client: &Client, presented: &Presented, form: &Parameters) -> Result<Tokens, OAuthError> {
+async fn refresh(
+    app: &App,
+    client: &Client,
+    presented: &Presented,
+    form: &Parameters,
+    ip: Option<IpAddr>,
+) -> Result<Tokens, OAuthError> {
     allowed(client, GrantType::RefreshToken)?;
-    let mut exchange = Exchange::begin(app).await?;
+    let mut exchange = Exchange::begin(app, client, ip).await?;
     let row = match exchange.refreshing(form.get("refresh_token").unwrap_or_default(), client).await? {
         Refreshing::Live(row) => row,
         Refreshing::Refused => return Err(invalid_grant()),
@@ -148,12 +160,7 @@ async fn refresh(app: &App, client: &Client, presented: &Presented, form: &Param
     Ok(tokens)
 }
 
-async fn password(
-    app: &App,
-    client: &Client,
-    form: &Parameters,
-    ip: Option<std::net::IpAddr>,
-) -> Result<Tokens, OAuthError> {
+async fn password(app: &App, client: &Client, form: &Parameters, ip: Option<IpAddr>) -> Result<Tokens, OAuthError> {
     allowed(client, GrantType::Password)?;
     if !app.config().auth.password_grant {
         return Err(OAuthError::bare("unauthorized_client"));
@@ -171,19 +178,24 @@ async fn password(
     let account = account.filter(|account| email::suffices(app, account)).ok_or_else(refused)?;
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
     // Only now, so that no connection is held while the password is checked.
-    let mut exchange = Exchange::begin(app).await?;
+    let mut exchange = Exchange::begin(app, client, ip).await?;
     let tokens = exchange.issue_for_password(&account, client, &scopes.join(" ")).await?;
     exchange.commit().await?;
     Ok(tokens)
 }
 
-async fn client_credentials(app: &App, client: &Client, form: &Parameters) -> Result<Tokens, OAuthError> {
+async fn client_credentials(
+    app: &App,
+    client: &Client,
+    form: &Parameters,
+    ip: Option<IpAddr>,
+) -> Result<Tokens, OAuthError> {
     allowed(client, GrantType::ClientCredentials)?;
     if !client.confidential {
         return Err(OAuthError::bare("unauthorized_client"));
     }
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
-    let mut exchange = Exchange::begin(app).await?;
+    let mut exchange = Exchange::begin(app, client, ip).await?;
     let tokens = exchange.issue_for_client(client, &scopes.join(" ")).await?;
     exchange.commit().await?;
     Ok(tokens)

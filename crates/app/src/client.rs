@@ -1,9 +1,10 @@
 //! Patient clients: the apps that patients are invited to.
 
 use jhe_authz::{Actor, Authorizer};
-use jhe_domain::ApplicationId;
 use jhe_domain::client::Client;
 use jhe_domain::error::{Error, Lookup};
+use jhe_domain::study::Linked;
+use jhe_domain::{ApplicationId, DataSourceId};
 use jhe_store::Work;
 use jhe_store::client::{NewPatientClient, PatientClientChange};
 
@@ -53,5 +54,36 @@ pub async fn delete(app: &App, actor: &Actor, id: ApplicationId) -> Result<(), E
     if !work.clients().delete(&admin, id).await? {
         return Err(Error::NotFound(Lookup::Entity("Application")));
     }
+    work.commit().await
+}
+
+/// Links a patient client to a data source. `None` when there is no such data source, which is told with its id.
+pub async fn attach_data_source(
+    app: &App,
+    actor: &Actor,
+    id: ApplicationId,
+    validate: impl FnOnce() -> Result<DataSourceId, Error>,
+) -> Result<(DataSourceId, Option<Linked>), Error> {
+    let mut work = app.store().begin().await?;
+    let grant = Authorizer::new(actor, &mut work).link_data_sources(id).await?;
+    seen(&mut work, actor, id).await?;
+    let source = validate()?;
+    let linked = work.clients().attach_data_source(&grant, source).await?;
+    work.commit().await?;
+    Ok((source, linked))
+}
+
+/// Takes such a link away; nothing happens when there is none.
+pub async fn detach_data_source(
+    app: &App,
+    actor: &Actor,
+    id: ApplicationId,
+    validate: impl FnOnce() -> Result<DataSourceId, Error>,
+) -> Result<(), Error> {
+    let mut work = app.store().begin().await?;
+    let grant = Authorizer::new(actor, &mut work).link_data_sources(id).await?;
+    seen(&mut work, actor, id).await?;
+    let source = validate()?;
+    work.clients().detach_data_source(&grant, source).await?;
     work.commit().await
 }

@@ -6,6 +6,7 @@
 mod app;
 pub mod client;
 pub mod consent;
+pub mod housekeeping;
 pub mod identity;
 pub mod ingest;
 pub mod mail;

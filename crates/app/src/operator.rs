@@ -3,8 +3,9 @@
 use jhe_authz::{Actor, Authorizer, InternalReason};
 use jhe_crypto::{OsEntropy, client_secret, password, token};
 use jhe_domain::Phi;
-use jhe_domain::client::{GrantType, redirect_uri_fault};
+use jhe_domain::client::{Client, GrantType, redirect_uri_fault};
 use jhe_domain::error::{Conflict, Error};
+use jhe_domain::setting::SettingValue;
 use jhe_domain::text::normalize_email;
 use jhe_domain::user::UserType;
 use jhe_store::Store;
@@ -22,9 +23,13 @@ fn check_email(email: &str) -> Result<Phi<String>, Error> {
     normalize_email(email).map(Phi::new).ok_or_else(|| Error::sentence("that is not an e-mail address"))
 }
 
-fn hash(password: &str, email: &Phi<String>) -> Result<String, Error> {
+async fn hash(store: &Store, password: &str, email: &Phi<String>) -> Result<String, Error> {
     let local = email.reveal().split('@').next().unwrap_or_default();
-    let faults = password::faults(password, 8, &[local]);
+    let length = match store.settings().await?.get("auth.password.min_length") {
+        Some(SettingValue::Int(length)) => usize::try_from(*length).unwrap_or(8).clamp(8, 128),
+        _ => 8,
+    };
+    let faults = password::faults(password, length, &[local]);
     if !faults.is_empty() {
         return Err(Error::sentence(faults.join(" ")));
     }
@@ -40,7 +45,7 @@ pub async fn create_user(
     superuser: bool,
 ) -> Result<i64, Error> {
     let email = check_email(email)?;
-    let password_hash = hash(password, &email)?;
+    let password_hash = hash(store, password, &email).await?;
     // Administrators work through a practitioner profile.
     let user_type = if superuser { Some(UserType::Practitioner) } else { user_type };
     let mut work = store.begin().await?;
@@ -58,7 +63,7 @@ pub async fn create_user(
 /// Sets the password of an account, which ends its sessions and tokens.
 pub async fn set_password(store: &Store, email: &str, password: &str) -> Result<(), Error> {
     let email = check_email(email)?;
-    let hash = hash(password, &email)?;
+    let hash = hash(store, password, &email).await?;
     let mut work = store.begin().await?;
     let actor = operator();
     let admin = Authorizer::new(&actor, &mut work).administer()?;
@@ -134,6 +139,53 @@ pub async fn create_client(
     })?;
     work.commit().await?;
     Ok((client.client_id, secret))
+}
+
+fn no_such_client() -> Error {
+    Error::sentence("there is no client with this client id")
+}
+
+/// All registered clients, by row.
+pub async fn clients(store: &Store) -> Result<Vec<Client>, Error> {
+    let mut work = store.read().await?;
+    let actor = operator();
+    let admin = Authorizer::new(&actor, &mut work).administer()?;
+    work.all_clients(&admin).await
+}
+
+/// Gives a confidential client a new secret: the secret, told once.
+pub async fn rotate_client_secret(store: &Store, client_id: &str) -> Result<String, Error> {
+    let secret = token::alphanumeric(&mut OsEntropy, 48);
+    let mut work = store.begin().await?;
+    let actor = operator();
+    let admin = Authorizer::new(&actor, &mut work).administer()?;
+    let found = work.client_by_client_id(client_id).await?.ok_or_else(no_such_client)?;
+    if !found.client.confidential {
+        return Err(Error::sentence("this client is public: it has no secret"));
+    }
+    work.set_client_secret(&admin, found.client.id, &client_secret::digest(&secret)).await?;
+    work.commit().await?;
+    Ok(secret)
+}
+
+/// Takes a client out of use, or back into use.
+pub async fn enable_client(store: &Store, client_id: &str, enabled: bool) -> Result<(), Error> {
+    let mut work = store.begin().await?;
+    let actor = operator();
+    let admin = Authorizer::new(&actor, &mut work).administer()?;
+    let found = work.client_by_client_id(client_id).await?.ok_or_else(no_such_client)?;
+    work.enable_client(&admin, found.client.id, enabled).await?;
+    work.commit().await
+}
+
+/// Removes a client with everything that belongs to it.
+pub async fn delete_client(store: &Store, client_id: &str) -> Result<(), Error> {
+    let mut work = store.begin().await?;
+    let actor = operator();
+    let admin = Authorizer::new(&actor, &mut work).administer()?;
+    let found = work.client_by_client_id(client_id).await?.ok_or_else(no_such_client)?;
+    work.delete_client(&admin, found.client.id).await?;
+    work.commit().await
 }
 
 /// Takes the stored signing key out of use; its public half stays published.

@@ -39,6 +39,8 @@ actions! {
     Remove
     /// Have API keys, which act as their practitioner.
     ManageKeys
+    /// Say which data sources a patient client reads from.
+    LinkDataSources
     /// Administer the server.
     Administer
 }

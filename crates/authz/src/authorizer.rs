@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use jhe_domain::error::{Error, Lookup, Why};
-use jhe_domain::{ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId};
+use jhe_domain::{
+    ApplicationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
+};
 
 use crate::actor::{Actor, FhirRole};
 use crate::port::{AuthzPort, UploadTarget};
@@ -517,6 +519,19 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         match self.actor.practitioner() {
             Some(practitioner) => Ok(Grant::new(practitioner)),
             None => Self::deny(Why::PractitionerClientsOnly),
+        }
+    }
+
+    /// Says which data sources a patient client reads from: superusers, and whoever leads some organization. Whether there
+    /// is such a client is not asked here.
+    pub async fn link_data_sources(
+        &mut self,
+        client: ApplicationId,
+    ) -> Result<Grant<resource::Client, action::LinkDataSources>, Error> {
+        match self.reach() {
+            Reach::Superuser | Reach::Internal(_) => Ok(Grant::new(client)),
+            Reach::Shared(who) if self.port.leads_anywhere(who).await? => Ok(Grant::new(client)),
+            _ => Self::deny(Why::NotPermitted),
         }
     }
 

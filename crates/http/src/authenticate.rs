@@ -2,12 +2,13 @@
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
+use jhe_app::identity::token::has_scope;
 use jhe_authz::Actor;
-use jhe_domain::error::{CredentialFault, Error};
+use jhe_domain::error::{CredentialFault, Error, Why};
 
 use crate::family::Family;
 
@@ -35,7 +36,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 /// Layer: finds the caller or answers 401 in the family's words.
 pub async fn authenticate<F: Family>(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match find_caller(&app, request.headers()).await {
+    let found = find_caller(&app, request.headers()).await;
+    match found.and_then(|actor| within_scope(&app, &actor, &request).map(|()| actor)) {
         Ok(actor) => {
             let logged =
                 LoggedCaller { user_id: actor.user_id().0, application_id: actor.application_id().map(|id| id.0) };
@@ -54,6 +56,19 @@ pub async fn find_caller(app: &App, headers: &HeaderMap) -> Result<Actor, Error>
     let digest = jhe_crypto::token::digest(token);
     let mut work = app.store().read().await?;
     jhe_authz::authenticate(&mut work, &digest, app.now()).await
+}
+
+/// Where the site enforces OAuth scopes, a token with `read` but without `write` only reads (identity §2.8). Scopes never
+/// widen what roles permit, and tokens with neither are as before.
+fn within_scope(app: &App, actor: &Actor, request: &Request) -> Result<(), Error> {
+    let (method, path) = (request.method(), request.uri().path());
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+        || (*method == Method::POST && path.ends_with("/_search"));
+    let reader = has_scope(actor.oauth_scope(), "read") && !has_scope(actor.oauth_scope(), "write");
+    if reader && !reads && app.settings().bool("auth.enforce_rw_scopes", false) {
+        return Err(Error::denied(Why::NotPermitted));
+    }
+    Ok(())
 }
 
 /// The bearer token of a request; other schemes count as none.

@@ -3,8 +3,9 @@
 //! suffix is ignored.
 
 use axum::extract::Request;
-use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
 
 /// The FHIR base as the caller spelled it, without a trailing slash: links in the answer use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,23 @@ pub fn normalize(mut request: Request) -> Request {
         request.extensions_mut().insert(FhirBase(base));
     }
     request
+}
+
+/// Marks the answers of a family that answers preflights in a layer, which its routes do not know of.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswersPreflights;
+
+/// Completes what routing says about methods: routes add `Allow` outside their layers.
+pub fn complete_allow(mut response: Response) -> Response {
+    let marked = response.extensions().get::<AnswersPreflights>().is_some();
+    if marked
+        && response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(allowed) = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok())
+        && let Ok(allowed) = HeaderValue::from_str(&format!("{}, OPTIONS", allowed.replace(',', ", ")))
+    {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 /// The path as the caller sent it, where it was rewritten.

@@ -32,8 +32,8 @@ pub enum UserCommand {
         /// With a practitioner profile.
         #[arg(long, conflicts_with = "patient")]
         practitioner: bool,
-        /// With a patient profile.
-        #[arg(long)]
+        /// With a patient profile; an administrator has none.
+        #[arg(long, conflicts_with = "superuser")]
         patient: bool,
     },
     /// Set a password, which ends the account's sessions and tokens.
@@ -55,7 +55,10 @@ pub enum ClientCommand {
         /// Public identifier; made when missing.
         #[arg(long)]
         client_id: Option<String>,
-        /// It keeps a secret.
+        /// Whether it keeps a secret.
+        #[arg(long = "type", value_enum, default_value_t = ClientType::Public, conflicts_with = "confidential")]
+        client_type: ClientType,
+        /// The same as --type confidential.
         #[arg(long)]
         confidential: bool,
         /// A grant it may use; may be repeated, the primary one first.
@@ -74,6 +77,35 @@ pub enum ClientCommand {
         #[arg(long)]
         can_introspect: bool,
     },
+    /// List all clients: client_id, name, type, grants, whether in use.
+    List,
+    /// Give a confidential client a new secret, printed once; the old one ends.
+    RotateSecret {
+        /// Public identifier.
+        client_id: String,
+    },
+    /// Take a client out of use: its tokens open nothing while it is.
+    Disable {
+        /// Public identifier.
+        client_id: String,
+        /// Put it back into use instead.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Remove a client with its tokens, links and invitations.
+    Delete {
+        /// Public identifier.
+        client_id: String,
+    },
+}
+
+/// Whether a client keeps a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClientType {
+    /// It runs where its secret would be seen.
+    Public,
+    /// It keeps one.
+    Confidential,
 }
 
 /// Commands about signing keys.
@@ -176,38 +208,69 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
 
 /// `jhe client`.
 pub async fn client(config: Config, command: ClientCommand) -> Result<ExitCode> {
-    let ClientCommand::Create {
-        name,
-        client_id,
-        confidential,
-        grants,
-        redirect_uris,
-        skip_consent,
-        access_token_seconds,
-        can_introspect,
-    } = command;
-    if grants.contains(&GrantType::Password) {
+    let said = on_store(&config, async |store| match command {
+        ClientCommand::Create {
+            name,
+            client_id,
+            client_type,
+            confidential,
+            grants,
+            redirect_uris,
+            skip_consent,
+            access_token_seconds,
+            can_introspect,
+        } => {
+            let request = ClientRequest {
+                client_id,
+                name,
+                confidential: confidential || client_type == ClientType::Confidential,
+                grants,
+                redirect_uris,
+                skip_authorization: skip_consent,
+                access_token_seconds,
+                can_introspect,
+            };
+            create_client(store, &config, request).await
+        }
+        ClientCommand::List => list_clients(store).await,
+        ClientCommand::RotateSecret { client_id } => {
+            let secret = operator::rotate_client_secret(store, &client_id).await.map_err(readable)?;
+            Ok(format!("client_secret: {secret}"))
+        }
+        ClientCommand::Disable { client_id, undo } => {
+            operator::enable_client(store, &client_id, undo).await.map_err(readable)?;
+            Ok(if undo { "client in use" } else { "client out of use" }.to_owned())
+        }
+        ClientCommand::Delete { client_id } => {
+            operator::delete_client(store, &client_id).await.map_err(readable)?;
+            Ok("client deleted".to_owned())
+        }
+    })
+    .await?;
+    print(&said)
+}
+
+async fn create_client(store: &Store, config: &Config, request: ClientRequest) -> Result<String> {
+    if request.grants.contains(&GrantType::Password) {
         let warning = "jhe: warning: the password grant hands people's passwords to the client; RFC 9700 forbids it for new clients";
         writeln!(std::io::stderr(), "{warning}").ok();
     }
-    let request = ClientRequest {
-        client_id,
-        name,
-        confidential,
-        grants,
-        redirect_uris,
-        skip_authorization: skip_consent,
-        access_token_seconds,
-        can_introspect,
-    };
-    let (id, secret) = on_store(&config, async |store| {
-        let site = config.site.url.as_str().strip_prefix("http://").map(|_| config.site.url.host());
-        operator::create_client(store, request, site).await.map_err(readable)
-    })
-    .await?;
+    let site = config.site.url.as_str().strip_prefix("http://").map(|_| config.site.url.host());
+    let (id, secret) = operator::create_client(store, request, site).await.map_err(readable)?;
     let mut lines = vec![format!("client_id: {id}")];
     lines.extend(secret.map(|secret| format!("client_secret: {secret}")));
-    print(&lines.join("\n"))
+    Ok(lines.join("\n"))
+}
+
+async fn list_clients(store: &Store) -> Result<String> {
+    let clients = operator::clients(store).await.map_err(readable)?;
+    let line = |client: &jhe_domain::client::Client| {
+        let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
+        let kind = if client.confidential { "confidential" } else { "public" };
+        let state = if client.enabled { "in use" } else { "out of use" };
+        format!("{}\t{}\t{kind}\t{}\t{state}", client.client_id, client.name, grants.join(","))
+    };
+    Ok(clients.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// `jhe keys`.

@@ -33,7 +33,9 @@ pub fn service(app: &App) -> Router {
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
         .with_state(app.clone());
     // Paths are rewritten before routing, which a layer of the router would be too late for.
-    Router::new().fallback_service(router.map_request(jhe_http::normalize::normalize))
+    Router::new().fallback_service(
+        router.map_request(jhe_http::normalize::normalize).map_response(jhe_http::normalize::complete_allow),
+    )
 }
 
 /// A path nobody serves, in the words of the family it would belong to.

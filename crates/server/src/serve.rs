@@ -26,7 +26,7 @@ pub struct Running {
     pub app: App,
     store: Store,
     audit: AuditWriter,
-    mail: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
     grace: Duration,
@@ -44,7 +44,10 @@ pub async fn start(
     let app = App::start(store.clone(), config, clock).await.map_err(readable)?;
     let service = routes::service(&app);
     let (stop, stopped) = watch::channel(false);
-    let mail = tokio::spawn(deliver(app.clone(), stopped.clone()));
+    let background = vec![
+        tokio::spawn(deliver(app.clone(), stopped.clone())),
+        tokio::spawn(jhe_app::housekeeping::run(app.clone(), stopped.clone())),
+    ];
     let mut addresses = Vec::new();
     let mut tasks = Vec::new();
     for listener in listeners {
@@ -57,7 +60,7 @@ pub async fn start(
         });
         tasks.push(tokio::spawn(async move { serve.await }));
     }
-    Ok(Running { addresses, app, store, audit, mail, stop, tasks, grace })
+    Ok(Running { addresses, app, store, audit, background, stop, tasks, grace })
 }
 
 impl Running {
@@ -68,7 +71,9 @@ impl Running {
             for task in self.tasks {
                 task.await.ok();
             }
-            self.mail.await.ok();
+            for task in self.background {
+                task.await.ok();
+            }
         };
         if tokio::time::timeout(self.grace, finish).await.is_err() {
             tracing::warn!("some requests did not finish in time");

@@ -7,7 +7,8 @@ use jhe_domain::client::{Client, GrantType};
 use jhe_domain::data_source::DataSource;
 use jhe_domain::error::Error;
 use jhe_domain::page::{Page, Window};
-use jhe_domain::{ApplicationId, PatientId, UserId};
+use jhe_domain::study::Linked;
+use jhe_domain::{ApplicationId, DataSourceId, LinkId, PatientId, UserId};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::data_source::DataSourceRow;
@@ -227,6 +228,61 @@ impl Clients<'_> {
         .await
         .db()?;
         self.0.with_supported_scopes(rows).await
+    }
+
+    /// Links a patient client to a data source. `None` when there is no such data source.
+    pub async fn attach_data_source(
+        &mut self,
+        grant: &Grant<resource::Client, action::LinkDataSources>,
+        source: DataSourceId,
+    ) -> Result<Option<Linked>, Error> {
+        let client = grant.id().0;
+        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM core_datasource WHERE id = $1)")
+            .bind(source.0)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?;
+        if !known {
+            return Ok(None);
+        }
+        let made: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO core_clientdatasource (client_id, data_source_id) VALUES ($1, $2)
+             ON CONFLICT ON CONSTRAINT core_clientdatasource_pair_key DO NOTHING RETURNING id",
+        )
+        .bind(client)
+        .bind(source.0)
+        .fetch_optional(self.0.connection())
+        .await
+        .db()?;
+        let id = match made {
+            Some(id) => id,
+            None => {
+                sqlx::query_scalar("SELECT id FROM core_clientdatasource WHERE client_id = $1 AND data_source_id = $2")
+                    .bind(client)
+                    .bind(source.0)
+                    .fetch_one(self.0.connection())
+                    .await
+                    .db()?
+            }
+        };
+        self.0.audit(AuditEntry::new(AuditAction::Update, "Application").id(client));
+        Ok(Some(Linked { id: LinkId(id), created: made.is_some() }))
+    }
+
+    /// Takes such a link away.
+    pub async fn detach_data_source(
+        &mut self,
+        grant: &Grant<resource::Client, action::LinkDataSources>,
+        source: DataSourceId,
+    ) -> Result<(), Error> {
+        sqlx::query("DELETE FROM core_clientdatasource WHERE client_id = $1 AND data_source_id = $2")
+            .bind(grant.id().0)
+            .bind(source.0)
+            .execute(self.0.connection())
+            .await
+            .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Update, "Application").id(grant.id().0));
+        Ok(())
     }
 
     /// The clients a study works with, by link order of `ids`.

@@ -198,7 +198,7 @@ impl Invitations<'_> {
         .await
         .db()?
         .rows_affected();
-        self.0.audit(AuditEntry::new(AuditAction::Update, "PatientInvitation").id(id.0).patient(grant.id()));
+        self.0.audit(AuditEntry::new(AuditAction::Cancel, "PatientInvitation").id(id.0).patient(grant.id()));
         Ok(changed > 0)
     }
 

@@ -12,6 +12,7 @@ pub mod credential;
 pub mod data_source;
 mod fault;
 pub mod filter;
+mod housekeeping;
 pub mod invitation;
 mod keyset;
 pub mod mail;

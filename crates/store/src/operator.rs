@@ -2,11 +2,12 @@
 
 use jhe_authz::{Grant, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
-use jhe_domain::client::GrantType;
+use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::Error;
 use jhe_domain::user::UserType;
 use jhe_domain::{ApplicationId, Phi, UserId};
 
+use crate::client::{CLIENT_COLUMNS, ClientRow};
 use crate::fault::Db;
 use crate::work::Work;
 
@@ -113,6 +114,52 @@ impl Work {
         .await
         .db()?;
         Ok(ApplicationId(id))
+    }
+
+    /// All registered clients, by row.
+    pub async fn all_clients(&mut self, _admin: &Admin) -> Result<Vec<Client>, Error> {
+        let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new("SELECT ");
+        sql.push(CLIENT_COLUMNS);
+        sql.push(" FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id ORDER BY a.id");
+        let rows: Vec<ClientRow> = sql.build_query_as().fetch_all(self.connection()).await.db()?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Replaces the secret of a client.
+    pub async fn set_client_secret(&mut self, _admin: &Admin, id: ApplicationId, digest: &str) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE oauth2_provider_application SET client_secret = $2, client_secret_sealed = NULL, updated = clock_timestamp() WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(digest)
+        .execute(self.connection())
+        .await
+        .db()?;
+        self.audit(AuditEntry::new(AuditAction::Update, "Application").id(id.0));
+        Ok(())
+    }
+
+    /// Puts a client into use or takes it out.
+    pub async fn enable_client(&mut self, _admin: &Admin, id: ApplicationId, enabled: bool) -> Result<(), Error> {
+        sqlx::query("UPDATE oauth2_provider_application SET enabled = $2, updated = clock_timestamp() WHERE id = $1")
+            .bind(id.0)
+            .bind(enabled)
+            .execute(self.connection())
+            .await
+            .db()?;
+        self.audit(AuditEntry::new(AuditAction::Update, "Application").id(id.0));
+        Ok(())
+    }
+
+    /// Removes a client with its codes, tokens, links and invitations.
+    pub async fn delete_client(&mut self, _admin: &Admin, id: ApplicationId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM oauth2_provider_application WHERE id = $1")
+            .bind(id.0)
+            .execute(self.connection())
+            .await
+            .db()?;
+        self.audit(AuditEntry::new(AuditAction::Delete, "Application").id(id.0));
+        Ok(())
     }
 
     /// Takes the stored signing key out of use; the next start makes a new one. The old public half stays published.

@@ -77,12 +77,12 @@ impl Store {
     pub async fn read(&self) -> Result<Work, Error> {
         let place = self.audit.clone().reserve_owned().await.map_err(Error::internal)?;
         let connection = self.pool.acquire().await.db()?;
-        Ok(Work::new(Connection::Read(connection), Some(place)))
+        Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
     }
 
     /// A unit of work that writes: all of it with [`Work::commit`], else nothing.
     pub async fn begin(&self) -> Result<Work, Error> {
-        Ok(Work::new(Connection::Write(self.pool.begin().await.db()?), None))
+        Ok(Work::new(Connection::Write(self.pool.begin().await.db()?), None, self.audit.clone()))
     }
 
     /// Whether the database answers.
@@ -113,13 +113,16 @@ pub struct Work {
     pub(crate) who: Attribution,
     told: bool,
     entries: Vec<AuditEntry>,
+    /// Entries about what the transaction itself stores for good: written soon after its commit.
+    following: Vec<AuditEntry>,
+    writer: mpsc::Sender<Message>,
     place: Option<mpsc::OwnedPermit<Message>>,
 }
 
 impl Work {
-    fn new(connection: Connection, place: Option<mpsc::OwnedPermit<Message>>) -> Self {
+    fn new(connection: Connection, place: Option<mpsc::OwnedPermit<Message>>, writer: mpsc::Sender<Message>) -> Self {
         let who = Attribution { user_id: None, application_id: None, kind: "system", ip: None };
-        Self { connection, who, told: false, entries: Vec::new(), place }
+        Self { connection, who, told: false, entries: Vec::new(), following: Vec::new(), writer, place }
     }
 
     #[expect(clippy::unreachable, reason = "a work is consumed by its commit, so no caller is left to see it ended")]
@@ -161,6 +164,14 @@ impl Work {
         self.audit(entry);
     }
 
+    /// As [`Work::audit_event`], for what is frequent and proved by the rows of the transaction: handed to the writer
+    /// after the commit, so that the commit need not wait for it.
+    pub fn audit_event_later(&mut self, action: AuditAction, resource: &'static str, id: Option<i64>) {
+        let mut entry = AuditEntry::new(action, resource);
+        entry.resource_id = id;
+        self.following.push(entry);
+    }
+
     /// Adds an entry to the audit trail of this unit of work.
     pub(crate) fn audit(&mut self, entry: AuditEntry) {
         self.entries.push(entry);
@@ -198,9 +209,14 @@ impl Work {
         let rows: Vec<_> = entries.iter().map(|entry| (&who, entry)).collect();
         audit::insert(self.connection(), &rows).await?;
         match std::mem::replace(&mut self.connection, Connection::Ended) {
-            Connection::Write(transaction) => transaction.commit().await.db(),
-            Connection::Read(_) | Connection::Ended => Ok(()),
+            Connection::Write(transaction) => transaction.commit().await.db()?,
+            Connection::Read(_) | Connection::Ended => {}
         }
+        let entries = std::mem::take(&mut self.following);
+        if !entries.is_empty() && self.writer.send(Message::Batch(Batch { who, entries })).await.is_err() {
+            tracing::error!("audit entries came after the writer had ended");
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Floor 5. Plain HTML that needs no script. The consent page belongs to `/o`.
 
 mod account;
+mod app_links;
 mod facts;
 mod form;
 mod form_page;
@@ -45,6 +46,8 @@ pub fn router(app: &App) -> Router<App> {
         .merge(account_pages())
         .route("/auth/callback", get(home::callback))
         .route("/auth/callback/", get(home::callback))
+        .route("/.well-known/apple-app-site-association", get(app_links::apple))
+        .route("/.well-known/assetlinks.json", get(app_links::android))
         .route("/common/server-settings.js", get(facts::script))
         .route("/common/server-settings.json", get(facts::document))
         .route("/static/page.css", get(home::style))

@@ -1,8 +1,9 @@
 //! The authorization endpoint and the sign-in page.
 
+use jhe_domain::client::GrantType;
 use jhe_testkit::TestServer;
 
-use super::{Browser, authorize_url, code, parameter};
+use super::{Browser, authorize_url, code, exchange, parameter, register};
 
 const MARY: &str = "manager_mary@example.com";
 const PASSWORD: &str = "Jhe1234!";
@@ -131,5 +132,231 @@ async fn sessions_end_with_the_account_and_forms_have_a_limit() {
     assert_eq!(long.status, 200);
     let longer = browser.submit(&login, &[("username", MARY), ("password", &"x".repeat(2_000_000))]).await;
     assert_eq!(longer.status, 413);
+    server.stop().await;
+}
+
+/// A client with one page of its own and a consent page, and a browser of Mary's.
+async fn asking_client(server: &TestServer, redirect_uris: &[&str]) -> (String, Browser) {
+    let grants = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+    let (client, _) = register(server, "Study App", &grants, redirect_uris, |_| {}).await;
+    let browser = Browser::new();
+    browser.sign_in(server, MARY, PASSWORD).await;
+    (client, browser)
+}
+
+const CALLBACK: &str = "https://app.example/cb";
+
+#[tokio::test]
+async fn success_goes_to_the_client_with_state_and_issuer() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    for changes in [&[][..], &[("prompt", "none")], &[("scope", "read write")], &[("response_mode", "query")]] {
+        let landing = browser.get(&authorize_url(&server, changes).await).await;
+        assert!(landing.location.starts_with(&format!("{}/auth/callback?code=", server.base)), "{changes:?}");
+        assert_eq!(parameter(&landing.location, "state").as_deref(), Some("a state"));
+        assert_eq!(parameter(&landing.location, "iss").unwrap(), format!("{}/o", server.base));
+        assert_eq!(parameter(&landing.location, "code").unwrap().len(), 30);
+    }
+    let without = browser.get(&authorize_url(&server, &[("state", "")]).await).await;
+    assert_eq!(parameter(&without.location, "state"), None);
+    let call = server.get("/o/authorize?client_id=x").send().await.expect(302);
+    assert_eq!(
+        (call.header("cache-control"), call.header("referrer-policy")),
+        ("no-store".into(), "no-referrer".into())
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn faults_of_client_and_address_are_a_page() {
+    let server = TestServer::start().await;
+    let (client, browser) = asking_client(&server, &[CALLBACK, "https://app.example/other"]).await;
+    let own = async |changes: &[(&str, &str)]| {
+        let mut all = vec![("client_id", client.as_str()), ("redirect_uri", CALLBACK)];
+        for change in changes {
+            all.retain(|(name, _)| *name != change.0);
+            all.push(*change);
+        }
+        authorize_url(&server, &all).await
+    };
+    let base = own(&[]).await;
+    let check = [
+        (own(&[("client_id", "")]).await, "Missing client_id parameter."),
+        (own(&[("client_id", "unknown")]).await, "Invalid client_id parameter value."),
+        (own(&[("redirect_uri", "")]).await, "Missing redirect URI."),
+        (own(&[("redirect_uri", "https://evil.example/cb")]).await, "Mismatching redirect URI."),
+        (own(&[("redirect_uri", "https://app.example/cb/")]).await, "Mismatching redirect URI."),
+        (own(&[("redirect_uri", "https://app.example/cb?x=1")]).await, "Mismatching redirect URI."),
+        (own(&[("redirect_uri", "no address")]).await, "Invalid redirect URI."),
+        (format!("{base}&client_id=other"), "Duplicate client_id parameter."),
+        (format!("{base}&redirect_uri=https%3A%2F%2Fevil.example"), "Duplicate redirect_uri parameter."),
+        (format!("{base}&state=other"), "Duplicate state parameter."),
+        (format!("{base}&x=%00"), "not allowed"),
+    ];
+    for (url, said) in check {
+        let page = browser.get(&url).await;
+        assert_eq!((page.status, page.location.as_str()), (400, ""), "{said}");
+        assert!(page.text.contains(said), "{said}: {}", page.text);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_single_registered_address_need_not_be_named_and_loopback_ports_vary() {
+    let server = TestServer::start().await;
+    let (client, browser) = asking_client(&server, &["http://127.0.0.1/cb"]).await;
+    let go = async |redirect: &str| {
+        let url = authorize_url(&server, &[("client_id", &client), ("redirect_uri", redirect)]).await;
+        browser.get(&url).await
+    };
+    for good in ["", "http://127.0.0.1/cb", "http://127.0.0.1:5555/cb"] {
+        assert_eq!(go(good).await.status, 200, "{good}");
+    }
+    for bad in ["http://localhost:5555/cb", "http://127.0.0.1:5555/other", "http://127.0.0.1:5555@evil.example/cb"] {
+        assert_eq!(go(bad).await.status, 400, "{bad}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn faults_are_told_to_the_client_in_its_words() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    let check: &[(&[(&str, &str)], &str, Option<&str>)] = &[
+        (&[("response_type", "")], "invalid_request", Some("Missing response_type parameter.")),
+        (&[("response_type", "id_token")], "unsupported_response_type", None),
+        (&[("response_type", "code id_token")], "unsupported_response_type", None),
+        (&[("code_challenge", "")], "invalid_request", Some("Code challenge required.")),
+        (&[("code_challenge_method", "")], "invalid_request", Some("Transform algorithm not supported.")),
+        (&[("code_challenge", "short")], "invalid_request", Some("Invalid code_challenge.")),
+        (&[("scope", "openid bogus")], "invalid_scope", None),
+        (&[("prompt", "none login")], "invalid_request", None),
+        (&[("request", "x")], "request_not_supported", None),
+        (&[("request_uri", "https://x")], "request_uri_not_supported", None),
+    ];
+    for (changes, error, description) in check {
+        let landing = browser.get(&authorize_url(&server, changes).await).await;
+        assert_eq!(landing.status, 302, "{changes:?}");
+        assert_eq!(parameter(&landing.location, "error").as_deref(), Some(*error), "{changes:?}");
+        assert_eq!(parameter(&landing.location, "error_description").as_deref(), *description, "{changes:?}");
+        assert_eq!(parameter(&landing.location, "iss").unwrap(), format!("{}/o", server.base));
+    }
+    // A client without the grant.
+    let (client, _) = asking_client(&server, &[CALLBACK]).await;
+    server.execute("UPDATE oauth2_provider_application SET grant_types = '{password}' WHERE name = 'Study App'").await;
+    let url = authorize_url(&server, &[("client_id", &client), ("redirect_uri", CALLBACK)]).await;
+    assert_eq!(parameter(&browser.get(&url).await.location, "error").as_deref(), Some("unauthorized_client"));
+    let create = browser.get(&authorize_url(&server, &[("prompt", "create")]).await).await;
+    assert_eq!(create.status, 400);
+    assert!(create.text.contains("\"error\":\"invalid_request\""), "{}", create.text);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn people_are_asked_where_the_client_is_not_ours() {
+    let server = TestServer::start().await;
+    let (client, browser) = asking_client(&server, &[CALLBACK]).await;
+    let request = [("client_id", client.as_str()), ("redirect_uri", CALLBACK), ("scope", "openid email read")];
+    let url = authorize_url(&server, &request).await;
+    let page = browser.get(&url).await;
+    for part in [
+        "Authorize Study App?",
+        "OpenID Connect scope",
+        "Email address",
+        "Reading scope",
+        "Cancel",
+        "name=\"allow\" value=\"Authorize\"",
+    ] {
+        assert!(page.status == 200 && page.text.contains(part), "{part}: {}", page.text);
+    }
+    let hidden: Vec<(String, String)> = page
+        .text
+        .split("<input type=\"hidden\" name=\"")
+        .skip(1)
+        .map(|rest| {
+            let mut parts = rest.split('"');
+            let name = parts.next().unwrap().to_owned();
+            (name, parts.nth(1).unwrap().replace("&#38;", "&"))
+        })
+        .collect();
+    let answer = async |extra: &[(&str, &str)]| {
+        let mut form: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in extra {
+            form.retain(|(known, _)| known != name);
+            form.push((name, value));
+        }
+        browser.forge(&format!("{}/o/authorize/", server.base), &form).await
+    };
+    let refused = answer(&[]).await;
+    assert_eq!(parameter(&refused.location, "error").as_deref(), Some("access_denied"), "{}", refused.text);
+    assert_eq!(answer(&[("allow", "Authorize"), ("csrfmiddlewaretoken", "x")]).await.status, 403);
+    // The hidden fields are checked again.
+    let elsewhere = answer(&[("allow", "Authorize"), ("redirect_uri", "https://evil.example/")]).await;
+    assert_eq!((elsewhere.status, elsewhere.location.as_str()), (400, ""));
+    let wider = answer(&[("allow", "Authorize"), ("scope", "everything")]).await;
+    assert_eq!(parameter(&wider.location, "error").as_deref(), Some("invalid_scope"));
+    let silent = authorize_url(&server, &[&request[..], &[("prompt", "none")]].concat()).await;
+    assert_eq!(parameter(&browser.get(&silent).await.location, "error").as_deref(), Some("consent_required"));
+    let granted = answer(&[("allow", "Authorize")]).await;
+    let code = parameter(&granted.location, "code").unwrap();
+    let tokens = exchange(&server, &code, &client, &[("redirect_uri", CALLBACK)]).await.expect(200).json();
+    assert_eq!(tokens["scope"], "openid email read");
+    // Who holds a token for all of it need not be asked again, if the client says so.
+    let again = authorize_url(&server, &[&request[..], &[("approval_prompt", "auto")]].concat()).await;
+    assert!(parameter(&browser.get(&again).await.location, "code").is_some());
+    let more = [("scope", "openid email read write"), ("approval_prompt", "auto")];
+    let more = authorize_url(&server, &[&request[..2], &more[..]].concat()).await;
+    assert_eq!(browser.get(&more).await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_that_is_sent_here_breaks_the_server_or_leads_away() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    let nasty = [
+        "%00",
+        "%ff%fe",
+        "..%2f..",
+        "%0d%0aSet-Cookie:x=1",
+        "javascript:alert(1)",
+        "%F0%9F%92%A9",
+        "-1",
+        "9999999999999999999",
+    ];
+    let names = [
+        "response_type",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "prompt",
+        "max_age",
+        "response_mode",
+        "approval_prompt",
+        "login_hint",
+        "ui_locales",
+        "resource",
+        "claims",
+        "fresh",
+        "request",
+    ];
+    for name in names {
+        for value in nasty {
+            let base = authorize_url(&server, &[(name, "")]).await;
+            let landing = browser.get(&format!("{base}&{name}={value}")).await;
+            assert!(landing.status < 500, "{name}={value}: {}", landing.status);
+            let own = landing.location.is_empty()
+                || landing.location.starts_with('/')
+                || landing.location.starts_with(&format!("{}/auth/callback?", server.base));
+            assert!(own, "{name}={value} leads to {}", landing.location);
+        }
+    }
     server.stop().await;
 }

@@ -1,5 +1,7 @@
 //! Token exchange: an EHR's id token becomes an access token of its practitioner.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jhe_testkit::{Reply, TestIssuer, TestServer};
 use serde_json::{Value, json};
 
@@ -25,7 +27,8 @@ async fn start() -> (TestServer, TestIssuer) {
 /// Claims of an id token with changes; null leaves one out.
 fn claims(server: &TestServer, issuer: &TestIssuer, changes: &Value) -> Value {
     let now = server.app().now().timestamp();
-    let mut claims = json!({"iss": issuer.url, "aud": AUDIENCE, "iat": now, "exp": now + 300, "sub": "x", "fhirUser": MARY});
+    let mut claims =
+        json!({"iss": issuer.url, "aud": AUDIENCE, "iat": now, "exp": now + 300, "sub": "x", "fhirUser": MARY});
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }
@@ -62,7 +65,10 @@ async fn a_practitioner_of_a_trusted_issuer_gets_an_access_token() {
     assert_eq!(reply.header("cache-control"), "no-store");
     let body = reply.json();
     assert_eq!(body["issued_token_type"], ACCESS_TOKEN);
-    assert_eq!((&body["token_type"], &body["scope"], &body["expires_in"]), (&json!("Bearer"), &json!("openid"), &json!(36000)));
+    assert_eq!(
+        (&body["token_type"], &body["scope"], &body["expires_in"]),
+        (&json!("Bearer"), &json!("openid"), &json!(36000))
+    );
     assert!(body.get("refresh_token").is_none() && body.get("id_token").is_none());
     let access = body["access_token"].as_str().unwrap();
     assert_eq!(server.get("/api/v1/users/profile").bearer(access).send().await.expect(200).at("/id"), 10002);
@@ -82,8 +88,7 @@ async fn a_practitioner_of_a_trusted_issuer_gets_an_access_token() {
         let id_token = issuer.sign(&claims(&server, &issuer, &changes));
         ask(&server, "/o/token-exchange/", &id_token, &[]).await.expect(200);
     }
-    use base64::Engine as _;
-    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:{SECRET}"));
+    let basic = STANDARD.encode(format!("{CLIENT}:{SECRET}"));
     let fields = [
         ("grant_type", GRANT),
         ("subject_token", id_token.as_str()),

@@ -1,15 +1,27 @@
 //! Signing in and tokens (contract: identity).
 
 mod accounts;
+mod audit;
 mod authorize;
+mod clients;
 mod discovery;
 mod exchange;
+mod grants;
+mod introspection;
 mod invitations;
+mod limits;
+mod logout;
+mod sign_in;
 mod tokens;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jhe_app::operator::{self, ClientRequest};
+use jhe_domain::client::GrantType;
 use jhe_testkit::{Reply, TestServer};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
+use serde_json::Value;
 
 /// RFC 7636, appendix B.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -122,4 +134,66 @@ pub(crate) async fn code(server: &TestServer, browser: &Browser) -> String {
     let landing = browser.get(&authorize_url(server, &[]).await).await;
     assert_eq!(landing.status, 302, "{}", landing.text);
     parameter(&landing.location, "code").unwrap_or_else(|| panic!("no code in {}", landing.location))
+}
+
+/// Exchanges a code of the console's requests.
+pub(crate) async fn exchange(server: &TestServer, code: &str, client: &str, changes: &[(&str, &str)]) -> Reply {
+    let redirect = format!("{}/auth/callback", server.base);
+    let mut fields = vec![
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect.as_str()),
+        ("client_id", client),
+        ("code_verifier", VERIFIER),
+    ];
+    for (name, value) in changes {
+        fields.retain(|(known, _)| known != name);
+        if !value.is_empty() {
+            fields.push((name, value));
+        }
+    }
+    token(server, &fields).await
+}
+
+/// The tokens the console gets for a signed-in browser and some scopes.
+pub(crate) async fn console_tokens(server: &TestServer, browser: &Browser, scope: &str) -> Value {
+    let landing = browser.get(&authorize_url(server, &[("scope", scope)]).await).await;
+    let code = parameter(&landing.location, "code").unwrap_or_else(|| panic!("no code in {}", landing.location));
+    exchange(server, &code, &console(server).await, &[]).await.expect(200).json()
+}
+
+/// A text of a JSON answer.
+#[track_caller]
+pub(crate) fn text(body: &Value, name: &str) -> String {
+    body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}")).to_owned()
+}
+
+/// The claims of a JWT, unverified.
+pub(crate) fn claims(jwt: &str) -> Value {
+    part(jwt, 1)
+}
+
+/// A part of a JWT, unverified: its header is 0, its claims are 1.
+pub(crate) fn part(jwt: &str, index: usize) -> Value {
+    let encoded = jwt.split('.').nth(index).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap()
+}
+
+/// Registers a client; its identifier and its secret, empty for a public one.
+pub(crate) async fn register(
+    server: &TestServer,
+    name: &str,
+    grants: &[GrantType],
+    redirect_uris: &[&str],
+    change: impl FnOnce(&mut ClientRequest),
+) -> (String, String) {
+    let mut request = ClientRequest {
+        name: name.to_owned(),
+        grants: grants.to_vec(),
+        redirect_uris: redirect_uris.iter().map(|uri| (*uri).to_owned()).collect(),
+        ..ClientRequest::default()
+    };
+    change(&mut request);
+    let (client, secret) = operator::create_client(server.store(), request, None).await.unwrap();
+    (client, secret.unwrap_or_default())
 }

@@ -78,14 +78,14 @@ pub async fn exchange(
     if !account.is_practitioner {
         return Ok(Err(Refusal::WithoutProfile));
     }
-    let mut exchange = Exchange::begin(app).await?;
+    let mut exchange = Exchange::begin(app, client, ip).await?;
     if app.settings().bool("auth.sof.single_use_id_tokens", false) {
         let (digest, expires) = mark(&claims, &issuer, id_token);
         if !exchange.use_id_token(&digest, expires).await? {
             return Ok(Err(Refusal::Used));
         }
     }
-    let tokens = exchange.issue_for_exchange(account.id, client, ip).await?;
+    let tokens = exchange.issue_for_exchange(account.id, client).await?;
     exchange.commit().await?;
     tracing::info!(client.id = client.id.0, user.id = account.id.0, issuer, "an id token was exchanged");
     Ok(Ok(tokens))

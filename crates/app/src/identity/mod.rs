@@ -97,11 +97,16 @@ impl Identity {
         password::unusable(&mut OsEntropy)
     }
 
-    /// Signs the claims of an id token.
-    pub(crate) fn sign_id_token(&self, claims: &Value) -> Result<String, Error> {
+    /// Signs claims as a JWT of a type.
+    pub(crate) fn sign(&self, typ: &str, claims: &Value) -> Result<String, Error> {
         let ring = self.ring();
         let key = ring.signing.as_ref().ok_or_else(|| Error::internal("there is no signing key"))?;
-        key.sign("JWT", claims).map_err(Error::internal)
+        key.sign(typ, claims).map_err(Error::internal)
+    }
+
+    /// The claims of a JWT that one of our own keys signed, however old. `None` when none did.
+    pub fn own_claims(&self, jwt: &str) -> Option<Value> {
+        self.ring().published.iter().find_map(|key| key.verify(jwt).ok())
     }
 
     /// A keyed digest of a text, for form tokens and cursors.

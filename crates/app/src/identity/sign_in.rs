@@ -7,7 +7,7 @@ use jhe_crypto::password::Verdict;
 use jhe_crypto::token;
 use jhe_domain::audit::AuditAction;
 use jhe_domain::error::Error;
-use jhe_domain::{ApplicationId, Phi};
+use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::credential::LoginAccount;
 
 use crate::App;
@@ -120,4 +120,10 @@ pub(super) async fn find(app: &App, email: &str) -> Result<Option<LoginAccount>,
     }
     let mut work = app.store().read().await?;
     work.account_by_email(&Phi::new(email.to_owned())).await
+}
+
+/// Whether an account administers the server.
+pub async fn is_superuser(app: &App, user: UserId) -> Result<bool, Error> {
+    let mut work = app.store().read().await?;
+    Ok(work.account_by_id(user).await?.is_some_and(|account| account.is_superuser))
 }

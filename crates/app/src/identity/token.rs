@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 use jhe_crypto::{OsEntropy, signing, token};
 use jhe_domain::audit::AuditAction;
-use jhe_domain::client::Client;
+use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::Work;
-use jhe_store::credential::{CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, RefreshRow, TokenInfo};
+use jhe_store::credential::{
+    AuthorizedClient, CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, RefreshRow, TokenInfo,
+};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -54,9 +56,11 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Begins.
-    pub async fn begin(app: &'a App) -> Result<Self, Error> {
-        Ok(Self { app, work: app.store().begin().await?, now: app.now() })
+    /// Begins, for a client that comes from somewhere.
+    pub async fn begin(app: &'a App, client: &Client, ip: Option<IpAddr>) -> Result<Self, Error> {
+        let mut work = app.store().begin().await?;
+        work.attribute(None, Some(client.id), ip);
+        Ok(Self { app, work, now: app.now() })
     }
 
     /// Makes what was done hold.
@@ -72,6 +76,8 @@ impl<'a> Exchange<'a> {
         }
         if row.used_at.is_some() {
             self.work.revoke_issued_by_code(row.id, self.now).await?;
+            self.work.attribute(Some(UserId(row.user_id)), None, None);
+            self.work.audit_event(AuditAction::TokenReuse, "Grant", Some(row.id));
             tracing::warn!(client.id = client.id.0, "an authorization code was used twice; what it issued is revoked");
             return Ok(None);
         }
@@ -125,6 +131,8 @@ impl<'a> Exchange<'a> {
             }
             if replaced + grace < self.now {
                 self.work.revoke_family(row.family, self.now).await?;
+                self.work.attribute(Some(UserId(row.user_id)), None, None);
+                self.work.audit_event(AuditAction::TokenReuse, "RefreshToken", Some(row.id));
                 tracing::warn!(
                     client.id = client.id.0,
                     "a replaced refresh token was used again; its family is revoked"
@@ -132,16 +140,11 @@ impl<'a> Exchange<'a> {
                 return Ok(Refreshing::Reused);
             }
         }
-        let account = self.work.account_by_id(UserId(row.user_id)).await?;
-        Ok(match account {
-            Some(account) if account.is_active => Refreshing::Live(Box::new(row)),
-            _ => Refreshing::Refused,
-        })
+        Ok(if row.is_active { Refreshing::Live(Box::new(row)) } else { Refreshing::Refused })
     }
 
     /// Replaces a refresh token; `scope` is what the new access token gets, the refresh token keeps all.
     pub async fn rotate(&mut self, row: &RefreshRow, client: &Client, scope: &str) -> Result<Tokens, Error> {
-        self.work.replace_refresh(row.id, self.now).await?;
         let source = Source {
             user_id: UserId(row.user_id),
             scope,
@@ -175,7 +178,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Issues an access token, and nothing beside it, to an account that another issuer vouches for.
-    pub async fn issue_for_exchange(&mut self, user: UserId, client: &Client, ip: Option<IpAddr>) -> Result<Tokens, Error> {
+    pub async fn issue_for_exchange(&mut self, user: UserId, client: &Client) -> Result<Tokens, Error> {
         let source = Source {
             user_id: user,
             scope: "openid",
@@ -185,7 +188,6 @@ impl<'a> Exchange<'a> {
             session_digest: None,
             signed_in: false,
         };
-        self.work.attribute(Some(user), Some(client.id), ip);
         self.work.audit_event(AuditAction::Exchange, "JheUser", Some(user.0));
         self.issue(client, &source, None).await
     }
@@ -197,8 +199,8 @@ impl<'a> Exchange<'a> {
 
     /// Issues a token to a client that acts as its owner.
     pub async fn issue_for_client(&mut self, client: &Client, scope: &str) -> Result<Tokens, Error> {
-        let access_token = token::access_token(&mut OsEntropy);
         let expires_in = self.access_seconds(client);
+        let access_token = self.access_token(client, None, scope, expires_in)?;
         let row = NewAccessToken {
             digest: token::digest(&access_token),
             user_id: None,
@@ -207,12 +209,12 @@ impl<'a> Exchange<'a> {
             created: self.now,
             expires: self.now + TimeDelta::seconds(expires_in),
             family: None,
-            refresh_id: None,
             grant_id: None,
             session_digest: None,
             auth_time: None,
         };
-        self.work.insert_access_token(&row).await?;
+        self.work.insert_tokens(&row, None, None).await?;
+        self.work.audit_event_later(AuditAction::TokenIssue, "Application", Some(client.id.0));
         Ok(Tokens {
             access_token: Phi::new(access_token),
             expires_in,
@@ -222,14 +224,44 @@ impl<'a> Exchange<'a> {
         })
     }
 
+    /// The text of a new access token: opaque, or a signed JWT (RFC 9068) where the operator wants those. Either is
+    /// looked up by its digest at each use, so that revoking works at once.
+    fn access_token(
+        &self,
+        client: &Client,
+        user: Option<UserId>,
+        scope: &str,
+        expires_in: i64,
+    ) -> Result<String, Error> {
+        if !self.app.config().tokens.jwt {
+            return Ok(token::access_token(&mut OsEntropy));
+        }
+        let claims = json!({
+            "iss": issuer(self.app),
+            "aud": self.app.settings().site_url(),
+            // Without a person behind it a token is about the client itself (RFC 9068 §2.2).
+            "sub": user.map_or_else(|| client.client_id.clone(), |user| user.to_string()),
+            "client_id": client.client_id,
+            "scope": scope,
+            "iat": self.now.timestamp(),
+            "exp": self.now.timestamp() + expires_in,
+            "jti": Uuid::new_v4().to_string(),
+        });
+        self.app.identity().sign("at+jwt", &claims)
+    }
+
     /// Revokes a token of the client: an access token alone, a refresh token with its family.
     pub async fn revoke(&mut self, text: &str, client: &Client) -> Result<(), Error> {
         let digest = token::digest(text);
-        self.work.revoke_access_token(&digest, client.id, self.now).await?;
+        if self.work.revoke_access_token(&digest, client.id, self.now).await? {
+            self.work.audit_event(AuditAction::TokenRevoke, "AccessToken", None);
+        }
         if let Some(row) = self.work.refresh_for_update(&digest).await?
             && row.application_id == client.id.0
         {
             self.work.revoke_family(row.family, self.now).await?;
+            self.work.attribute(Some(UserId(row.user_id)), None, None);
+            self.work.audit_event(AuditAction::TokenRevoke, "RefreshToken", Some(row.id));
         }
         Ok(())
     }
@@ -244,47 +276,49 @@ impl<'a> Exchange<'a> {
         source: &Source<'_>,
         family: Option<Family<'_>>,
     ) -> Result<Tokens, Error> {
-        let access_token = token::access_token(&mut OsEntropy);
         let expires_in = self.access_seconds(client);
-        let mut refresh = None;
-        if let Some(family) = family.filter(|_| client.may(jhe_domain::client::GrantType::RefreshToken)) {
-            let refresh_token = token::refresh_token(&mut OsEntropy);
+        let access_token = self.access_token(client, Some(source.user_id), source.scope, expires_in)?;
+        let mut refresh_token = None;
+        let (mut row, mut family_id, mut replaces) = (None, None, None);
+        if let Some(family) = family.filter(|_| client.may(GrantType::RefreshToken)) {
+            let text = token::refresh_token(&mut OsEntropy);
             let seconds = client.refresh_token_seconds.unwrap_or(self.app.config().tokens.refresh);
-            let (id, parent_id, family_created, scope) = match family {
-                Family::New => (Uuid::new_v4(), None, self.now, source.scope),
-                Family::Of { row, scope } => (row.family, Some(row.id), row.family_created, scope),
+            let (family_created, scope) = match family {
+                Family::New => (self.now, source.scope),
+                Family::Of { row, scope } => (row.family_created, scope),
             };
-            let row = NewRefreshToken {
-                digest: token::digest(&refresh_token),
-                family: id,
-                parent_id,
-                user_id: source.user_id,
-                application_id: client.id,
-                grant_id: source.grant_id,
+            family_id = Some(match family {
+                Family::New => Uuid::new_v4(),
+                Family::Of { row, .. } => row.family,
+            });
+            replaces = match family {
+                Family::New => None,
+                Family::Of { row, .. } => Some(row.id),
+            };
+            row = Some(NewRefreshToken {
+                digest: token::digest(&text),
                 scope: scope.to_owned(),
-                auth_time: source.auth_time,
-                session_digest: source.session_digest.clone(),
-                created: self.now,
                 family_created,
                 expires: self.now + TimeDelta::seconds(seconds),
-            };
-            let row_id = self.work.insert_refresh_token(&row).await?;
-            refresh = Some((refresh_token, id, row_id));
+            });
+            refresh_token = Some(Phi::new(text));
         }
-        let row = NewAccessToken {
+        let access = NewAccessToken {
             digest: token::digest(&access_token),
             user_id: Some(source.user_id),
             application_id: client.id,
             scope: source.scope.to_owned(),
             created: self.now,
             expires: self.now + TimeDelta::seconds(expires_in),
-            family: refresh.as_ref().map(|(_, family, _)| *family),
-            refresh_id: refresh.as_ref().map(|(_, _, id)| *id),
+            family: family_id,
             grant_id: source.grant_id,
             session_digest: source.session_digest.clone(),
             auth_time: Some(source.auth_time),
         };
-        self.work.insert_access_token(&row).await?;
+        self.work.insert_tokens(&access, row.as_ref(), replaces).await?;
+        self.work.attribute(Some(source.user_id), None, None);
+        let event = if replaces.is_some() { AuditAction::TokenRefresh } else { AuditAction::TokenIssue };
+        self.work.audit_event_later(event, "JheUser", Some(source.user_id.0));
         let id_token = if source.signed_in && has_scope(source.scope, "openid") {
             Some(Phi::new(self.id_token(client, source, &access_token).await?))
         } else {
@@ -294,7 +328,7 @@ impl<'a> Exchange<'a> {
             access_token: Phi::new(access_token),
             expires_in,
             scope: source.scope.to_owned(),
-            refresh_token: refresh.map(|(token, ..)| Phi::new(token)),
+            refresh_token,
             id_token,
         })
     }
@@ -319,7 +353,7 @@ impl<'a> Exchange<'a> {
             claims.insert("email".into(), json!(account.email.reveal()));
             claims.insert("email_verified".into(), json!(account.email_is_verified));
         }
-        self.app.identity().sign_id_token(&Value::Object(claims))
+        self.app.identity().sign("JWT", &Value::Object(claims))
     }
 }
 
@@ -401,6 +435,21 @@ pub async fn live_token(app: &App, text: &str) -> Result<Option<TokenInfo>, Erro
 pub async fn authorized_before(app: &App, user: UserId, client: &Client, scopes: &[String]) -> Result<bool, Error> {
     let mut work = app.store().read().await?;
     work.has_live_token(user, client.id, scopes, app.now()).await
+}
+
+/// The clients that hold live tokens of an account.
+pub async fn authorized_clients(app: &App, user: UserId) -> Result<Vec<AuthorizedClient>, Error> {
+    let mut work = app.store().read().await?;
+    work.authorized_clients(user, app.now()).await
+}
+
+/// Ends all tokens and codes that a client holds of an account.
+pub async fn remove_client(app: &App, user: UserId, client: ApplicationId, ip: Option<IpAddr>) -> Result<(), Error> {
+    let mut work = app.store().begin().await?;
+    work.revoke_client(user, client, app.now()).await?;
+    work.attribute(Some(user), Some(client), ip);
+    work.audit_event(AuditAction::TokenRevoke, "Application", Some(client.0));
+    work.commit().await
 }
 
 /// Whether discovery lists the password grant.

@@ -95,13 +95,14 @@ impl Work {
 
     /// Notes that an id token of another issuer was used. `false` when it was used before.
     pub async fn use_id_token(&mut self, digest: &[u8], expires: DateTime<Utc>) -> Result<bool, Error> {
-        let made = sqlx::query("INSERT INTO jhe_used_id_token (digest, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(digest)
-            .bind(expires)
-            .execute(self.connection())
-            .await
-            .db()?
-            .rows_affected();
+        let made =
+            sqlx::query("INSERT INTO jhe_used_id_token (digest, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(digest)
+                .bind(expires)
+                .execute(self.connection())
+                .await
+                .db()?
+                .rows_affected();
         Ok(made == 1)
     }
 

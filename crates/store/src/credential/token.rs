@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use jhe_domain::error::Error;
-use jhe_domain::{ApplicationId, UserId};
+use jhe_domain::{ApplicationId, Phi, UserId};
 use uuid::Uuid;
 
 use crate::fault::Db;
@@ -25,8 +25,6 @@ pub struct NewAccessToken {
     pub expires: DateTime<Utc>,
     /// Family of the refresh token beside it.
     pub family: Option<Uuid>,
-    /// The refresh token beside it.
-    pub refresh_id: Option<i64>,
     /// The code it came from.
     pub grant_id: Option<i64>,
     /// The session it came from.
@@ -35,29 +33,13 @@ pub struct NewAccessToken {
     pub auth_time: Option<DateTime<Utc>>,
 }
 
-/// A refresh token to keep.
+/// A refresh token to keep beside an access token, of whose family, account, client and session it is.
 #[derive(Debug, Clone)]
 pub struct NewRefreshToken {
     /// SHA-256 of the token.
     pub digest: [u8; 32],
-    /// All that is refreshed from one sign-in.
-    pub family: Uuid,
-    /// The token it replaces.
-    pub parent_id: Option<i64>,
-    /// Whom it acts as.
-    pub user_id: UserId,
-    /// Which client got it.
-    pub application_id: ApplicationId,
-    /// The code it came from.
-    pub grant_id: Option<i64>,
     /// Granted scopes.
     pub scope: String,
-    /// When the user signed in.
-    pub auth_time: DateTime<Utc>,
-    /// The session it came from.
-    pub session_digest: Option<Vec<u8>>,
-    /// Now.
-    pub created: DateTime<Utc>,
     /// When the family began.
     pub family_created: DateTime<Utc>,
     /// End of its life, unused.
@@ -93,6 +75,13 @@ pub struct RefreshRow {
     pub replacements: i32,
     /// When it was revoked.
     pub revoked: Option<DateTime<Utc>>,
+    /// Its account may sign in.
+    pub is_active: bool,
+    /// Login name of that account.
+    #[sqlx(try_from = "String")]
+    pub email: Phi<String>,
+    /// Whether that address was confirmed.
+    pub email_is_verified: bool,
 }
 
 /// A live access token, for introspection and userinfo.
@@ -117,94 +106,76 @@ pub struct TokenInfo {
 }
 
 impl Work {
-    /// Keeps an access token.
-    pub async fn insert_access_token(&mut self, token: &NewAccessToken) -> Result<(), Error> {
+    /// Keeps an access token, and the refresh token beside it where there is one. `replaces` is the refresh token they
+    /// take the place of: it is marked, and the access token beside it ends at once.
+    pub async fn insert_tokens(
+        &mut self,
+        access: &NewAccessToken,
+        refresh: Option<&NewRefreshToken>,
+        replaces: Option<i64>,
+    ) -> Result<(), Error> {
+        // One statement: rotation is what every client does every few hours, and each round trip holds the family.
         sqlx::query(
-            "INSERT INTO oauth2_provider_accesstoken
+            "WITH replaced AS (
+                 UPDATE oauth2_provider_refreshtoken
+                    SET replaced_at = coalesce(replaced_at, $5), replacements = replacements + 1 WHERE id = $12),
+             ended AS (
+                 UPDATE oauth2_provider_accesstoken SET revoked = $5 WHERE refresh_id = $12 AND revoked IS NULL),
+             made AS (
+                 INSERT INTO oauth2_provider_refreshtoken
+                     (token_digest, family, parent_id, user_id, application_id, grant_id, scope, auth_time, session_digest,
+                      created, family_created, expires)
+                 SELECT $11, $7, $12, $2, $3, $8, $13, $10, $9, $5, $14, $15 WHERE $11::bytea IS NOT NULL RETURNING id)
+             INSERT INTO oauth2_provider_accesstoken
                  (token_digest, user_id, application_id, scope, created, expires, family, refresh_id, grant_id, session_digest, auth_time)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT id FROM made), $8, $9, $10)",
         )
-        .bind(&token.digest[..])
-        .bind(token.user_id.map(|id| id.0))
-        .bind(token.application_id.0)
-        .bind(&token.scope)
-        .bind(token.created)
-        .bind(token.expires)
-        .bind(token.family)
-        .bind(token.refresh_id)
-        .bind(token.grant_id)
-        .bind(&token.session_digest)
-        .bind(token.auth_time)
+        .bind(&access.digest[..])
+        .bind(access.user_id.map(|id| id.0))
+        .bind(access.application_id.0)
+        .bind(&access.scope)
+        .bind(access.created)
+        .bind(access.expires)
+        .bind(access.family)
+        .bind(access.grant_id)
+        .bind(&access.session_digest)
+        .bind(access.auth_time)
+        .bind(refresh.map(|refresh| &refresh.digest[..]))
+        .bind(replaces)
+        .bind(refresh.map(|refresh| refresh.scope.as_str()))
+        .bind(refresh.map(|refresh| refresh.family_created))
+        .bind(refresh.map(|refresh| refresh.expires))
         .execute(self.connection())
         .await
         .db()?;
         Ok(())
-    }
-
-    /// Keeps a refresh token; its row id.
-    pub async fn insert_refresh_token(&mut self, token: &NewRefreshToken) -> Result<i64, Error> {
-        sqlx::query_scalar(
-            "INSERT INTO oauth2_provider_refreshtoken
-                 (token_digest, family, parent_id, user_id, application_id, grant_id, scope, auth_time, session_digest,
-                  created, family_created, expires)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
-        )
-        .bind(&token.digest[..])
-        .bind(token.family)
-        .bind(token.parent_id)
-        .bind(token.user_id.0)
-        .bind(token.application_id.0)
-        .bind(token.grant_id)
-        .bind(&token.scope)
-        .bind(token.auth_time)
-        .bind(&token.session_digest)
-        .bind(token.created)
-        .bind(token.family_created)
-        .bind(token.expires)
-        .fetch_one(self.connection())
-        .await
-        .db()
     }
 
     /// Finds a refresh token and holds its family until the unit of work ends: rotations and revocations of one family
     /// are decided one after the other, so that a revocation misses no successor that is just being made.
     pub async fn refresh_for_update(&mut self, digest: &[u8]) -> Result<Option<RefreshRow>, Error> {
-        let family: Option<Uuid> =
-            sqlx::query_scalar("SELECT family FROM oauth2_provider_refreshtoken WHERE token_digest = $1")
-                .bind(digest)
-                .fetch_optional(self.connection())
-                .await
-                .db()?;
-        let Some(family) = family else { return Ok(None) };
-        self.lock_family(family).await?;
+        // The lock is taken by a statement of its own, so that the next one sees what was decided before.
+        let family: Option<Uuid> = sqlx::query_scalar(
+            "SELECT family FROM (SELECT family, pg_advisory_xact_lock(hashtextextended(family::text, 0)) AS held
+                                   FROM oauth2_provider_refreshtoken WHERE token_digest = $1) AS found",
+        )
+        .bind(digest)
+        .fetch_optional(self.connection())
+        .await
+        .db()?;
+        if family.is_none() {
+            return Ok(None);
+        }
         sqlx::query_as(
-            "SELECT id, family, user_id, application_id, grant_id, scope, auth_time, session_digest, family_created, expires,
-                    replaced_at, replacements, revoked
-               FROM oauth2_provider_refreshtoken WHERE token_digest = $1 FOR UPDATE",
+            "SELECT t.id, t.family, t.user_id, t.application_id, t.grant_id, t.scope, t.auth_time, t.session_digest,
+                    t.family_created, t.expires, t.replaced_at, t.replacements, t.revoked, u.is_active, u.email, u.email_is_verified
+               FROM oauth2_provider_refreshtoken AS t JOIN core_jheuser AS u ON u.id = t.user_id
+              WHERE t.token_digest = $1 FOR UPDATE OF t",
         )
         .bind(digest)
         .fetch_optional(self.connection())
         .await
         .db()
-    }
-
-    /// Marks a refresh token as replaced, and ends the access token beside it at once.
-    pub async fn replace_refresh(&mut self, id: i64, at: DateTime<Utc>) -> Result<(), Error> {
-        sqlx::query(
-            "UPDATE oauth2_provider_refreshtoken SET replaced_at = coalesce(replaced_at, $2), replacements = replacements + 1 WHERE id = $1",
-        )
-        .bind(id)
-        .bind(at)
-        .execute(self.connection())
-        .await
-        .db()?;
-        sqlx::query("UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE refresh_id = $1 AND revoked IS NULL")
-            .bind(id)
-            .bind(at)
-            .execute(self.connection())
-            .await
-            .db()?;
-        Ok(())
     }
 
     async fn lock_family(&mut self, family: Uuid) -> Result<(), Error> {
@@ -238,14 +209,14 @@ impl Work {
         Ok(())
     }
 
-    /// Revokes an access token of a client; tokens of other clients are left alone.
+    /// Revokes an access token of a client; `false` when it has no such live token.
     pub async fn revoke_access_token(
         &mut self,
         digest: &[u8],
         client: ApplicationId,
         at: DateTime<Utc>,
-    ) -> Result<(), Error> {
-        sqlx::query(
+    ) -> Result<bool, Error> {
+        let revoked = sqlx::query(
             "UPDATE oauth2_provider_accesstoken SET revoked = $3 WHERE token_digest = $1 AND application_id = $2 AND revoked IS NULL",
         )
         .bind(digest)
@@ -253,8 +224,9 @@ impl Work {
         .bind(at)
         .execute(self.connection())
         .await
-        .db()?;
-        Ok(())
+        .db()?
+        .rows_affected();
+        Ok(revoked > 0)
     }
 
     /// A live access token with the account it acts as; owners stand in for clients of their own.
@@ -272,4 +244,58 @@ impl Work {
         .await
         .db()
     }
+
+    /// The clients that hold live tokens of an account, by name.
+    pub async fn authorized_clients(
+        &mut self,
+        user: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<AuthorizedClient>, Error> {
+        sqlx::query_as(
+            "SELECT a.id, a.name, min(t.created) AS since
+               FROM (SELECT application_id, family_created AS created FROM oauth2_provider_refreshtoken
+                      WHERE user_id = $1 AND revoked IS NULL AND replaced_at IS NULL AND expires > $2
+                     UNION ALL
+                     SELECT application_id, created FROM oauth2_provider_accesstoken
+                      WHERE user_id = $1 AND revoked IS NULL AND expires > $2) AS t
+               JOIN oauth2_provider_application AS a ON a.id = t.application_id
+              GROUP BY a.id, a.name ORDER BY lower(a.name), a.id",
+        )
+        .bind(user.0)
+        .bind(now)
+        .fetch_all(self.connection())
+        .await
+        .db()
+    }
+
+    /// Ends all tokens and unused codes that a client holds of an account.
+    pub async fn revoke_client(&mut self, user: UserId, client: ApplicationId, at: DateTime<Utc>) -> Result<(), Error> {
+        let families = sqlx::query_scalar(
+            "SELECT DISTINCT family FROM oauth2_provider_refreshtoken WHERE user_id = $1 AND application_id = $2 AND revoked IS NULL",
+        )
+        .bind(user.0)
+        .bind(client.0)
+        .fetch_all(self.connection())
+        .await
+        .db()?;
+        self.revoke_families(families, at).await?;
+        for statement in [
+            "UPDATE oauth2_provider_accesstoken SET revoked = $3 WHERE user_id = $1 AND application_id = $2 AND revoked IS NULL",
+            "UPDATE oauth2_provider_grant SET used_at = $3 WHERE user_id = $1 AND application_id = $2 AND used_at IS NULL",
+        ] {
+            sqlx::query(statement).bind(user.0).bind(client.0).bind(at).execute(self.connection()).await.db()?;
+        }
+        Ok(())
+    }
+}
+
+/// A client that holds live tokens of an account.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct AuthorizedClient {
+    /// Row id of the client.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
 }

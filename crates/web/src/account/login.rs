@@ -44,10 +44,15 @@ fn fields(username: &str) -> Vec<Field<'_>> {
     vec![Field::email("username", username), Field::current_password("password", "Password")]
 }
 
-/// The `client_id` of an authorization request in `next`.
-fn client_of(next: Option<&str>) -> Option<String> {
+/// A parameter of an authorization request in `next`.
+fn parameter_of(next: Option<&str>, name: &str) -> Option<String> {
     let query = next.and_then(|next| next.split_once('?')).map(|(_, query)| query)?;
-    jhe_http::query::pairs(query).into_iter().find(|(name, _)| name == "client_id").map(|(_, value)| value)
+    jhe_http::query::pairs(query).into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+/// The client of an authorization request in `next`.
+fn client_of(next: Option<&str>) -> Option<String> {
+    parameter_of(next, "client_id")
 }
 
 /// Where an authorization request in `next` may return to: the registered redirect URIs of its client.
@@ -76,7 +81,9 @@ pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Resp
             Err(error) => return home::failure(&error),
         }
     }
-    login_page(&app, &visit, fields(""), None).await
+    // Whom the client expects (OpenID Connect Core §3.1.2.1).
+    let hint = parameter_of(visit.next(), "login_hint").unwrap_or_default();
+    login_page(&app, &visit, fields(&hint), None).await
 }
 
 /// `POST /accounts/login/`.

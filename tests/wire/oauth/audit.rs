@@ -1,0 +1,110 @@
+//! What the audit trail holds of signing in and of tokens: who, through which client, from where, and no secrets.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jhe_testkit::{MARY, TestServer};
+use serde_json::json;
+
+use super::{Browser, console, console_tokens, exchange, text, token};
+
+const EMAIL: &str = "manager_mary@example.com";
+const PASSWORD: &str = "Jhe1234!";
+
+/// Waits for the entries that follow a commit.
+async fn trail(server: &TestServer) -> String {
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    server
+        .scalar(
+            "SELECT string_agg(concat_ws(' ', action, resource, actor_user_id,
+                                         CASE WHEN application_id IS NOT NULL THEN 'client' END, host(ip)), E'\\n' ORDER BY id)
+               FROM jhe_audit_event
+              WHERE action NOT IN ('read', 'create', 'update', 'delete')",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn events_of_identity_are_recorded() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, EMAIL, "wrong").await;
+    browser.sign_in(&server, "nobody@example.org", "wrong").await;
+    browser.sign_in(&server, EMAIL, PASSWORD).await;
+    let tokens = console_tokens(&server, &browser, "openid").await;
+    let client = console(&server).await;
+    let refresh = text(&tokens, "refresh_token");
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str()), ("client_id", client.as_str())];
+    let fresh = token(&server, &form).await.expect(200).json();
+    server.clock.advance(chrono::TimeDelta::minutes(5));
+    token(&server, &form).await.expect(400);
+    let second = console_tokens(&server, &browser, "openid").await;
+    let access = text(&second, "access_token");
+    server.post("/o/revoke_token/").form(&[("token", &access), ("client_id", &client)]).send().await.expect(200);
+    browser.get(&format!("{}/accounts/logout/", server.base)).await;
+    let trail = trail(&server).await;
+    let expected = [
+        "login_failed JheUser 127.0.0.1",
+        "login_failed JheUser 127.0.0.1",
+        "login JheUser 10002 127.0.0.1",
+        "token_issue JheUser 10002 client 127.0.0.1",
+        "token_refresh JheUser 10002 client 127.0.0.1",
+        "token_reuse RefreshToken 10002 client 127.0.0.1",
+        "token_issue JheUser 10002 client 127.0.0.1",
+        "token_revoke AccessToken client 127.0.0.1",
+        "logout JheUser 10002 127.0.0.1",
+    ];
+    let mut found: Vec<&str> = trail.lines().collect();
+    // Entries that follow a commit may come a moment late.
+    let mut wanted = expected.to_vec();
+    found.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(found, wanted, "{trail}");
+    let all = server.scalar("SELECT string_agg(e::text, ' ') FROM jhe_audit_event AS e").await;
+    for secret in [access, refresh, text(&fresh, "refresh_token"), "wrong".to_owned(), EMAIL.to_owned()] {
+        assert!(!all.contains(&secret), "{secret} is in the trail");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lock_outs_invitations_and_used_codes_are_recorded() {
+    let server = TestServer::start().await;
+    let form = [("grant_type", "password"), ("username", EMAIL), ("password", "wrong"), ("client_id", "demo-notebook")];
+    for _ in 0..5 {
+        token(&server, &form).await.expect(400);
+    }
+    let body = json!({"patientId": 40001, "clientId": 1});
+    let made = server.post("/api/v1/invitation").as_user(MARY).json(&body).send().await.expect(201).json();
+    let secret = text(&made, "token");
+    let grant = server.post("/api/v1/invitation/redeem").json(&json!({"token": secret})).send().await.expect(200);
+    let grant = grant.at("/grant");
+    let verifier = URL_SAFE_NO_PAD.encode(secret.as_bytes());
+    let (code, client) = (text(&grant, "code"), text(&grant, "client_id"));
+    exchange(&server, &code, &client, &[("code_verifier", &verifier)]).await.expect(200);
+    exchange(&server, &code, &client, &[("code_verifier", &verifier)]).await.expect(400);
+    let other = server.post("/api/v1/invitation").as_user(MARY).json(&body).send().await.expect(201).at("/id");
+    let cancel = json!({"status": "cancelled"});
+    server.patch(&format!("/api/v1/invitation/{other}")).as_user(MARY).json(&cancel).send().await.expect(200);
+    let trail = trail(&server).await;
+    for entry in [
+        "login_failed JheUser client 127.0.0.1",
+        "lockout JheUser client 127.0.0.1",
+        "invite ",
+        "redeem ",
+        "token_reuse Grant 10006 client 127.0.0.1",
+        "cancel PatientInvitation 10002",
+    ] {
+        assert!(trail.lines().any(|line| line.starts_with(entry)), "{entry} is not in\n{trail}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_trail_cannot_be_rewritten() {
+    let server = TestServer::start().await;
+    Browser::new().sign_in(&server, EMAIL, PASSWORD).await;
+    for statement in ["UPDATE jhe_audit_event SET action = 'read'", "DELETE FROM jhe_audit_event"] {
+        assert!(server.store().execute_raw(statement).await.is_err(), "{statement}");
+    }
+    server.stop().await;
+}
