@@ -65,3 +65,37 @@ ALTER TABLE jhe_audit_event ADD CONSTRAINT jhe_audit_event_action_check CHECK (a
     'read', 'create', 'update', 'delete', 'lookup', 'invite', 'redeem', 'cancel', 'login', 'denied',
     'login_failed', 'lockout', 'logout', 'token_issue', 'token_refresh', 'token_reuse', 'token_revoke', 'exchange',
     'password_change', 'password_reset'));
+
+-- Refreshing ends the access token beside the old refresh token.
+CREATE INDEX oauth2_provider_accesstoken_refresh_id_idx ON oauth2_provider_accesstoken (refresh_id) WHERE refresh_id IS NOT NULL;
+-- Machines' tokens name no account.
+DROP INDEX oauth2_provider_accesstoken_user_id_idx;
+CREATE INDEX oauth2_provider_accesstoken_user_id_idx ON oauth2_provider_accesstoken (user_id) WHERE user_id IS NOT NULL;
+
+-- Each new token would take a shared lock on the rows of its client and of its account, which all tokens of a client have in
+-- common: under load that costs more than the token. Tokens count only together with their client and account, so
+-- these end them instead.
+ALTER TABLE oauth2_provider_accesstoken
+    DROP CONSTRAINT oauth2_provider_accesstoken_user_id_fkey,
+    DROP CONSTRAINT oauth2_provider_accesstoken_application_id_fkey;
+ALTER TABLE oauth2_provider_refreshtoken
+    DROP CONSTRAINT oauth2_provider_refreshtoken_user_id_fkey,
+    DROP CONSTRAINT oauth2_provider_refreshtoken_application_id_fkey;
+
+CREATE FUNCTION jhe_end_tokens_of_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM oauth2_provider_accesstoken WHERE user_id = OLD.id;
+    DELETE FROM oauth2_provider_refreshtoken WHERE user_id = OLD.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER core_jheuser_end_tokens AFTER DELETE ON core_jheuser
+    FOR EACH ROW EXECUTE FUNCTION jhe_end_tokens_of_account();
+
+CREATE FUNCTION jhe_end_tokens_of_application() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM oauth2_provider_accesstoken WHERE application_id = OLD.id;
+    DELETE FROM oauth2_provider_refreshtoken WHERE application_id = OLD.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER oauth2_provider_application_end_tokens AFTER DELETE ON oauth2_provider_application
+    FOR EACH ROW EXECUTE FUNCTION jhe_end_tokens_of_application();

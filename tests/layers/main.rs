@@ -28,7 +28,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("jhe-server", 6),
 ];
 /// Not shipped, so outside the floors.
-const OUTSIDE: &[&str] = &["jhe-testkit", "jhe-tests", "xtask"];
+const OUTSIDE: &[&str] = &["jhe-testkit", "jhe-tests", "jhe-bench", "xtask"];
 /// Crates that only one of ours may name.
 const KEPT: &[(&str, &str)] = &[
     ("sqlx", "jhe-store"),
@@ -239,4 +239,30 @@ fn handlers_open_no_write_transaction() {
             assert!(!text.contains(".begin()"), "{} opens a write transaction", file.display());
         }
     }
+}
+
+/// Names of tests in a table, of the form `module::test`, and `test` after the word unit.
+fn named_tests(table: &str) -> Vec<String> {
+    table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b':')))
+        .filter_map(|text| text.rsplit("::").next().map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn the_security_table_names_tests_that_exist() {
+    let table = std::fs::read_to_string(root().join("docs/security/rfc9700.md")).unwrap();
+    let mut source = String::new();
+    for folder in ["tests/wire", "crates"] {
+        for file in rust_files(&root().join(folder)) {
+            source.push_str(&std::fs::read_to_string(file).unwrap());
+        }
+    }
+    let named = named_tests(&table);
+    assert!(named.len() > 40, "{}", named.len());
+    let missing: Vec<_> = named.iter().filter(|name| !source.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -42,9 +42,15 @@ pub(crate) async fn authenticate(
     presented: &Presented,
     origin: Option<&Origin>,
 ) -> Result<Client, OAuthError> {
-    let ip = origin.and_then(|origin| origin.peer);
-    let client = client::authenticate(app, &presented.client_id, presented.secret.as_deref(), ip).await?;
-    client.ok_or_else(OAuthError::invalid_client)
+    client::authenticate(app, presented.from(origin)).await?.ok_or_else(OAuthError::invalid_client)
+}
+
+impl Presented {
+    /// As identity takes it, with where it comes from.
+    pub(crate) fn from(&self, origin: Option<&Origin>) -> client::Presented<'_> {
+        let ip = origin.and_then(|origin| origin.peer);
+        client::Presented { client_id: &self.client_id, secret: self.secret.as_deref(), ip }
+    }
 }
 
 fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {

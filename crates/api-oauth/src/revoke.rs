@@ -5,7 +5,9 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_app::identity::token::{Exchange, issuer, live_token};
+use jhe_app::identity::client;
+use jhe_app::identity::token::{Exchange, issuer};
+use jhe_domain::client::Client;
 use jhe_http::Origin;
 use serde_json::json;
 
@@ -33,6 +35,11 @@ pub(crate) async fn revoke(State(app): State<App>, request: Request<Body>) -> Re
     Ok(StatusCode::OK.into_response())
 }
 
+/// Whoever asks about tokens must keep a secret.
+fn confidential(client: Client) -> Result<Client, OAuthError> {
+    if client.confidential { Ok(client) } else { Err(OAuthError::invalid_client()) }
+}
+
 /// What a token stands for; for confidential clients, about their own tokens unless they may ask about others.
 #[utoipa::path(post, path = "/o/introspect", tag = "oauth",
     request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
@@ -44,13 +51,15 @@ pub(crate) async fn introspect(State(app): State<App>, request: Request<Body>) -
     let origin = request.extensions().get::<Origin>().cloned();
     let form = Parameters::of_form(request, &app).await?;
     let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
-    let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
-    if !client.confidential {
-        return Err(OAuthError::invalid_client());
-    }
-    let token = form.get("token");
-    let token = token.ok_or_else(|| OAuthError::described("invalid_request", "Token parameter is missing."))?;
-    let info = live_token(&app, token).await?;
+    let Some(token) = form.get("token") else {
+        // Who asks is told of that only after it has proved who it is.
+        confidential(client_auth::authenticate(&app, &presented, origin.as_ref()).await?)?;
+        return Err(OAuthError::described("invalid_request", "Token parameter is missing."));
+    };
+    let (client, info) = match client::introspect(&app, presented.from(origin.as_ref()), token).await? {
+        Some((client, info)) => (confidential(client)?, info),
+        None => return Err(OAuthError::invalid_client()),
+    };
     let info = info.filter(|info| info.application_id == client.id.0 || client.can_introspect);
     let body = match info {
         None => json!({ "active": false }),

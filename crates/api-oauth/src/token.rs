@@ -195,7 +195,7 @@ async fn client_credentials(
         return Err(OAuthError::bare("unauthorized_client"));
     }
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
-    let mut exchange = Exchange::begin(app, client, ip).await?;
+    let mut exchange = Exchange::single(app, client, ip).await?;
     let tokens = exchange.issue_for_client(client, &scopes.join(" ")).await?;
     exchange.commit().await?;
     Ok(tokens)

@@ -64,6 +64,10 @@ pub async fn secure(State(app): State<App>, request: Request, next: Next) -> Res
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    if app.settings().site_url().starts_with("https://") {
+        // RFC 6797: browsers that have been here once never come back without TLS.
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     if let Ok(value) = HeaderValue::from_str(&app.config().site.x_frame_options) {
         headers.insert(header::X_FRAME_OPTIONS, value);
     }

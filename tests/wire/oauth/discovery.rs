@@ -104,7 +104,11 @@ async fn all_documents_tell_the_same_story_under_the_configured_address() {
     server.get("/o/register/").send().await.expect(404);
     // The address is a setting: what changes there is told everywhere, as soon as it is written.
     server.set("site.url", "string", "'https://moved.example.org'").await;
-    assert_eq!(get("/o/.well-known/openid-configuration").await.at("/issuer"), "https://moved.example.org/o");
+    let moved = get("/o/.well-known/openid-configuration").await;
+    assert_eq!(moved.at("/issuer"), "https://moved.example.org/o");
+    assert_eq!(moved.header("strict-transport-security"), "max-age=31536000");
+    let login = get("/accounts/login/").await;
+    assert!(login.header("set-cookie").ends_with("; Secure"), "{}", login.header("set-cookie"));
     let link = server.get("/api/v1/patients/40001/invitation_link").as_user(MARY).send().await.expect(200);
     assert!(link.at("/invitationLink").as_str().unwrap().starts_with("moved.example.org|"), "{}", link.text());
     server.stop().await;

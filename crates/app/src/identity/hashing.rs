@@ -1,31 +1,72 @@
-//! Slow hashing on a bounded number of threads, so that a storm of sign-ins cannot take the cores from uploads.
+//! Slow hashing on a bounded number of threads of low priority, so that a storm of sign-ins cannot take the cores from
+//! uploads: hashing gets what nobody else wants, which is all there is when nothing else runs.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jhe_crypto::password::{self, Verdict};
 use jhe_crypto::{OsEntropy, client_secret};
 use jhe_domain::error::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// As many places as there are cores.
-pub(super) struct Hashing(Arc<Semaphore>);
+type Job = Box<dyn FnOnce() + Send>;
 
-impl Default for Hashing {
-    fn default() -> Self {
+/// How much lower than everything else: between 0 and 19.
+const NICENESS: i32 = 10;
+
+/// As many places as there are cores, and a thread for each.
+pub(super) struct Hashing {
+    places: Arc<Semaphore>,
+    jobs: Sender<Job>,
+}
+
+impl Hashing {
+    /// Starts the threads, which end with the last reference to this.
+    pub(super) fn start() -> Result<Self, Error> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self(Arc::new(Semaphore::new(cores)))
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..cores {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new()
+                .name("hashing".to_owned())
+                .spawn(move || work(&queue))
+                .map_err(Error::internal)?;
+        }
+        Ok(Self { places: Arc::new(Semaphore::new(cores)), jobs })
     }
+
+    /// Waits for a place.
+    pub(super) async fn place(&self) -> Result<Place, Error> {
+        let permit = Arc::clone(&self.places).acquire_owned().await.map_err(Error::internal)?;
+        Ok(Place { permit: Arc::new(permit), jobs: self.jobs.clone() })
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    lower_priority();
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            // A job that panics fails alone; the next one finds its thread.
+            Ok(job) => drop(catch_unwind(AssertUnwindSafe(job))),
+            Err(_) => return,
+        }
+    }
+}
+
+/// On Linux a thread has a priority of its own; elsewhere, and where it is forbidden, the bound on threads must do.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS).ok();
 }
 
 /// The right to hash. Whoever counts failures holds it from the look at the counter until the failure is counted: then
 /// at most as many attempts as there are places can overtake the counter.
-pub(super) struct Place(Arc<OwnedSemaphorePermit>);
-
-impl Hashing {
-    /// Waits for a place.
-    pub(super) async fn place(&self) -> Result<Place, Error> {
-        Arc::clone(&self.0).acquire_owned().await.map(|permit| Place(Arc::new(permit))).map_err(Error::internal)
-    }
+pub(super) struct Place {
+    permit: Arc<OwnedSemaphorePermit>,
+    jobs: Sender<Job>,
 }
 
 impl Place {
@@ -53,13 +94,42 @@ impl Place {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         // A caller that gives up does not stop the thread, so the thread holds the place too.
-        let place = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(place);
-            done
-        })
-        .await
-        .map_err(Error::internal)
+        let permit = Arc::clone(&self.permit);
+        let (done, wait) = oneshot::channel();
+        let job = Box::new(move || {
+            done.send(work()).ok();
+            drop(permit);
+        });
+        self.jobs.send(job).map_err(|_| Error::internal("the hashing threads have ended"))?;
+        wait.await.map_err(Error::internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_run_at_once_than_there_are_places() {
+        let hashing = Hashing::start().unwrap();
+        let mut held = Vec::new();
+        while hashing.places.available_permits() > 0 {
+            held.push(hashing.place().await.unwrap());
+        }
+        let waiting = tokio::time::timeout(std::time::Duration::from_millis(50), hashing.place()).await;
+        assert!(waiting.is_err(), "no place is left");
+        assert_eq!(held[0].check("x".to_owned(), None).await.unwrap(), Verdict::NoMatch);
+        held.pop();
+        hashing.place().await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_gives_way_to_everything_else() {
+        let place = Hashing::start().unwrap().place().await.unwrap();
+        let niceness =
+            place.run(|| rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap()).await.unwrap();
+        let own = rustix::process::getpriority_process(None).unwrap();
+        assert!(niceness > own || own >= NICENESS, "{niceness} beside {own}");
     }
 }

@@ -112,13 +112,29 @@ async fn signing_keys(
     Ok((signing, published))
 }
 
+/// The id of a key whose private half was published as an example: whoever has read it signs as this server would.
+const PUBLISHED: &str = "OVaKi6HUvACvmHgCR3YVh96orOQfyDdDYGpcpBNhn0E";
+
 fn configured_key(config: &Config) -> Result<Option<SigningKey>, Error> {
     let pem = match (&config.auth.oidc_rsa_private_key, &config.auth.oidc_rsa_private_key_file) {
         (Some(pem), _) => Some(pem.reveal().to_owned()),
         (None, Some(path)) => Some(std::fs::read_to_string(path).map_err(Error::internal)?),
         (None, None) => None,
     };
-    pem.map(|pem| SigningKey::from_pem(&pem).map_err(Error::internal)).transpose()
+    let key = pem.map(|pem| SigningKey::from_pem(&pem).map_err(Error::internal)).transpose()?;
+    refuse_published(key.as_ref().map(|key| key.public().kid()).as_deref(), config.site.production)?;
+    Ok(key)
+}
+
+fn refuse_published(kid: Option<&str>, production: bool) -> Result<(), Error> {
+    if kid != Some(PUBLISHED) {
+        return Ok(());
+    }
+    if production {
+        return Err(Error::internal("the configured signing key is a published example: make one of your own"));
+    }
+    tracing::warn!("the configured signing key is a published example: for development only");
+    Ok(())
 }
 
 async fn static_pair(work: &mut Work, config: &Config, seals: &Seals) -> Result<(Option<String>, String), Error> {
@@ -152,5 +168,18 @@ async fn static_pair(work: &mut Work, config: &Config, seals: &Seals) -> Result<
             let challenge = pkce::challenge_s256(&verifier);
             Ok((Some(verifier), challenge))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_key_signs_nothing_in_production() {
+        assert!(refuse_published(Some(PUBLISHED), true).is_err());
+        assert!(refuse_published(Some(PUBLISHED), false).is_ok());
+        assert!(refuse_published(Some("another"), true).is_ok());
+        assert!(refuse_published(None, true).is_ok());
     }
 }

@@ -56,7 +56,7 @@ impl Identity {
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
             seal: keys.seal,
-            hashing: Hashing::default(),
+            hashing: Hashing::start()?,
         })
     }
 

@@ -63,6 +63,13 @@ impl<'a> Exchange<'a> {
         Ok(Self { app, work, now: app.now() })
     }
 
+    /// Begins what is a single statement, for which a transaction would be two round trips more.
+    pub async fn single(app: &'a App, client: &Client, ip: Option<IpAddr>) -> Result<Self, Error> {
+        let mut work = app.store().read().await?;
+        work.attribute(None, Some(client.id), ip);
+        Ok(Self { app, work, now: app.now() })
+    }
+
     /// Makes what was done hold.
     pub async fn commit(self) -> Result<(), Error> {
         self.work.commit().await

@@ -1,11 +1,13 @@
 //! OAuth clients as the token endpoint sees them.
 
+use chrono::{DateTime, Utc};
 use jhe_domain::client::Client;
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, UserId};
 use sqlx::QueryBuilder;
 
 use crate::client::{CLIENT_COLUMNS, ClientRow};
+use crate::credential::token::{LIVE_TOKEN, TokenInfo};
 use crate::fault::Db;
 use crate::work::Work;
 
@@ -16,6 +18,69 @@ pub struct ClientCredentials {
     pub client: Client,
     /// Digest of its secret; empty when it has none.
     pub secret: String,
+}
+
+/// Whose failures count when a client shows a secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Failures<'a> {
+    /// Under what they are counted.
+    pub purpose: &'a str,
+    /// Of whom.
+    pub subject: &'a [u8],
+    /// From when on.
+    pub since: DateTime<Utc>,
+}
+
+/// A client that says who it is, with its failures of late, and the live token it asks about.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    /// The client.
+    pub credentials: ClientCredentials,
+    /// Wrong secrets of late.
+    pub failed: i64,
+    /// The token.
+    pub token: Option<TokenInfo>,
+}
+
+#[derive(sqlx::FromRow)]
+struct AskingRow {
+    failed: i64,
+    #[sqlx(flatten)]
+    credentials: CredentialRow,
+    token_client_id: Option<String>,
+    token_application_id: Option<i64>,
+    token_scope: Option<String>,
+    token_user_id: Option<i64>,
+    token_email: Option<String>,
+    token_email_is_verified: Option<bool>,
+    token_created: Option<DateTime<Utc>>,
+    token_expires: Option<DateTime<Utc>>,
+}
+
+impl From<AskingRow> for Asking {
+    fn from(row: AskingRow) -> Self {
+        let found =
+            (row.token_client_id, row.token_application_id, row.token_scope, row.token_created, row.token_expires);
+        let token = match found {
+            (Some(client_id), Some(application_id), Some(scope), Some(created), Some(expires)) => Some(TokenInfo {
+                client_id,
+                application_id,
+                scope,
+                user_id: row.token_user_id,
+                email: row.token_email,
+                email_is_verified: row.token_email_is_verified,
+                created,
+                expires,
+            }),
+            _ => None,
+        };
+        let CredentialRow { client_secret, client } = row.credentials;
+        Self {
+            credentials: ClientCredentials { client: client.into(), secret: client_secret },
+            failed: row.failed,
+            token,
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -60,6 +125,37 @@ impl Work {
         .db()
     }
 
+    /// The client that says who it is, its failures of late, and the live token with a digest where one is asked about: in
+    /// one statement, because services ask all day.
+    pub async fn asking_client(
+        &mut self,
+        client_id: &str,
+        failures: Failures<'_>,
+        token: Option<&[u8]>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Asking>, Error> {
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new("SELECT a.client_secret, ");
+        sql.push(CLIENT_COLUMNS);
+        sql.push(", (SELECT count(*) FROM jhe_attempt AS f WHERE f.failed AND f.purpose = ")
+            .push_bind(failures.purpose);
+        sql.push(" AND f.subject = ").push_bind(failures.subject);
+        sql.push(" AND f.occurred_at > ").push_bind(failures.since);
+        sql.push(
+            ") AS failed,
+              t.client_id AS token_client_id, t.application_id AS token_application_id, t.scope AS token_scope,
+              t.user_id AS token_user_id, t.email AS token_email, t.email_is_verified AS token_email_is_verified,
+              t.created AS token_created, t.expires AS token_expires
+              FROM oauth2_provider_application AS a
+              LEFT JOIN core_jheclient AS j ON j.application_id = a.id
+              LEFT JOIN LATERAL (",
+        );
+        sql.push(LIVE_TOKEN).push(" AND t.token_digest = ").push_bind(token);
+        sql.push(" AND t.expires > ").push_bind(now);
+        sql.push(") AS t ON true WHERE a.client_id = ").push_bind(client_id);
+        let row: Option<AskingRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
+        Ok(row.map(Into::into))
+    }
+
     /// The client with a public identifier.
     pub async fn client_by_client_id(&mut self, client_id: &str) -> Result<Option<ClientCredentials>, Error> {
         self.oauth_client(By::ClientId(client_id)).await
@@ -101,7 +197,7 @@ impl Work {
         user: UserId,
         client: ApplicationId,
         scopes: &[String],
-        now: chrono::DateTime<chrono::Utc>,
+        now: DateTime<Utc>,
     ) -> Result<bool, Error> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM oauth2_provider_accesstoken

@@ -84,6 +84,14 @@ pub struct RefreshRow {
     pub email_is_verified: bool,
 }
 
+/// Live access tokens with the account each acts as; owners stand in for clients of their own. Digest and time follow.
+pub(super) const LIVE_TOKEN: &str =
+    "SELECT o.client_id, t.application_id, t.scope, u.id AS user_id, u.email, u.email_is_verified, t.created, t.expires
+       FROM oauth2_provider_accesstoken AS t
+       JOIN oauth2_provider_application AS o ON o.id = t.application_id AND o.enabled
+       LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, o.user_id)
+      WHERE t.revoked IS NULL AND coalesce(u.is_active, true)";
+
 /// A live access token, for introspection and userinfo.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct TokenInfo {
@@ -114,6 +122,9 @@ impl Work {
         refresh: Option<&NewRefreshToken>,
         replaces: Option<i64>,
     ) -> Result<(), Error> {
+        if refresh.is_none() && replaces.is_none() {
+            return self.insert_access_token(access).await;
+        }
         // One statement: rotation is what every client does every few hours, and each round trip holds the family.
         sqlx::query(
             "WITH replaced AS (
@@ -145,6 +156,28 @@ impl Work {
         .bind(refresh.map(|refresh| refresh.scope.as_str()))
         .bind(refresh.map(|refresh| refresh.family_created))
         .bind(refresh.map(|refresh| refresh.expires))
+        .execute(self.connection())
+        .await
+        .db()?;
+        Ok(())
+    }
+
+    async fn insert_access_token(&mut self, token: &NewAccessToken) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO oauth2_provider_accesstoken
+                 (token_digest, user_id, application_id, scope, created, expires, family, grant_id, session_digest, auth_time)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(&token.digest[..])
+        .bind(token.user_id.map(|id| id.0))
+        .bind(token.application_id.0)
+        .bind(&token.scope)
+        .bind(token.created)
+        .bind(token.expires)
+        .bind(token.family)
+        .bind(token.grant_id)
+        .bind(&token.session_digest)
+        .bind(token.auth_time)
         .execute(self.connection())
         .await
         .db()?;
@@ -231,18 +264,9 @@ impl Work {
 
     /// A live access token with the account it acts as; owners stand in for clients of their own.
     pub async fn live_token(&mut self, digest: &[u8], now: DateTime<Utc>) -> Result<Option<TokenInfo>, Error> {
-        sqlx::query_as(
-            "SELECT a.client_id, t.application_id, t.scope, u.id AS user_id, u.email, u.email_is_verified, t.created, t.expires
-               FROM oauth2_provider_accesstoken AS t
-               JOIN oauth2_provider_application AS a ON a.id = t.application_id AND a.enabled
-               LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, a.user_id)
-              WHERE t.token_digest = $1 AND t.revoked IS NULL AND t.expires > $2 AND coalesce(u.is_active, true)",
-        )
-        .bind(digest)
-        .bind(now)
-        .fetch_optional(self.connection())
-        .await
-        .db()
+        let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(LIVE_TOKEN);
+        sql.push(" AND t.token_digest = ").push_bind(digest).push(" AND t.expires > ").push_bind(now);
+        sql.build_query_as().fetch_optional(self.connection()).await.db()
     }
 
     /// The clients that hold live tokens of an account, by name.

@@ -1,0 +1,84 @@
+//! As little HTTP/1.1 as a load needs: the load shares the machine with what it measures.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// A connection that is kept.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    host: String,
+    buffer: Vec<u8>,
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header's first value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// A member of a JSON body that is text.
+    pub(crate) fn text(&self, name: &str) -> Result<String> {
+        let body: serde_json::Value = serde_json::from_slice(&self.body)?;
+        let text = body.get(name).and_then(serde_json::Value::as_str).with_context(|| format!("no {name}"))?;
+        Ok(text.to_owned())
+    }
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, host: format!("localhost:{}", address.port()), buffer: Vec::with_capacity(16 * 1024) })
+    }
+
+    /// Posts a form.
+    pub(crate) async fn form(&mut self, path: &str, headers: &str, body: &str) -> Result<Answer> {
+        self.send("POST", path, &format!("content-type: application/x-www-form-urlencoded\r\n{headers}"), body).await
+    }
+
+    /// Asks and waits for the answer. `headers` are whole lines.
+    pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Result<Answer> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-length: {}\r\n\r\n{body}",
+            self.host,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes()).await?;
+        self.buffer.clear();
+        let head_end = loop {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            self.fill().await?;
+        };
+        let head = String::from_utf8_lossy(self.buffer.get(..head_end).unwrap_or_default()).into_owned();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status line")?;
+        let mut answer = Answer { status, head, body: Vec::new() };
+        let length: usize = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        while self.buffer.len() < head_end + length {
+            self.fill().await?;
+        }
+        answer.body = self.buffer.split_off(head_end);
+        Ok(answer)
+    }
+
+    async fn fill(&mut self) -> Result<()> {
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            bail!("the server closed the connection");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! `jhe-bench`: drives a server of this tree over HTTP and prints what it reached beside what the machine allows: the
+//! cost of one signature, one password hash, one indexed lookup, taken in the same run.
+//!
+//! A private PostgreSQL that writes through to disk, the server as a process of its own, the load from this one. CPU is
+//! what the kernel accounts to each. Never part of a test: numbers are for people to read.
+
+mod cpu;
+mod http;
+mod identity;
+mod ingest;
+mod limits;
+mod load;
+mod place;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+
+/// Load for the whole server.
+#[derive(Debug, Parser)]
+#[command(name = "jhe-bench", version)]
+struct Cli {
+    /// What to drive; everything when none is named.
+    suites: Vec<Suite>,
+    /// The server's program; the one beside this one by default.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// Seconds for each operation.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Connections that ask at once.
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Suite {
+    /// Introspection, tokens, sign-in.
+    Identity,
+    /// Uploads, alone and while people sign in.
+    Ingest,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let beside = std::env::current_exe()?.with_file_name("jhe");
+    let server = cli.server.clone().unwrap_or(beside);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&cli, server))
+}
+
+async fn run(cli: &Cli, server: PathBuf) -> Result<()> {
+    let wanted = |suite: Suite| cli.suites.is_empty() || cli.suites.contains(&suite);
+    let place = place::Place::start(&server).await.context("no server")?;
+    let plan = load::Plan { duration: Duration::from_secs(cli.seconds), connections: cli.connections };
+    let limits = limits::measure(&place, plan).await?;
+    limits.print();
+    if wanted(Suite::Identity) {
+        identity::run(&place, plan, &limits).await?;
+    }
+    if wanted(Suite::Ingest) {
+        ingest::run(&place, plan).await?;
+    }
+    place.stop().await
+}
