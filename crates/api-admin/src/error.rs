@@ -135,6 +135,10 @@ fn invalid(violations: &Violations) -> Response {
     for violation in &violations.0 {
         match &violation.field {
             None => sentences.push(violation.message.clone()),
+            Some(field) if violation.unlisted => {
+                sentences.push(format!("{field}: {}", violation.message));
+                body.insert(field.clone(), Value::String(violation.message.clone()));
+            }
             Some(field) => {
                 let list = body.entry(field.clone()).or_insert_with(|| Value::Array(Vec::new()));
                 if let Value::Array(list) = list {

@@ -18,6 +18,7 @@ mod practitioner_client;
 mod query;
 mod response;
 mod root;
+mod setting;
 mod study;
 mod time;
 mod user;
@@ -81,6 +82,8 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(client::list, client::create))
         .routes(routes!(client::get, client::patch, client::put, client::delete))
         .routes(routes!(client::data_sources, client::attach_data_source, client::detach_data_source))
+        .routes(routes!(setting::list, setting::create))
+        .routes(routes!(setting::get, setting::patch, setting::put, setting::delete))
         .routes(routes!(practitioner_client::list, practitioner_client::create))
         .routes(routes!(practitioner_client::get, practitioner_client::patch, practitioner_client::delete))
 }

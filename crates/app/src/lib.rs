@@ -16,6 +16,7 @@ pub mod organization;
 pub mod patient;
 pub mod practitioner_client;
 pub mod seed;
+pub mod setting;
 pub mod settings;
 pub mod study;
 

@@ -65,7 +65,12 @@ impl Error {
 
     /// A sentence about one field: shown as it is, and under the field.
     pub fn sentence_at(field: &str, message: impl Into<String>) -> Self {
-        Self::Invalid(Violations::one(Violation { field: Some(field.to_owned()), message: message.into(), bare: true }))
+        Self::Invalid(Violations::one(Violation {
+            field: Some(field.to_owned()),
+            message: message.into(),
+            bare: true,
+            unlisted: false,
+        }))
     }
 }
 
@@ -184,17 +189,24 @@ pub struct Violation {
     pub message: String,
     /// The sentence stands alone: it is not prefixed with the field's name.
     pub bare: bool,
+    /// The field holds the sentence itself instead of a list of sentences.
+    pub unlisted: bool,
 }
 
 impl Violation {
     /// A violation of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), message: message.into(), bare: false }
+        Self { field: Some(field.to_owned()), message: message.into(), bare: false, unlisted: false }
+    }
+
+    /// A violation of one field, which holds the sentence itself.
+    pub fn unlisted(field: &str, message: impl Into<String>) -> Self {
+        Self { unlisted: true, ..Self::field(field, message) }
     }
 
     /// A violation of the request as a whole.
     pub fn sentence(message: impl Into<String>) -> Self {
-        Self { field: None, message: message.into(), bare: true }
+        Self { field: None, message: message.into(), bare: true, unlisted: false }
     }
 }
 

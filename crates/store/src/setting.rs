@@ -2,12 +2,19 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+use jhe_authz::{Grant, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
-use jhe_domain::setting::SettingValue;
+use jhe_domain::page::{Page, Window};
+use jhe_domain::setting::{Setting, SettingValue};
+use sqlx::QueryBuilder;
 use sqlx::postgres::PgListener;
 
 use crate::fault::Db;
-use crate::work::Store;
+use crate::work::{Store, Work};
+
+type Admin = Grant<resource::Server, action::Administer>;
 
 #[derive(sqlx::FromRow)]
 struct SettingRow {
@@ -65,5 +72,124 @@ impl Store {
     /// Whether the store was closed.
     pub fn is_closed(&self) -> bool {
         self.pool.is_closed()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredRow {
+    id: i64,
+    last_updated: DateTime<Utc>,
+    #[sqlx(flatten)]
+    setting: SettingRow,
+}
+
+impl StoredRow {
+    fn setting(self) -> Option<Setting> {
+        let (id, last_updated) = (self.id, self.last_updated);
+        self.setting.value().map(|(key, value)| Setting { id, key, value, last_updated })
+    }
+}
+
+const SELECT: &str =
+    "SELECT id, last_updated, key, value_string, value_int, value_bool, value_float, value_json::text AS value_json
+   FROM core_jhesetting";
+
+/// Access to stored settings, for those who administer.
+pub struct StoredSettings<'a>(&'a mut Work);
+
+impl Work {
+    /// Access to stored settings.
+    pub fn settings(&mut self) -> StoredSettings<'_> {
+        StoredSettings(self)
+    }
+}
+
+impl StoredSettings<'_> {
+    /// All settings, by id.
+    pub async fn list(&mut self, _admin: &Admin, window: Window) -> Result<Page<Setting>, Error> {
+        let count =
+            sqlx::query_scalar("SELECT count(*) FROM core_jhesetting").fetch_one(self.0.connection()).await.db()?;
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(SELECT);
+        sql.push(" ORDER BY id OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        let rows: Vec<StoredRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        Ok(Page { count, rows: rows.into_iter().filter_map(StoredRow::setting).collect() })
+    }
+
+    /// One setting.
+    pub async fn find(&mut self, _admin: &Admin, id: i64) -> Result<Option<Setting>, Error> {
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(SELECT);
+        sql.push(" WHERE id = ").push_bind(id);
+        let row: Option<StoredRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
+        Ok(row.and_then(StoredRow::setting))
+    }
+
+    /// Keeps a setting: a new one, or another key and value in a row.
+    ///
+    /// # Errors
+    /// A conflict when another row has the key.
+    pub async fn write(
+        &mut self,
+        _admin: &Admin,
+        id: Option<i64>,
+        key: &str,
+        value: &SettingValue,
+    ) -> Result<i64, Error> {
+        let sql = match id {
+            None => {
+                "INSERT INTO core_jhesetting (key, value_type, value_string, value_int, value_bool, value_float, value_json)
+                 SELECT $2, $3, $4, $5, $6, $7, $8::json WHERE $1::bigint IS NULL RETURNING id"
+            }
+            Some(_) => {
+                "UPDATE core_jhesetting SET key = $2, value_type = $3, value_string = $4, value_int = $5, value_bool = $6,
+                        value_float = $7, value_json = $8::json WHERE id = $1 RETURNING id"
+            }
+        };
+        let (mut text, mut int, mut truth, mut float, mut json) = (None, None, None, None, None);
+        match value {
+            SettingValue::String(value) => text = Some(value),
+            SettingValue::Int(value) => int = Some(value),
+            SettingValue::Bool(value) => truth = Some(value),
+            SettingValue::Float(value) => float = Some(value),
+            SettingValue::Json(value) => json = Some(value),
+        }
+        let written: i64 = sqlx::query_scalar(sql)
+            .bind(id)
+            .bind(key)
+            .bind(value.type_name())
+            .bind(text)
+            .bind(int)
+            .bind(truth)
+            .bind(float)
+            .bind(json)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?;
+        let action = if id.is_some() { AuditAction::Update } else { AuditAction::Create };
+        self.0.audit(AuditEntry::new(action, "JheSetting").id(written));
+        Ok(written)
+    }
+
+    /// Removes a setting, after which its default holds. `false` when there is none.
+    pub async fn delete(&mut self, _admin: &Admin, id: i64) -> Result<bool, Error> {
+        let gone = sqlx::query("DELETE FROM core_jhesetting WHERE id = $1")
+            .bind(id)
+            .execute(self.0.connection())
+            .await
+            .db()?
+            .rows_affected();
+        self.0.audit(AuditEntry::new(AuditAction::Delete, "JheSetting").id(id));
+        Ok(gone > 0)
+    }
+
+    /// Whether all of these organizations exist.
+    pub async fn organizations_exist(&mut self, _admin: &Admin, ids: &[i64]) -> Result<bool, Error> {
+        sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM unnest($1::bigint[]) AS wanted (id)
+                                 WHERE NOT EXISTS (SELECT 1 FROM core_organization AS o WHERE o.id = wanted.id))",
+        )
+        .bind(ids)
+        .fetch_one(self.0.connection())
+        .await
+        .db()
     }
 }

@@ -42,6 +42,7 @@ pub(crate) struct Field<'a> {
     label: &'a str,
     kind: &'a str,
     autocomplete: &'a str,
+    capitals: &'a str,
     hint: Prose,
     error: Prose,
     value: &'a str,
@@ -66,6 +67,20 @@ impl<'a> Field<'a> {
     /// Text.
     pub(crate) fn text(name: &'a str, label: &'a str, autocomplete: &'a str) -> Self {
         Self { name, label, kind: "text", autocomplete, ..Self::default() }
+    }
+
+    /// With this on phones' keyboards: `none` or `characters`.
+    #[must_use]
+    pub(crate) fn capitals(mut self, capitals: &'a str) -> Self {
+        self.capitals = capitals;
+        self
+    }
+
+    /// What describes it to those who cannot see it; `all` when the form as a whole was refused.
+    fn described_by(&self, all: bool) -> String {
+        let parts = [("hint", self.hint.is_empty()), ("error", self.error.is_empty())];
+        let ids = parts.into_iter().filter(|(_, empty)| !empty).map(|(part, _)| format!("{}-{part}", self.name));
+        ids.chain(all.then(|| "errors".to_owned())).collect::<Vec<_>>().join(" ")
     }
 
     /// With what was typed last time.
@@ -121,6 +136,16 @@ impl<'a> Button<'a> {
 }
 
 impl FormPage<'_> {
+    /// Whether the last attempt failed.
+    fn failed(&self) -> bool {
+        !self.errors.is_empty() || self.fields.iter().any(|field| !field.error.is_empty())
+    }
+
+    /// The field to begin with: the first at fault.
+    fn focus(&self) -> usize {
+        self.fields.iter().position(|field| !field.error.is_empty()).unwrap_or(0)
+    }
+
     /// The page as an answer. `targets` are sources of the policy its form may lead to by redirect.
     pub(crate) fn respond(mut self, app: &App, headers: &HeaderMap, targets: &str) -> Response {
         let token = page::form_token(app, headers);

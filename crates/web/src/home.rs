@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_app::identity::site_title;
@@ -17,6 +17,14 @@ use crate::prose::Prose;
 #[template(path = "home.html")]
 struct HomePage {
     title: String,
+    signed_in: bool,
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    title: String,
+    signed_in: bool,
 }
 
 #[derive(Template)]
@@ -28,9 +36,25 @@ struct MessagePage<'a> {
 }
 
 /// `GET /`.
-pub(crate) async fn home(State(app): State<App>) -> Response {
-    let shown = HomePage { title: site_title(&app) };
-    page::html(StatusCode::OK, shown.render().unwrap_or_default(), "")
+pub(crate) async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
+    match page::visitor(&app, &headers).await {
+        Ok(visitor) => {
+            let shown = HomePage { title: site_title(&app), signed_in: visitor.is_some() };
+            page::html(StatusCode::OK, shown.render().unwrap_or_default(), "")
+        }
+        Err(error) => failure(&error),
+    }
+}
+
+/// `/clients/jhe-admin/`: where signing in leads.
+pub(crate) async fn account(State(app): State<App>, headers: HeaderMap) -> Response {
+    match page::visitor(&app, &headers).await {
+        Ok(visitor) => {
+            let shown = AccountPage { title: site_title(&app), signed_in: visitor.is_some() };
+            page::html(StatusCode::OK, shown.render().unwrap_or_default(), "")
+        }
+        Err(error) => failure(&error),
+    }
 }
 
 /// A page that says one thing.
@@ -113,4 +137,10 @@ pub(crate) async fn callback() -> Response {
 pub(crate) async fn style() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
     (headers, include_str!("../static/page.css")).into_response()
+}
+
+/// The icon.
+pub(crate) async fn icon() -> Response {
+    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "public, max-age=86400")];
+    (headers, include_str!("../static/icon.svg")).into_response()
 }

@@ -50,7 +50,11 @@ pub fn router(app: &App) -> Router<App> {
         .route("/.well-known/assetlinks.json", get(app_links::android))
         .route("/common/server-settings.js", get(facts::script))
         .route("/common/server-settings.json", get(facts::document))
+        .route("/clients/jhe-admin/", get(home::account))
+        .route("/clients/jhe-admin", any(home::add_slash))
         .route("/static/page.css", get(home::style))
+        .route("/static/icon.svg", get(home::icon))
+        .route("/favicon.ico", get(home::icon))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Web>))
 }
 

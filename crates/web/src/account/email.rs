@@ -60,6 +60,7 @@ pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Resp
         heading: "Confirm your e-mail address",
         texts: vec!["We send a link to your address. Opening it confirms that mail reaches you.".into()],
         buttons: vec![Button::main("Send the link")],
+        links: vec![("/clients/jhe-admin/".to_owned(), "Your account")],
         ..FormPage::default()
     };
     shown.respond(&app, &visit.headers, "")
@@ -92,7 +93,10 @@ pub(crate) async fn confirm(State(app): State<App>, request: Request<Body>) -> R
     let visit = Visit::of(&app, &request);
     match email::confirm(&app, visit.segment_from_end(1), visit.segment_from_end(0)).await {
         Ok(true) => page::found(COMPLETE),
-        Ok(false) => home::message(StatusCode::OK, "E-mail confirmation", "The link is invalid."),
+        Ok(false) => {
+            let text = "The link is invalid. It may have been used already, or it is too old.";
+            home::linked(StatusCode::OK, "E-mail confirmation", text, ("/accounts/verify_email/", "Send a new link"))
+        }
         Err(error) => home::failure(&error),
     }
 }

@@ -19,7 +19,12 @@ pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Resp
     if matches!(from, "same-origin" | "same-site" | "none") {
         return end(&app, &visit).await;
     }
-    let shown = FormPage { heading: "Log out?", buttons: vec![Button::main("Log Out")], ..FormPage::default() };
+    let shown = FormPage {
+        heading: "Log out?",
+        buttons: vec![Button::main("Log Out")],
+        links: vec![("/".to_owned(), "Stay signed in")],
+        ..FormPage::default()
+    };
     shown.respond(&app, &visit.headers, "")
 }
 

@@ -30,6 +30,7 @@ fn request_page(app: &App, visit: &Visit, email: &str, field_error: &str, error:
         errors: error.into_iter().map(Into::into).collect(),
         fields: vec![Field::email("email", email).error(field_error)],
         buttons: vec![Button::main("Send the code")],
+        links: vec![(visit.keeping_next("/accounts/login/"), "Log in with a password")],
         ..FormPage::default()
     };
     shown.respond(app, &visit.headers, "")
@@ -78,7 +79,7 @@ async fn code_page(app: &App, visit: &Visit, email: &str, error: Option<&str>) -
         heading: "Enter your code",
         texts: vec![format!("We've sent a sign-in code to {email}.").into()],
         errors: error.into_iter().map(Into::into).collect(),
-        fields: vec![Field::text("code", "Sign-in code", "one-time-code")],
+        fields: vec![Field::text("code", "Sign-in code", "one-time-code").capitals("characters")],
         buttons: vec![
             Button::main("Log In").sending("action", "verify"),
             Button::main("Send a new code").sending("action", "resend").quiet(),

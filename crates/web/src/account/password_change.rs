@@ -27,6 +27,7 @@ fn change_page(app: &App, visit: &Visit, old_error: &str, errors: Vec<String>) -
             Field::new_password("new_password2", "New password again"),
         ],
         buttons: vec![Button::main("Change password")],
+        links: vec![("/clients/jhe-admin/".to_owned(), "Your account")],
         ..FormPage::default()
     };
     shown.respond(app, &visit.headers, "")

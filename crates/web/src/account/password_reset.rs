@@ -63,7 +63,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
 /// `GET /accounts/password_reset/done/`.
 pub(crate) async fn requested() -> Response {
     let text = "If there is an account with this address, we sent it a link to choose a new password.";
-    home::message(StatusCode::OK, "Check your mail", text)
+    home::linked(StatusCode::OK, "Check your mail", text, ("/accounts/login/", "Log In"))
 }
 
 fn invalid() -> Response {

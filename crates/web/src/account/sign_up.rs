@@ -22,7 +22,7 @@ fn sign_up_page(app: &App, visit: &Visit, email: &str, errors: Vec<String>) -> R
         texts: vec!["For practitioners. The people who run this exchange give you the invite code.".into()],
         errors: errors.into_iter().map(Into::into).collect(),
         fields: vec![
-            Field::text("joincode", "Invite Code", "off").value(&code),
+            Field::text("joincode", "Invite Code", "off").capitals("none").value(&code),
             Field::email("email", email),
             Field::new_password("password", "Password").hint(password_advice(app)),
             Field::new_password("password2", "Password again"),

@@ -1,0 +1,112 @@
+//! Settings as operators change them over the API (admin API §6.11). What is written holds at once in every process.
+
+use jhe_authz::{Actor, Authorizer};
+use jhe_config::SiteUrl;
+use jhe_domain::error::{Error, Lookup, Violation, Violations};
+use jhe_domain::organization::parse_memberships;
+use jhe_domain::setting::{KNOWN_SETTINGS, Setting, SettingValue};
+use jhe_store::Work;
+
+use crate::App;
+
+fn missing() -> Error {
+    Error::NotFound(Lookup::Entity("JheSetting"))
+}
+
+/// A setting to write, as asked for; what is missing stays.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// Name.
+    pub key: Option<String>,
+    /// Value.
+    pub value: Option<SettingValue>,
+}
+
+fn wrong(message: &str) -> Error {
+    Error::Invalid(Violations::one(Violation::unlisted("value", message)))
+}
+
+/// Refuses values that the server could not work with.
+async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) -> Result<(), Error> {
+    let known = KNOWN_SETTINGS.iter().find(|(known, _)| *known == key).map(|(_, kind)| *kind);
+    if let Some(kind) = known.filter(|kind| *kind != value.type_name()) {
+        return Err(Error::invalid("valueType", format!("The setting {key} is of type {kind}.")));
+    }
+    match (key, value) {
+        ("site.url", SettingValue::String(url)) if SiteUrl::parse(url).is_none() => {
+            Err(wrong("Enter an http or https URL without a path."))
+        }
+        ("auth.password.min_length", SettingValue::Int(length)) if !(8..=128).contains(length) => {
+            Err(wrong("Enter a number from 8 to 128."))
+        }
+        (
+            "auth.patient.invitation_expiration_days" | "auth.patient.invitation_redemption_window_hours",
+            SettingValue::Int(number),
+        ) if *number < 0 => Err(wrong("Enter a number that is not negative.")),
+        ("auth.default_orgs", SettingValue::String(text)) => {
+            let Some(memberships) = parse_memberships(text) else {
+                return Err(wrong("Enter organization:role pairs separated by semicolons."));
+            };
+            let ids: Vec<i64> = memberships.iter().map(|(id, _)| id.0).collect();
+            let admin = Authorizer::new(actor, work).administer()?;
+            if work.settings().organizations_exist(&admin, &ids).await? {
+                Ok(())
+            } else {
+                Err(wrong("An organization does not exist."))
+            }
+        }
+        (
+            "auth.patient_access_clients" | "auth.sof.trusted_issuers" | "api.plain_array_lists",
+            SettingValue::Json(text),
+        ) if serde_json::from_str::<Vec<String>>(text).is_err() => Err(wrong("Enter a list of texts.")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a setting.
+pub async fn create(
+    app: &App,
+    actor: &Actor,
+    validate: impl FnOnce() -> Result<(String, SettingValue), Error>,
+) -> Result<Setting, Error> {
+    let mut work = app.store().begin().await?;
+    let admin = Authorizer::new(actor, &mut work).administer()?;
+    let (key, value) = validate()?;
+    check(&mut work, actor, &key, &value).await?;
+    let id = work.settings().write(&admin, None, &key, &value).await?;
+    let setting = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
+    work.commit().await?;
+    app.settings().reload().await?;
+    Ok(setting)
+}
+
+/// Changes a setting. `validate` is told what is stored.
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    id: i64,
+    validate: impl FnOnce(&Setting) -> Result<Written, Error>,
+) -> Result<Setting, Error> {
+    let mut work = app.store().begin().await?;
+    let admin = Authorizer::new(actor, &mut work).administer()?;
+    let stored = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
+    let written = validate(&stored)?;
+    let (key, value) = (written.key.unwrap_or(stored.key), written.value.unwrap_or(stored.value));
+    check(&mut work, actor, &key, &value).await?;
+    work.settings().write(&admin, Some(id), &key, &value).await?;
+    let setting = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
+    work.commit().await?;
+    app.settings().reload().await?;
+    Ok(setting)
+}
+
+/// Removes a setting: its default holds.
+pub async fn delete(app: &App, actor: &Actor, id: i64) -> Result<(), Error> {
+    let mut work = app.store().begin().await?;
+    let admin = Authorizer::new(actor, &mut work).administer()?;
+    if !work.settings().delete(&admin, id).await? {
+        return Err(missing());
+    }
+    work.commit().await?;
+    app.settings().reload().await
+}
