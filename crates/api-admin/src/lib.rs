@@ -14,6 +14,7 @@ mod organization;
 mod paging;
 mod path;
 mod patient;
+mod practitioner;
 mod practitioner_client;
 mod query;
 mod response;
@@ -48,8 +49,11 @@ pub fn documented() -> DocumentedRouter<App> {
 fn protected() -> DocumentedRouter<App> {
     DocumentedRouter::new()
         .routes(routes!(root::index))
+        .routes(routes!(user::list, user::create))
         .routes(routes!(user::profile))
         .routes(routes!(user::organizations))
+        .routes(routes!(user::search_by_email))
+        .routes(routes!(user::get, user::patch, user::put, user::delete))
         .routes(routes!(organization::list, organization::create))
         .routes(routes!(organization::types))
         .routes(routes!(organization::get, organization::patch, organization::put, organization::delete))
@@ -75,10 +79,12 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(invitation::list, invitation::create))
         .routes(routes!(observation::list))
         .routes(routes!(observation::get, observation::patch, observation::delete))
-        .routes(routes!(data_source::list))
+        .routes(routes!(practitioner::list, practitioner::create))
+        .routes(routes!(practitioner::get, practitioner::patch, practitioner::put, practitioner::delete))
+        .routes(routes!(data_source::list, data_source::create))
         .routes(routes!(data_source::all_scopes))
-        .routes(routes!(data_source::get))
-        .routes(routes!(data_source::supported_scopes))
+        .routes(routes!(data_source::get, data_source::patch, data_source::put, data_source::delete))
+        .routes(routes!(data_source::supported_scopes, data_source::support, data_source::drop_support))
         .routes(routes!(client::list, client::create))
         .routes(routes!(client::get, client::patch, client::put, client::delete))
         .routes(routes!(client::data_sources, client::attach_data_source, client::detach_data_source))

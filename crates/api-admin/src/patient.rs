@@ -66,6 +66,13 @@ pub(crate) struct PatientJson {
     organizations: Vec<OrganizationJson>,
 }
 
+impl PatientJson {
+    /// Whose it is.
+    pub(crate) const fn row(&self) -> PatientId {
+        PatientId(self.id)
+    }
+}
+
 impl From<Identifier> for IdentifierJson {
     fn from(identifier: Identifier) -> Self {
         Self { id: identifier.id.0, system: identifier.system.into_inner(), value: identifier.value.into_inner() }

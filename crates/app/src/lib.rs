@@ -6,6 +6,7 @@
 mod app;
 pub mod client;
 pub mod consent;
+pub mod data_source;
 pub mod housekeeping;
 pub mod identity;
 pub mod ingest;
@@ -14,10 +15,12 @@ pub mod observation;
 pub mod operator;
 pub mod organization;
 pub mod patient;
+pub mod practitioner;
 pub mod practitioner_client;
 pub mod seed;
 pub mod setting;
 pub mod settings;
 pub mod study;
+pub mod user;
 
 pub use app::App;

@@ -102,6 +102,23 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         }
     }
 
+    /// The accounts a caller may list: all for superusers, the own one for practitioners.
+    pub fn users(&self) -> Result<AccessScope<resource::User>, Error> {
+        match self.reach() {
+            Reach::Superuser | Reach::Internal(_) => Ok(AccessScope::new(self.reach(), Location::default())),
+            Reach::Shared(_) => Ok(self.account()),
+            Reach::Nothing | Reach::Account(_) | Reach::Own(_) => Self::deny(Why::NotPermitted),
+        }
+    }
+
+    /// Looks an account up by its exact address: practitioners and superusers.
+    pub fn look_up_user(&self) -> Result<Grant<resource::User, action::LookUp>, Error> {
+        match self.reach() {
+            Reach::Superuser | Reach::Internal(_) | Reach::Shared(_) => Ok(Grant::new(self.actor.user_id())),
+            Reach::Nothing | Reach::Account(_) | Reach::Own(_) => Self::deny(Why::NotPermitted),
+        }
+    }
+
     /// Administration of the server.
     pub fn administer(&self) -> Result<Grant<resource::Server, action::Administer>, Error> {
         if self.actor.is_superuser() || self.actor.internal_reason().is_some() {

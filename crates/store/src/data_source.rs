@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use jhe_authz::{AccessScope, resource};
+use jhe_authz::{AccessScope, Grant, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::data_source::{DataSource, ScopeCode};
-use jhe_domain::error::Error;
+use jhe_domain::error::{Conflict, Error};
 use jhe_domain::page::{Page, Window};
+use jhe_domain::study::Linked;
 use jhe_domain::{DataSourceId, LinkId, ScopeCodeId};
 
 use crate::fault::Db;
@@ -66,7 +68,118 @@ struct SupportedRow {
 
 const BY_NAME: &str = "lower(d.name) COLLATE \"C\", d.name COLLATE \"C\", d.id";
 
+type Admin = Grant<resource::Server, action::Administer>;
+
 impl DataSources<'_> {
+    /// Makes a data source.
+    pub async fn create(&mut self, _admin: &Admin, name: &str, type_code: &str) -> Result<DataSourceId, Error> {
+        let id: i64 = sqlx::query_scalar("INSERT INTO core_datasource (name, type) VALUES ($1, $2) RETURNING id")
+            .bind(name)
+            .bind(type_code)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Create, "DataSource").id(id));
+        Ok(DataSourceId(id))
+    }
+
+    /// Changes a data source; what is missing stays. `false` when there is none.
+    pub async fn update(
+        &mut self,
+        _admin: &Admin,
+        id: DataSourceId,
+        name: Option<&str>,
+        type_code: Option<&str>,
+    ) -> Result<bool, Error> {
+        let changed = sqlx::query(
+            "UPDATE core_datasource SET name = coalesce($2, name), type = coalesce($3, type) WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(name)
+        .bind(type_code)
+        .execute(self.0.connection())
+        .await
+        .db()?
+        .rows_affected();
+        self.0.audit(AuditEntry::new(AuditAction::Update, "DataSource").id(id.0));
+        Ok(changed > 0)
+    }
+
+    /// Removes a data source. `false` when there is none.
+    ///
+    /// # Errors
+    /// A conflict while records of outside systems use it.
+    pub async fn delete(&mut self, _admin: &Admin, id: DataSourceId) -> Result<bool, Error> {
+        let used: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM core_fhirsource WHERE data_source_id = $1)")
+            .bind(id.0)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?;
+        if used {
+            return Err(Error::Conflict(Conflict::DataSourceInUse));
+        }
+        let gone = sqlx::query("DELETE FROM core_datasource WHERE id = $1")
+            .bind(id.0)
+            .execute(self.0.connection())
+            .await
+            .db()?
+            .rows_affected();
+        self.0.audit(AuditEntry::new(AuditAction::Delete, "DataSource").id(id.0));
+        Ok(gone > 0)
+    }
+
+    /// Says that a data source delivers a data type. `None` when there is no such data type.
+    pub async fn support(
+        &mut self,
+        _admin: &Admin,
+        id: DataSourceId,
+        code: ScopeCodeId,
+    ) -> Result<Option<Linked>, Error> {
+        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM core_codeableconcept WHERE id = $1)")
+            .bind(code.0)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?;
+        if !known {
+            return Ok(None);
+        }
+        let made: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO core_datasourcesupportedscope (data_source_id, scope_code_id)
+             SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM core_datasourcesupportedscope WHERE data_source_id = $1 AND scope_code_id = $2)
+             ON CONFLICT DO NOTHING RETURNING id",
+        )
+        .bind(id.0)
+        .bind(code.0)
+        .fetch_optional(self.0.connection())
+        .await
+        .db()?;
+        let link = match made {
+            Some(link) => link,
+            None => sqlx::query_scalar(
+                "SELECT id FROM core_datasourcesupportedscope WHERE data_source_id = $1 AND scope_code_id = $2",
+            )
+            .bind(id.0)
+            .bind(code.0)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?,
+        };
+        self.0.audit(AuditEntry::new(AuditAction::Update, "DataSource").id(id.0));
+        Ok(Some(Linked { id: LinkId(link), created: made.is_some() }))
+    }
+
+    /// Takes that back.
+    pub async fn drop_support(&mut self, _admin: &Admin, id: DataSourceId, code: ScopeCodeId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM core_datasourcesupportedscope WHERE data_source_id = $1 AND scope_code_id = $2")
+            .bind(id.0)
+            .bind(code.0)
+            .execute(self.0.connection())
+            .await
+            .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Update, "DataSource").id(id.0));
+        Ok(())
+    }
+
     /// All data sources, by name.
     pub async fn list(
         &mut self,

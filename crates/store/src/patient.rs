@@ -664,6 +664,12 @@ impl Work {
         if needed {
             return Ok(());
         }
+        self.delete_account(user).await?;
+        Ok(())
+    }
+
+    /// Deletes an account with the clients it owns, as above. `false` when there is none.
+    pub(crate) async fn delete_account(&mut self, user: UserId) -> Result<bool, Error> {
         sqlx::query(
             "DELETE FROM oauth2_provider_application AS a WHERE a.user_id = $1
                 AND NOT EXISTS (SELECT 1 FROM oauth2_provider_accesstoken AS t WHERE t.application_id = a.id AND t.user_id <> $1)
@@ -674,7 +680,12 @@ impl Work {
         .execute(self.connection())
         .await
         .db()?;
-        sqlx::query("DELETE FROM core_jheuser WHERE id = $1").bind(user.0).execute(self.connection()).await.db()?;
-        Ok(())
+        let gone = sqlx::query("DELETE FROM core_jheuser WHERE id = $1")
+            .bind(user.0)
+            .execute(self.connection())
+            .await
+            .db()?
+            .rows_affected();
+        Ok(gone > 0)
     }
 }

@@ -2,10 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, Grant, Reach, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
+use jhe_domain::page::{Page, Window};
 use jhe_domain::practitioner::{Practitioner, Remember, RememberedView};
 use jhe_domain::{OrganizationId, Phi, PractitionerId, StudyId, UserId};
 use serde_json::Value;
+use sqlx::QueryBuilder;
 
 use crate::fault::Db;
 use crate::work::{Store, Work};
@@ -43,7 +46,104 @@ impl From<PractitionerRow> for Practitioner {
     }
 }
 
+/// A practitioner as administrators see it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Profile.
+    pub practitioner: Practitioner,
+    /// Login name.
+    pub email: Phi<String>,
+    /// Memberships, by id.
+    pub organizations: Vec<OrganizationId>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    #[sqlx(flatten)]
+    practitioner: PractitionerRow,
+    email: String,
+    organizations: Vec<i64>,
+}
+
+impl From<ListedRow> for Listed {
+    fn from(row: ListedRow) -> Self {
+        Self {
+            practitioner: row.practitioner.into(),
+            email: Phi::new(row.email),
+            organizations: row.organizations.into_iter().map(OrganizationId).collect(),
+        }
+    }
+}
+
+const LISTED: &str = "SELECT p.id, p.jhe_user_id, p.identifier, p.name_family, p.name_given, p.last_updated, u.email,
+        ARRAY (SELECT m.organization_id FROM core_practitionerorganization AS m WHERE m.practitioner_id = p.id
+                ORDER BY m.organization_id) AS organizations
+   FROM core_practitioner AS p JOIN core_jheuser AS u ON u.id = p.jhe_user_id";
+
+type Admin = Grant<resource::Server, action::Administer>;
+
 impl Practitioners<'_> {
+    /// All practitioners, by id.
+    pub async fn list(&mut self, _admin: &Admin, window: Window) -> Result<Page<Listed>, Error> {
+        let count =
+            sqlx::query_scalar("SELECT count(*) FROM core_practitioner").fetch_one(self.0.connection()).await.db()?;
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(LISTED);
+        sql.push(" ORDER BY p.id OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        let rows: Vec<ListedRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        let shown = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        self.0.audit(AuditEntry::new(AuditAction::Read, "Practitioner").rows(shown));
+        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+    }
+
+    /// One practitioner.
+    pub async fn find(&mut self, _admin: &Admin, id: PractitionerId) -> Result<Option<Listed>, Error> {
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(LISTED);
+        sql.push(" WHERE p.id = ").push_bind(id.0);
+        let row: Option<ListedRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
+        Ok(row.map(Into::into))
+    }
+
+    /// Changes the names of a practitioner; what is missing stays. `false` when there is none.
+    pub async fn rename(
+        &mut self,
+        _admin: &Admin,
+        id: PractitionerId,
+        family: Option<&Option<Phi<String>>>,
+        given: Option<&Option<Phi<String>>>,
+    ) -> Result<bool, Error> {
+        let text =
+            |name: Option<&Option<Phi<String>>>| name.and_then(|name| name.as_ref().map(|name| name.reveal().clone()));
+        let changed = sqlx::query(
+            "UPDATE core_practitioner
+                SET name_family = CASE WHEN $2 THEN $3 ELSE name_family END, name_given = CASE WHEN $4 THEN $5 ELSE name_given END
+              WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(family.is_some())
+        .bind(text(family))
+        .bind(given.is_some())
+        .bind(text(given))
+        .execute(self.0.connection())
+        .await
+        .db()?
+        .rows_affected();
+        self.0.audit(AuditEntry::new(AuditAction::Update, "Practitioner").id(id.0));
+        Ok(changed > 0)
+    }
+
+    /// Removes a practitioner, and the account unless it is still needed otherwise. `false` when there is none.
+    pub async fn delete(&mut self, _admin: &Admin, id: PractitionerId) -> Result<bool, Error> {
+        let user: Option<i64> = sqlx::query_scalar("DELETE FROM core_practitioner WHERE id = $1 RETURNING jhe_user_id")
+            .bind(id.0)
+            .fetch_optional(self.0.connection())
+            .await
+            .db()?;
+        let Some(user) = user else { return Ok(false) };
+        self.0.delete_account_without_profile(UserId(user)).await?;
+        self.0.audit(AuditEntry::new(AuditAction::Delete, "Practitioner").id(id.0));
+        Ok(true)
+    }
+
     /// The view the scope's own account remembers; none without a practitioner profile.
     pub async fn remembered(&mut self, scope: &AccessScope<resource::User>) -> Result<Option<RememberedView>, Error> {
         let Reach::Account(own) = *scope.reach() else { return Ok(None) };

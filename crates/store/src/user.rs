@@ -2,9 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, Grant, Reach, action, resource};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
+use jhe_domain::page::{Page, Window};
+use jhe_domain::role::Role;
 use jhe_domain::user::{User, UserType};
-use jhe_domain::{PatientId, Phi, PractitionerId, UserId};
+use jhe_domain::{OrganizationId, PatientId, Phi, PractitionerId, UserId};
 use sqlx::QueryBuilder;
 
 use crate::fault::Db;
@@ -62,21 +65,206 @@ const SELECT: &str = "SELECT u.id, u.email, u.first_name, u.last_name, u.user_ty
    FROM core_jheuser AS u LEFT JOIN core_patient AS pt ON pt.jhe_user_id = u.id
    LEFT JOIN core_practitioner AS pr ON pr.jhe_user_id = u.id WHERE ";
 
+/// An account to make, or what to change of one; what is missing stays.
+#[derive(Debug, Clone, Default)]
+pub struct UserChange {
+    /// Login name.
+    pub email: Option<Phi<String>>,
+    /// Given name.
+    pub first_name: Option<Phi<String>>,
+    /// Family name.
+    pub last_name: Option<Phi<String>>,
+    /// Patient, practitioner or neither.
+    pub user_type: Option<Option<UserType>>,
+    /// Administrator of the whole server.
+    pub is_superuser: Option<bool>,
+}
+
+type Admin = Grant<resource::Server, action::Administer>;
+
+fn push_reach(sql: &mut QueryBuilder<sqlx::Postgres>, scope: &AccessScope<resource::User>) {
+    match *scope.reach() {
+        Reach::Superuser | Reach::Internal(_) => {
+            sql.push("true");
+        }
+        Reach::Account(own) => {
+            sql.push("u.id = ").push_bind(own.0);
+        }
+        Reach::Nothing | Reach::Own(_) | Reach::Shared(_) => {
+            sql.push("false");
+        }
+    }
+}
+
 impl Users<'_> {
+    /// Accounts in `scope`, by last name.
+    pub async fn list(&mut self, scope: &AccessScope<resource::User>, window: Window) -> Result<Page<User>, Error> {
+        let mut sql = QueryBuilder::new("SELECT count(*) FROM core_jheuser AS u WHERE ");
+        push_reach(&mut sql, scope);
+        let count: i64 = sql.build_query_scalar().fetch_one(self.0.connection()).await.db()?;
+        let mut sql = QueryBuilder::new(SELECT);
+        push_reach(&mut sql, scope);
+        sql.push(" ORDER BY lower(u.last_name) COLLATE \"C\", u.last_name COLLATE \"C\", u.id OFFSET ")
+            .push_bind(window.offset);
+        sql.push(" LIMIT ").push_bind(window.limit);
+        let rows: Vec<UserRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        let count_shown = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        self.0.audit(AuditEntry::new(AuditAction::Read, "JheUser").rows(count_shown));
+        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+    }
+
+    /// The account with exactly this address, whatever its case.
+    pub async fn by_email(
+        &mut self,
+        _grant: &Grant<resource::User, action::LookUp>,
+        email: &Phi<String>,
+    ) -> Result<Option<User>, Error> {
+        let mut sql = QueryBuilder::new(SELECT);
+        sql.push("lower(u.email) = lower(").push_bind(email.reveal()).push(")");
+        let row: Option<UserRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
+        let mut entry = AuditEntry::new(AuditAction::Lookup, "JheUser");
+        entry.resource_id = row.as_ref().map(|row| row.id);
+        self.0.audit(entry);
+        Ok(row.map(Into::into))
+    }
+
+    /// Makes an account, without profiles and with a password nobody knows.
+    ///
+    /// # Errors
+    /// A conflict when the address has an account.
+    pub async fn create(&mut self, _admin: &Admin, new: &UserChange, unusable_password: &str) -> Result<UserId, Error> {
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO core_jheuser (email, password, first_name, last_name, user_type, is_superuser, is_staff)
+             VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id",
+        )
+        .bind(new.email.as_ref().map(Phi::reveal))
+        .bind(unusable_password)
+        .bind(new.first_name.as_ref().map_or("", |name| name.reveal()))
+        .bind(new.last_name.as_ref().map_or("", |name| name.reveal()))
+        .bind(new.user_type.flatten().map(UserType::as_str))
+        .bind(new.is_superuser.unwrap_or(false))
+        .fetch_one(self.0.connection())
+        .await
+        .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Create, "JheUser").id(id));
+        Ok(UserId(id))
+    }
+
+    /// Gives an account the profile its type stands for, if it has none: names as the account's. Whether it was made.
+    pub async fn give_profile(&mut self, _admin: &Admin, id: UserId, kind: UserType) -> Result<bool, Error> {
+        let sql = match kind {
+            UserType::Patient => {
+                "INSERT INTO core_patient (jhe_user_id, name_family, name_given)
+                 SELECT u.id, nullif(u.last_name, ''), nullif(u.first_name, '') FROM core_jheuser AS u
+                  WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_patient AS p WHERE p.jhe_user_id = u.id)"
+            }
+            UserType::Practitioner => {
+                "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given, identifier)
+                 SELECT u.id, u.last_name, u.first_name, u.identifier FROM core_jheuser AS u
+                  WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)"
+            }
+        };
+        let made = sqlx::query(sql).bind(id.0).execute(self.0.connection()).await.db()?.rows_affected();
+        Ok(made > 0)
+    }
+
+    /// Makes a practitioner a member of organizations, where it is none yet. `false`, and nothing done, when one of them
+    /// does not exist.
+    pub async fn place(
+        &mut self,
+        _admin: &Admin,
+        id: UserId,
+        memberships: &[(OrganizationId, Role)],
+    ) -> Result<bool, Error> {
+        let made = sqlx::query(
+            "INSERT INTO core_practitionerorganization (practitioner_id, organization_id, role)
+             SELECT p.id, asked.organization_id, asked.role
+               FROM unnest($2::bigint[], $3::text[]) AS asked (organization_id, role)
+               JOIN core_practitioner AS p ON p.jhe_user_id = $1
+              WHERE NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS wanted (id)
+                                 WHERE NOT EXISTS (SELECT 1 FROM core_organization AS o WHERE o.id = wanted.id))
+                AND NOT EXISTS (SELECT 1 FROM core_practitionerorganization AS m
+                                 WHERE m.practitioner_id = p.id AND m.organization_id = asked.organization_id)",
+        )
+        .bind(id.0)
+        .bind(memberships.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+        .bind(memberships.iter().map(|(_, role)| role.as_str()).collect::<Vec<_>>())
+        .execute(self.0.connection())
+        .await
+        .db()?
+        .rows_affected();
+        if made > 0 || memberships.is_empty() {
+            return Ok(true);
+        }
+        // Nothing was new, or something is unknown.
+        sqlx::query_scalar("SELECT count(*) = cardinality($1::bigint[]) FROM core_organization WHERE id = ANY ($1)")
+            .bind(memberships.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+            .fetch_one(self.0.connection())
+            .await
+            .db()
+    }
+
+    /// Changes anything of an account.
+    ///
+    /// # Errors
+    /// A conflict when the address has another account.
+    pub async fn update(&mut self, _admin: &Admin, id: UserId, change: &UserChange) -> Result<(), Error> {
+        self.write(id, change).await
+    }
+
+    /// Changes the names of the account in `scope`, which is the caller's own.
+    pub async fn rename(
+        &mut self,
+        scope: &AccessScope<resource::User>,
+        first_name: Option<&Phi<String>>,
+        last_name: Option<&Phi<String>>,
+    ) -> Result<(), Error> {
+        let Reach::Account(own) = *scope.reach() else { return Ok(()) };
+        let change =
+            UserChange { first_name: first_name.cloned(), last_name: last_name.cloned(), ..UserChange::default() };
+        self.write(own, &change).await
+    }
+
+    async fn write(&mut self, id: UserId, change: &UserChange) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE core_jheuser
+                SET email = coalesce($2, email), first_name = coalesce($3, first_name), last_name = coalesce($4, last_name),
+                    user_type = CASE WHEN $5 THEN $6 ELSE user_type END,
+                    is_superuser = coalesce($7, is_superuser), is_staff = coalesce($7, is_staff),
+                    email_is_verified = email_is_verified AND ($2::text IS NULL OR lower($2) = lower(email))
+              WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(change.email.as_ref().map(Phi::reveal))
+        .bind(change.first_name.as_ref().map(Phi::reveal))
+        .bind(change.last_name.as_ref().map(Phi::reveal))
+        .bind(change.user_type.is_some())
+        .bind(change.user_type.flatten().map(UserType::as_str))
+        .bind(change.is_superuser)
+        .execute(self.0.connection())
+        .await
+        .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Update, "JheUser").id(id.0));
+        Ok(())
+    }
+
+    /// Removes an account with both profiles and the clients it owns. `false` when there is none.
+    pub async fn delete(&mut self, _admin: &Admin, id: UserId) -> Result<bool, Error> {
+        self.0.tell_actor().await?;
+        for statement in
+            ["DELETE FROM core_practitioner WHERE jhe_user_id = $1", "DELETE FROM core_patient WHERE jhe_user_id = $1"]
+        {
+            sqlx::query(statement).bind(id.0).execute(self.0.connection()).await.db()?;
+        }
+        let gone = self.0.delete_account(id).await?;
+        self.0.audit(AuditEntry::new(AuditAction::Delete, "JheUser").id(id.0));
+        Ok(gone)
+    }
+
     /// One account in `scope`.
     pub async fn find(&mut self, scope: &AccessScope<resource::User>, id: UserId) -> Result<Option<User>, Error> {
         let mut sql = QueryBuilder::new(SELECT);
-        match *scope.reach() {
-            Reach::Superuser | Reach::Internal(_) => {
-                sql.push("true");
-            }
-            Reach::Account(own) => {
-                sql.push("u.id = ").push_bind(own.0);
-            }
-            Reach::Nothing | Reach::Own(_) | Reach::Shared(_) => {
-                sql.push("false");
-            }
-        }
+        push_reach(&mut sql, scope);
         sql.push(" AND u.id = ").push_bind(id.0);
         let row: Option<UserRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         Ok(row.map(Into::into))

@@ -7,6 +7,8 @@ mod organizations;
 mod paging;
 mod patients;
 mod practitioner_clients;
+mod practitioners;
+mod settings;
 mod studies;
 mod transport;
 mod users;

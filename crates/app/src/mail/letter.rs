@@ -54,6 +54,15 @@ impl Letter {
         Self::plain(format!("Password reset on {host}"), text)
     }
 
+    /// A link to choose the first password of an account somebody else made.
+    pub(crate) fn first_password(app: &App, link: &str) -> Self {
+        let sentence = format!(
+            "an account was made for you at the {}. Please open this link and choose a password:",
+            site_title(app)
+        );
+        Self::with_link("Your JupyterHealth Exchange account", &["Hello,".to_owned(), sentence], link)
+    }
+
     /// A code to sign in with.
     pub(crate) fn one_time_code(app: &App, code: &str) -> Self {
         let host = app.settings().site_host();

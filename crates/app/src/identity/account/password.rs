@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 use jhe_crypto::password::{self, Verdict};
 use jhe_crypto::{OsEntropy, token};
-use jhe_domain::Phi;
 use jhe_domain::audit::AuditAction;
 use jhe_domain::error::Error;
+use jhe_domain::{Phi, UserId};
+use jhe_store::Work;
 use jhe_store::credential::{LinkPurpose, LoginAccount};
 
 use super::account_segment;
@@ -63,14 +64,25 @@ pub async fn request_reset(app: &App, email: &Phi<String>, ip: Option<IpAddr>) -
     throttle::pass(app, &BY_ADDRESS, &throttle::address(ip)).await?;
     throttle::pass(app, &BY_EMAIL, &sign_in::account_subject(account.as_ref(), email.reveal())).await?;
     let Some(account) = account.filter(|account| account.is_active) else { return Ok(()) };
-    let text = token::random_base64url(&mut OsEntropy);
-    let now = app.now();
     let mut work = app.store().begin().await?;
-    let expires = now + TimeDelta::seconds(app.config().tokens.email_link);
-    work.insert_account_link(&token::digest(&text), account.id, LinkPurpose::ResetPassword, now, expires).await?;
-    let link = format!("{}/accounts/reset/{}/{text}/", app.settings().site_url(), account_segment(account.id));
+    let link = new_link(app, &mut work, account.id).await?;
     mail::queue(app, &mut work, &account.email, &Letter::reset_password(app, &account.email, &link)).await?;
     work.commit().await
+}
+
+/// Makes a link to choose a password.
+async fn new_link(app: &App, work: &mut Work, user: UserId) -> Result<String, Error> {
+    let text = token::random_base64url(&mut OsEntropy);
+    let now = app.now();
+    let expires = now + TimeDelta::seconds(app.config().tokens.email_link);
+    work.insert_account_link(&token::digest(&text), user, LinkPurpose::ResetPassword, now, expires).await?;
+    Ok(format!("{}/accounts/reset/{}/{text}/", app.settings().site_url(), account_segment(user)))
+}
+
+/// Sends a link to choose the first password of an account that was made for somebody.
+pub(crate) async fn invite(app: &App, work: &mut Work, user: UserId, email: &Phi<String>) -> Result<(), Error> {
+    let link = new_link(app, work, user).await?;
+    mail::queue(app, work, email, &Letter::first_password(app, &link)).await
 }
 
 /// Whether a link to choose a password is good.
