@@ -7,6 +7,7 @@ mod client;
 mod consent;
 mod data_source;
 mod error;
+mod fhir_source;
 mod fields;
 mod invitation;
 mod observation;
@@ -88,6 +89,9 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(client::list, client::create))
         .routes(routes!(client::get, client::patch, client::put, client::delete))
         .routes(routes!(client::data_sources, client::attach_data_source, client::detach_data_source))
+        .routes(routes!(fhir_source::list, fhir_source::create))
+        .routes(routes!(fhir_source::get, fhir_source::patch, fhir_source::put, fhir_source::delete))
+        .routes(routes!(patient::wearable_status))
         .routes(routes!(setting::list, setting::create))
         .routes(routes!(setting::get, setting::patch, setting::put, setting::delete))
         .routes(routes!(practitioner_client::list, practitioner_client::create))

@@ -529,3 +529,24 @@ pub(crate) async fn consolidated_clients(
         .collect();
     Ok(ok(&rows))
 }
+
+/// Wearable devices of a patient: the patient, practitioners who share it, superusers. The module that connects to them is
+/// not configured, which is told for patients who are linked to it.
+#[utoipa::path(get, path = "/api/v1/patients/{id}/wearable-status", tag = "patients", params(("id" = i64, Path)),
+    responses((status = 200, description = "Connections", body = Object), (status = 403, description = "Not shared with the caller"), (status = 404, description = "No such patient")))]
+#[tracing::instrument(name = "admin.patients.wearable_status", skip_all)]
+pub(crate) async fn wearable_status(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+) -> Result<Response, AdminError> {
+    let mut work = app.store().read().await?;
+    let scope = Authorizer::new(&actor, &mut work).patient_clients(PatientId(id)).await?;
+    let mut body = json!({ "connections": [], "connected": false });
+    if work.patients().is_linked_to_wearables(&scope, PatientId(id)).await?
+        && let Some(members) = body.as_object_mut()
+    {
+        members.insert("error".to_owned(), json!("OW integration not configured"));
+    }
+    Ok(ok(&body))
+}

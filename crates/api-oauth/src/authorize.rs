@@ -55,8 +55,10 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
     let Some(visitor) = visitor else {
         return Ok(asked.refuse(&app, "login_required", None));
     };
-    if prompts.contains(&"login") || is_too_old(&app, &parameters, &visitor) {
-        if prompts.contains(&"none") {
+    let other = is_somebody_else(&app, &parameters, &visitor);
+    if prompts.contains(&"login") || is_too_old(&app, &parameters, &visitor) || other {
+        // Who has just signed in and is not the one the client means will not become that by signing in again.
+        if prompts.contains(&"none") || (other && is_fresh(&app, &parameters, &visitor)) {
             return Ok(asked.refuse(&app, "login_required", None));
         }
         return Ok(to_login(&parameters, Some(&fresh::mark(&app, app.now()))));
@@ -81,7 +83,17 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
 pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
     let headers = request.headers().clone();
     let visitor = page::visitor(&app, &headers).await?;
-    let form = match form::read(&app, &headers, request.into_body()).await? {
+    let sent = form::unchecked(&app, request.into_body()).await?;
+    // A client may post its request (OpenID Connect Core §3.1.2.1); it goes on as if it had come by GET.
+    if sent.get(page::CSRF_FIELD).is_none() && sent.get("allow").is_none() && sent.get("response_type").is_some() {
+        let query: Vec<String> = sent
+            .pairs()
+            .iter()
+            .map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value)))
+            .collect();
+        return Ok(page::found(&format!("/o/authorize/?{}", query.join("&"))));
+    }
+    let form = match form::own(&app, &headers, sent) {
         Ok(form) => form,
         Err(page) => return Ok(page),
     };
@@ -226,6 +238,20 @@ fn is_too_old(app: &App, parameters: &Parameters, visitor: &Visitor) -> bool {
     let asked_for = parameters.get(fresh::PARAMETER).and_then(|mark| fresh::read(app, mark));
     seconds.is_some_and(|seconds| seconds <= 0 || (app.now() - visitor.auth_time).num_seconds() > seconds)
         || asked_for.is_some_and(|moment| visitor.auth_time.timestamp_micros() <= moment)
+}
+
+/// Whether the client shows an id token of another account than the one that is signed in (OpenID Connect Core §3.1.2.1).
+fn is_somebody_else(app: &App, parameters: &Parameters, visitor: &Visitor) -> bool {
+    let Some(hint) = parameters.get("id_token_hint") else { return false };
+    let claims = app.identity().own_claims(hint);
+    let subject = claims.as_ref().and_then(|claims| claims.get("sub")?.as_str());
+    subject != Some(visitor.user_id.to_string().as_str())
+}
+
+/// Whether the sign-in came after the moment a new one was asked for.
+fn is_fresh(app: &App, parameters: &Parameters, visitor: &Visitor) -> bool {
+    let asked_for = parameters.get(fresh::PARAMETER).and_then(|mark| fresh::read(app, mark));
+    asked_for.is_some_and(|moment| visitor.auth_time.timestamp_micros() > moment)
 }
 
 /// To the sign-in page and back. What the new sign-in fulfils is taken out of the way back; `mark` goes along where the

@@ -24,20 +24,30 @@ pub(crate) fn fatal(status: StatusCode, error: &str, description: &str) -> Respo
     response
 }
 
+/// Reads a posted form, whoever made it.
+pub(crate) async fn unchecked(app: &App, sent: Body) -> Result<Parameters, OAuthError> {
+    let limit = app.config().limits.body_bytes;
+    let bytes = body::read(sent, limit).await.map_err(|_| OAuthError::bare("invalid_request"))?;
+    Ok(Parameters::parse(&String::from_utf8_lossy(&bytes)))
+}
+
+/// A form of one of our own pages, or the page that says that it is none.
+#[expect(clippy::result_large_err, reason = "the page is the answer")]
+pub(crate) fn own(app: &App, headers: &HeaderMap, form: Parameters) -> Result<Parameters, Response> {
+    if page::is_own_form(app, headers, form.get(page::CSRF_FIELD)) {
+        Ok(form)
+    } else {
+        Err(fatal(StatusCode::FORBIDDEN, "forbidden", page::CSRF_REFUSAL))
+    }
+}
+
 /// Reads a posted form of one of our own pages, or makes the page that says that it is none.
 pub(crate) async fn read(
     app: &App,
     headers: &HeaderMap,
     sent: Body,
 ) -> Result<Result<Parameters, Response>, OAuthError> {
-    let limit = app.config().limits.body_bytes;
-    let bytes = body::read(sent, limit).await.map_err(|_| OAuthError::bare("invalid_request"))?;
-    let form = Parameters::parse(&String::from_utf8_lossy(&bytes));
-    if page::is_own_form(app, headers, form.get(page::CSRF_FIELD)) {
-        Ok(Ok(form))
-    } else {
-        Ok(Err(fatal(StatusCode::FORBIDDEN, "forbidden", page::CSRF_REFUSAL)))
-    }
+    Ok(own(app, headers, unchecked(app, sent).await?))
 }
 
 /// To the sign-in page and back to an address.

@@ -7,6 +7,7 @@ mod app;
 pub mod client;
 pub mod consent;
 pub mod data_source;
+pub mod fhir_source;
 pub mod housekeeping;
 pub mod identity;
 pub mod ingest;

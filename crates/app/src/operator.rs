@@ -86,6 +86,8 @@ pub struct ClientRequest {
     pub grants: Vec<GrantType>,
     /// Where codes may be sent.
     pub redirect_uris: Vec<String>,
+    /// Where people may return to after signing out.
+    pub post_logout_redirect_uris: Vec<String>,
     /// No consent page.
     pub skip_authorization: bool,
     /// Overrides the access token lifetime.
@@ -104,7 +106,8 @@ pub async fn create_client(
     if request.name.trim().is_empty() {
         return Err(Error::sentence("a client needs a name"));
     }
-    if let Some(fault) = request.redirect_uris.iter().find_map(|uri| redirect_uri_fault(uri, site_host)) {
+    let mut addresses = request.redirect_uris.iter().chain(&request.post_logout_redirect_uris);
+    if let Some(fault) = addresses.find_map(|uri| redirect_uri_fault(uri, site_host)) {
         return Err(Error::sentence(fault));
     }
     if request.access_token_seconds.is_some_and(|seconds| seconds < 1) {
@@ -126,6 +129,7 @@ pub async fn create_client(
         secret_digest: secret.as_deref().map(client_secret::digest),
         grants: request.grants,
         redirect_uris: request.redirect_uris,
+        post_logout_redirect_uris: request.post_logout_redirect_uris,
         skip_authorization: request.skip_authorization,
         access_token_seconds: request.access_token_seconds,
         can_introspect: request.can_introspect,

@@ -41,6 +41,8 @@ actions! {
     ManageKeys
     /// Say which data sources a patient client reads from.
     LinkDataSources
+    /// Name an outside record system of the own.
+    RegisterSource
     /// Administer the server.
     Administer
 }

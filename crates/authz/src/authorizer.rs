@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jhe_domain::error::{Error, Lookup, Why};
 use jhe_domain::{
-    ApplicationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
+    ApplicationId, FhirSourceId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
 };
 
 use crate::actor::{Actor, FhirRole};
@@ -555,6 +555,42 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
     /// Data sources and data types, which every account sees.
     pub fn data_sources(&self) -> AccessScope<resource::DataSource> {
         AccessScope::new(self.reach(), Location::default())
+    }
+
+    // --- outside record systems ---
+
+    /// Outside record systems: the own ones, those of shared patients, all for superusers.
+    pub fn fhir_sources(&self) -> AccessScope<resource::FhirSource> {
+        let reach = match (self.reach(), self.actor.patient()) {
+            (Reach::Nothing, Some(own)) => Reach::Own(own),
+            (reach, _) => reach,
+        };
+        AccessScope::new(reach, Location::default())
+    }
+
+    /// Names an outside record system: patients, for themselves.
+    pub const fn register_source(&self) -> Result<Grant<resource::Patient, action::RegisterSource>, Error> {
+        match self.actor.patient() {
+            Some(own) => Ok(Grant::new(own)),
+            None => Self::deny(Why::FhirSourcesOnlyByPatients),
+        }
+    }
+
+    /// Changes an outside record system: its patient and superusers. Practitioners who share the patient know of it and
+    /// are refused; to others it does not exist.
+    pub async fn manage_source(
+        &mut self,
+        source: FhirSourceId,
+    ) -> Result<Grant<resource::FhirSource, action::Manage>, Error> {
+        let missing = || Err(Error::NotFound(Lookup::Entity("FhirSource")));
+        let Some(patient) = self.port.patient_of_source(source).await? else { return missing() };
+        if self.actor.patient() == Some(patient) || self.actor.is_superuser() {
+            return Ok(Grant::new(source));
+        }
+        match self.reach() {
+            Reach::Shared(who) if self.port.shares(who, patient).await? => Self::deny(Why::NotPermitted),
+            _ => missing(),
+        }
     }
 
     // --- observations ---

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use jhe_domain::error::Error;
 use jhe_domain::role::Role;
 use jhe_domain::{
-    ApplicationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
+    ApplicationId, FhirSourceId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
 };
 
 /// What a bearer token stands for, whether or not it is still good.
@@ -122,6 +122,11 @@ pub trait AuthzPort: Send {
     fn manages_anywhere(&mut self, who: PractitionerId) -> impl Future<Output = Result<bool, Error>> + Send;
     /// Whether a practitioner leads some organization.
     fn leads_anywhere(&mut self, who: PractitionerId) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// The patient an outside record system belongs to.
+    fn patient_of_source(
+        &mut self,
+        source: FhirSourceId,
+    ) -> impl Future<Output = Result<Option<PatientId>, Error>> + Send;
     /// Whether `readable(P,obs)` holds for reading one, and whether P leads the organization of a study that makes it so.
     fn observation_standing(
         &mut self,

@@ -1,8 +1,8 @@
 //! What a proof is about: one marker for each kind of row.
 
 use jhe_domain::{
-    ApplicationId, DataSourceId, InvitationId, ObservationId, OrganizationId, PatientId, PractitionerId, StudyId,
-    UserId,
+    ApplicationId, DataSourceId, FhirSourceId, InvitationId, ObservationId, OrganizationId, PatientId, PractitionerId,
+    StudyId, UserId,
 };
 
 /// A kind of row with ids of its own.
@@ -43,6 +43,8 @@ resources! {
     Client(ApplicationId)
     /// Data sources and data types.
     DataSource(DataSourceId)
+    /// Outside record systems.
+    FhirSource(FhirSourceId)
     /// The server itself.
     Server(())
 }

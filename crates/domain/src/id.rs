@@ -37,6 +37,8 @@ ids! {
     InvitationId
     /// A setting (`core_jhesetting`).
     SettingId
+    /// An outside record system a patient brings data from (`core_fhirsource`).
+    FhirSourceId
     /// A link row between two entities.
     LinkId
 }

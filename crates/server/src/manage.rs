@@ -67,6 +67,9 @@ pub enum ClientCommand {
         /// Where codes may be sent; may be repeated.
         #[arg(long = "redirect-uri")]
         redirect_uris: Vec<String>,
+        /// Where people may return to after signing out; may be repeated.
+        #[arg(long = "post-logout-redirect-uri")]
+        post_logout_redirect_uris: Vec<String>,
         /// No consent page.
         #[arg(long)]
         skip_consent: bool,
@@ -216,6 +219,7 @@ pub async fn client(config: Config, command: ClientCommand) -> Result<ExitCode> 
             confidential,
             grants,
             redirect_uris,
+            post_logout_redirect_uris,
             skip_consent,
             access_token_seconds,
             can_introspect,
@@ -226,6 +230,7 @@ pub async fn client(config: Config, command: ClientCommand) -> Result<ExitCode> 
                 confidential: confidential || client_type == ClientType::Confidential,
                 grants,
                 redirect_uris,
+                post_logout_redirect_uris,
                 skip_authorization: skip_consent,
                 access_token_seconds,
                 can_introspect,

@@ -39,6 +39,8 @@ pub struct NewClient {
     pub grants: Vec<GrantType>,
     /// Where codes may be sent.
     pub redirect_uris: Vec<String>,
+    /// Where people may return to after signing out.
+    pub post_logout_redirect_uris: Vec<String>,
     /// No consent page.
     pub skip_authorization: bool,
     /// Overrides the access token lifetime.
@@ -97,8 +99,8 @@ impl Work {
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO oauth2_provider_application
                  (client_id, name, client_secret, client_type, authorization_grant_type, grant_types, redirect_uris,
-                  skip_authorization, access_token_seconds, can_introspect)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+                  skip_authorization, access_token_seconds, can_introspect, post_logout_redirect_uris)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
         )
         .bind(&client.client_id)
         .bind(&client.name)
@@ -110,6 +112,7 @@ impl Work {
         .bind(client.skip_authorization)
         .bind(client.access_token_seconds)
         .bind(client.can_introspect)
+        .bind(client.post_logout_redirect_uris.join(" "))
         .fetch_one(self.connection())
         .await
         .db()?;

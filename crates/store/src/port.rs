@@ -7,7 +7,7 @@ use jhe_authz::port::{
 use jhe_domain::error::Error;
 use jhe_domain::role::Role;
 use jhe_domain::{
-    ApplicationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
+    ApplicationId, FhirSourceId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
 };
 
 use crate::fault::Db;
@@ -170,6 +170,15 @@ impl AuthzPort for Work {
 
     async fn leads_anywhere(&mut self, who: PractitionerId) -> Result<bool, Error> {
         self.ask("SELECT EXISTS (SELECT 1 FROM jhe_leads WHERE practitioner_id = $1)", &[Some(who.0)]).await
+    }
+
+    async fn patient_of_source(&mut self, source: FhirSourceId) -> Result<Option<PatientId>, Error> {
+        let id: Option<i64> = sqlx::query_scalar("SELECT patient_id FROM core_fhirsource WHERE id = $1")
+            .bind(source.0)
+            .fetch_optional(self.connection())
+            .await
+            .db()?;
+        Ok(id.map(PatientId))
     }
 
     async fn observation_standing(

@@ -2,6 +2,7 @@
 
 mod clients;
 mod consents;
+mod fhir_sources;
 mod observations;
 mod organizations;
 mod paging;

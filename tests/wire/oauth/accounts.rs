@@ -312,10 +312,10 @@ async fn people_see_and_end_their_own_sessions() {
     let names: Vec<&str> =
         shown.split("name=\"session\" value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(names.len(), 2, "{shown}");
-    // Nobody ends somebody else's.
-    other.submit(&sessions, &[("session", names[0])]).await;
+    // This browser comes first. Nobody ends somebody else's session.
+    other.submit(&sessions, &[("session", names[1])]).await;
     assert_eq!(there.get(&sessions).await.status, 200);
-    here.submit(&sessions, &[("session", names[0])]).await;
+    here.submit(&sessions, &[("session", names[1])]).await;
     assert_eq!(there.get(&sessions).await.status, 302);
     assert_eq!(here.get(&sessions).await.status, 200);
     server.stop().await;

@@ -3,7 +3,7 @@
 use jhe_domain::client::GrantType;
 use jhe_testkit::TestServer;
 
-use super::{Browser, authorize_url, code, exchange, parameter, register};
+use super::{Browser, absolute, authorize_url, code, console_tokens, exchange, parameter, register, text};
 
 const MARY: &str = "manager_mary@example.com";
 const PASSWORD: &str = "Jhe1234!";
@@ -357,6 +357,59 @@ async fn nothing_that_is_sent_here_breaks_the_server_or_leads_away() {
                 || landing.location.starts_with(&format!("{}/auth/callback?", server.base));
             assert!(own, "{name}={value} leads to {}", landing.location);
         }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_may_be_posted_and_may_name_whom_it_means() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    let url = reqwest::Url::parse(&authorize_url(&server, &[]).await).unwrap();
+    let fields: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let posted = browser.forge(&format!("{}/o/authorize/", server.base), &fields).await;
+    assert!(posted.status == 302 && posted.location.starts_with("/o/authorize/?"), "{}", posted.text);
+    assert!(parameter(&browser.follow(&server, &posted.location).await.location, "code").is_some());
+    // An answer of the consent page is none without its token.
+    let answer = [&fields[..], &[("allow", "Authorize")]].concat();
+    assert_eq!(browser.forge(&format!("{}/o/authorize/", server.base), &answer).await.status, 403);
+
+    let other = Browser::new();
+    other.sign_in(&server, "member_megan@example.com", PASSWORD).await;
+    let own = text(&console_tokens(&server, &browser, "openid").await, "id_token");
+    let foreign = text(&console_tokens(&server, &other, "openid").await, "id_token");
+    let go = async |hint: &str, prompt: &str| {
+        browser.get(&authorize_url(&server, &[("id_token_hint", hint), ("prompt", prompt)]).await).await.location
+    };
+    for prompt in ["none", ""] {
+        assert!(parameter(&go(&own, prompt).await, "code").is_some(), "{prompt}");
+    }
+    for hint in [foreign.as_str(), "x.y.z"] {
+        assert_eq!(parameter(&go(hint, "none").await, "error").as_deref(), Some("login_required"));
+        assert!(go(hint, "").await.starts_with("/accounts/login/?next="));
+    }
+    // Signing in as somebody else once more ends the matter, instead of going round and round.
+    let login = absolute(&server, &go(&foreign, "").await);
+    server.clock.advance(chrono::TimeDelta::seconds(1));
+    let back = browser.submit(&login, &[("username", MARY), ("password", PASSWORD)]).await;
+    let end = browser.follow(&server, &back.location).await;
+    assert_eq!(parameter(&end.location, "error").as_deref(), Some("login_required"), "{}", end.location);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn forms_on_the_way_to_a_client_may_lead_there() {
+    let server = TestServer::start().await;
+    let (client, _) = asking_client(&server, &["https://app.example/cb"]).await;
+    let url = authorize_url(&server, &[("client_id", &client), ("redirect_uri", "https://app.example/cb")]).await;
+    let next = url.replace(&server.base, "");
+    for path in ["/accounts/login/", "/accounts/signup/"] {
+        let page = reqwest::Url::parse_with_params(&format!("{}{path}", server.base), [("next", &next)]).unwrap();
+        let reply = server.get(page.as_str()).send().await.expect(200);
+        let policy = reply.header("content-security-policy");
+        assert!(policy.contains("form-action 'self' https://app.example;"), "{path}: {policy}");
     }
     server.stop().await;
 }

@@ -176,3 +176,43 @@ async fn read_and_write_scopes_bind_only_where_the_site_says_so() {
     assert_eq!(refused.at("/resourceType"), "OperationOutcome");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_issued_before_a_move_goes_on() {
+    let server = TestServer::start().await;
+    let client = console(&server).await;
+    // As another server stored them: by the SHA-256 of whatever text it had handed out.
+    let access = "x3VdsqpjayuOQ08G9EnWyAf7LDUor6";
+    server
+        .execute(
+            "INSERT INTO oauth2_provider_accesstoken (token_digest, user_id, application_id, scope, created, expires)
+             SELECT decode('9783ddd4e9c8e02d960093a8112e885e53d3f4da20e81f3ff8ed18662a2b0c1c', 'hex'), 10006, id, 'openid',
+                    '2026-09-01', '2027-01-01' FROM oauth2_provider_application WHERE name = 'JHE Admin UI';
+             INSERT INTO oauth2_provider_refreshtoken (token_digest, family, user_id, application_id, scope, auth_time, created,
+                    family_created, expires)
+             SELECT sha256('oldRefreshToken30AlphanumericAA'), gen_random_uuid(), 10006, id, 'openid', '2026-09-01', '2026-09-01',
+                    '2026-09-01', '2027-01-01' FROM oauth2_provider_application WHERE name = 'JHE Admin UI';
+             INSERT INTO oauth2_provider_grant (code_digest, user_id, application_id, redirect_uri, scope, code_challenge, auth_time,
+                    created, expires)
+             SELECT sha256('oldCodeOfAPatientLink30Chars00'), 10006, id, 'https://old.example.org/auth/callback', 'openid',
+                    'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', '2026-09-20', '2026-09-20', '2026-10-04'
+               FROM oauth2_provider_application WHERE name = 'JHE Admin UI'",
+        )
+        .await;
+    assert_eq!(server.get("/api/v1/users/profile").bearer(access).send().await.expect(200).at("/patient/id"), 40001);
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "oldRefreshToken30AlphanumericAA"),
+        ("client_id", client.as_str()),
+    ];
+    token(&server, &form).await.expect(200);
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", "oldCodeOfAPatientLink30Chars00"),
+        ("redirect_uri", "https://old.example.org/auth/callback"),
+        ("client_id", client.as_str()),
+        ("code_verifier", super::VERIFIER),
+    ];
+    token(&server, &form).await.expect(200);
+    server.stop().await;
+}

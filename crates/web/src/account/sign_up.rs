@@ -7,7 +7,7 @@ use jhe_app::App;
 use jhe_app::identity::account::sign_up::{self, Application};
 use jhe_app::identity::session::Method;
 
-use super::{enter, password_advice};
+use super::{enter, login, password_advice};
 use crate::form::Visit;
 use crate::form_page::{Button, Field, FormPage};
 use crate::home;
@@ -15,7 +15,12 @@ use crate::home;
 /// Where a new practitioner lands.
 const LANDING: &str = "/clients/jhe-admin/";
 
-fn sign_up_page(app: &App, visit: &Visit, email: &str, errors: Vec<String>) -> Response {
+async fn sign_up_page(app: &App, visit: &Visit, email: &str, errors: Vec<String>) -> Response {
+    // Signing up may lead on to the client that asked, which browsers must allow the form.
+    let targets = match login::client_targets(app, visit.next()).await {
+        Ok(targets) => targets,
+        Err(error) => return home::failure(&error),
+    };
     let code = visit.form.text("joincode");
     let shown = FormPage {
         heading: "Sign Up",
@@ -31,12 +36,13 @@ fn sign_up_page(app: &App, visit: &Visit, email: &str, errors: Vec<String>) -> R
         links: vec![(visit.keeping_next("/accounts/login/"), "Log In")],
         ..FormPage::default()
     };
-    shown.respond(app, &visit.headers, "")
+    shown.respond(app, &visit.headers, &targets)
 }
 
 /// `GET /accounts/signup/`.
 pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Response {
-    sign_up_page(&app, &Visit::of(&app, &request), "", Vec::new())
+    let visit = Visit::of(&app, &request);
+    sign_up_page(&app, &visit, "", Vec::new()).await
 }
 
 /// `POST /accounts/signup/`.
@@ -54,7 +60,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
             super::email::ask(&app, &visit, account.id)
         }
         Ok(Ok(account)) => enter(&app, &visit, account.id, Method::Password, visit.next().unwrap_or(LANDING)).await,
-        Ok(Err(errors)) => sign_up_page(&app, &visit, &email, errors),
+        Ok(Err(errors)) => sign_up_page(&app, &visit, &email, errors).await,
         Err(error) => home::failure(&error),
     }
 }

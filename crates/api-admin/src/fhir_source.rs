@@ -1,0 +1,176 @@
+//! Outside record systems: contract admin-api §6.12.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use jhe_app::{App, fhir_source as usecase};
+use jhe_authz::{Actor, Authorizer};
+use jhe_domain::error::{Error, Lookup, Violations};
+use jhe_domain::fhir_source::{FhirSource, FhirSourceChange};
+use jhe_domain::{DataSourceId, FhirSourceId, Phi};
+use jhe_http::{Caller, Origin};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::AdminError;
+use crate::fields::{Fields, text};
+use crate::paging::{DEFAULT_LONG, PageJson, Paging};
+use crate::path::{PathId, SentPath};
+use crate::query::AdminQuery;
+use crate::response::{created, no_content, ok};
+use crate::time::timestamp;
+
+/// An outside record system a patient brings data from.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FhirSourceJson {
+    id: i64,
+    patient: i64,
+    data_source: i64,
+    label: String,
+    fhir_base_url: String,
+    last_updated: String,
+}
+
+impl From<FhirSource> for FhirSourceJson {
+    fn from(source: FhirSource) -> Self {
+        Self {
+            id: source.id.0,
+            patient: source.patient_id.0,
+            data_source: source.data_source_id.0,
+            label: source.label.into_inner(),
+            fhir_base_url: source.fhir_base_url,
+            last_updated: timestamp(source.last_updated),
+        }
+    }
+}
+
+/// Outside record systems, the last changed first: the own ones, those of shared patients.
+#[utoipa::path(get, path = "/api/v1/fhir_sources", tag = "fhir sources",
+    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+    responses((status = 200, body = PageJson<FhirSourceJson>)))]
+#[tracing::instrument(name = "admin.fhir_sources.list", skip_all)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Extension(origin): Extension<Origin>,
+    SentPath(path): SentPath,
+    query: AdminQuery,
+) -> Result<Response, AdminError> {
+    query.check_names(&[])?;
+    let paging = Paging::new(&query, &path, DEFAULT_LONG, false)?;
+    let mut work = app.store().read().await?;
+    let scope = Authorizer::new(&actor, &mut work).fhir_sources();
+    let mut page = work.fhir_sources().list(&scope, paging.window()?).await?;
+    if let Some(last) = paging.last_window(page.count) {
+        page = work.fhir_sources().list(&scope, last).await?;
+    }
+    Ok(paging.respond(&origin, page.map(FhirSourceJson::from))?)
+}
+
+/// One outside record system.
+#[utoipa::path(get, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)),
+    responses((status = 200, body = FhirSourceJson), (status = 404, description = "None the caller may know of")))]
+#[tracing::instrument(name = "admin.fhir_sources.get", skip_all)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+) -> Result<Response, AdminError> {
+    let mut work = app.store().read().await?;
+    let scope = Authorizer::new(&actor, &mut work).fhir_sources();
+    let source = work.fhir_sources().find(&scope, FhirSourceId(id)).await?;
+    Ok(ok(&FhirSourceJson::from(source.ok_or(Error::NotFound(Lookup::Entity("FhirSource")))?)))
+}
+
+/// A text that may be blank.
+fn free_text(fields: &Fields, name: &str, faults: &mut Violations) -> Option<String> {
+    match text(fields.get(name)?) {
+        Ok(Some(text)) => Some(text),
+        Ok(None) => {
+            faults.push(name, "This field may not be null.");
+            None
+        }
+        Err(message) => {
+            faults.push(name, message);
+            None
+        }
+    }
+}
+
+fn change_of(fields: &Fields) -> Result<FhirSourceChange, Error> {
+    let mut faults = Violations::default();
+    let data_source_id = match fields.reference("dataSource") {
+        Ok(id) => id.map(DataSourceId),
+        Err(message) => {
+            faults.push("dataSource", message);
+            None
+        }
+    };
+    let label = free_text(fields, "label", &mut faults).map(Phi::new);
+    let fhir_base_url = free_text(fields, "fhirBaseUrl", &mut faults);
+    faults.into_result()?;
+    Ok(FhirSourceChange { data_source_id, label, fhir_base_url })
+}
+
+/// Names an outside record system of the caller's own: patients. The same address again gets the new label.
+#[utoipa::path(post, path = "/api/v1/fhir_sources", tag = "fhir sources", request_body = Object,
+    responses((status = 201, body = FhirSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not a patient")))]
+#[tracing::instrument(name = "admin.fhir_sources.create", skip_all)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    let validate = || {
+        let data_source = fields.required_reference("dataSource")?;
+        Ok((DataSourceId(data_source), change_of(&fields)?))
+    };
+    Ok(created(true, &FhirSourceJson::from(usecase::register(&app, &actor, validate).await?)))
+}
+
+async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields) -> Result<Response, AdminError> {
+    let source = usecase::update(app, actor, FhirSourceId(id), || change_of(fields)).await?;
+    Ok(ok(&FhirSourceJson::from(source)))
+}
+
+/// Changes an outside record system; what is not sent stays. Its patient, superusers.
+#[utoipa::path(patch, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 200, body = FhirSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "None the caller may know of")))]
+#[tracing::instrument(name = "admin.fhir_sources.patch", skip_all)]
+pub(crate) async fn patch(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    update(&app, &actor, id, &fields).await
+}
+
+/// The same as PATCH.
+#[utoipa::path(put, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)), request_body = Object,
+    responses((status = 200, body = FhirSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "None the caller may know of")))]
+#[tracing::instrument(name = "admin.fhir_sources.put", skip_all)]
+pub(crate) async fn put(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    fields: Fields,
+) -> Result<Response, AdminError> {
+    update(&app, &actor, id, &fields).await
+}
+
+/// Removes an outside record system with the records that came from it: its patient, superusers.
+#[utoipa::path(delete, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)),
+    responses((status = 204, description = "Gone"), (status = 403, description = "Not permitted"), (status = 404, description = "None the caller may know of")))]
+#[tracing::instrument(name = "admin.fhir_sources.delete", skip_all)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    // Read like every body, so that one that cannot be read is refused.
+    _: Fields,
+) -> Result<Response, AdminError> {
+    usecase::delete(&app, &actor, FhirSourceId(id)).await?;
+    Ok(no_content())
+}
