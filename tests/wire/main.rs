@@ -9,6 +9,7 @@
 
 mod admin;
 mod fhir;
+mod matrix;
 mod oauth;
 mod privacy;
 mod server;
