@@ -13,3 +13,4 @@ mod matrix;
 mod oauth;
 mod privacy;
 mod server;
+mod statements;

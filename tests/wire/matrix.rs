@@ -61,7 +61,7 @@ const fn op(
 
 /// In an order in which what is removed is not asked about any more.
 const OPERATIONS: &[Operation] = &[
-    op("index of the API", "GET", "/api/v1", "/api/v1", ""),
+    op("index of the API", "GET", "/api/v1/", "/api/v1/", ""),
     // Accounts.
     op("own profile", "GET", "/api/v1/users/profile", "/api/v1/users/profile", ""),
     op("own organizations", "GET", "/api/v1/users/organizations", "/api/v1/users/organizations", ""),

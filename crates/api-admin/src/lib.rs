@@ -26,6 +26,7 @@ mod time;
 mod user;
 
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
 use jhe_app::App;
 use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
 
@@ -104,4 +105,5 @@ fn public() -> DocumentedRouter<App> {
     DocumentedRouter::new()
         .routes(routes!(invitation::get, invitation::redeem, invitation::patch, invitation::put, invitation::delete))
         .routes(routes!(invitation::redeem_from_body))
+        .route("/api/v1", get(root::slash))
 }

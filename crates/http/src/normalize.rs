@@ -59,7 +59,8 @@ fn normalize_path(path: &str) -> (String, Option<String>) {
     if let Some((base, rest)) = split_fhir_base(path) {
         return (format!("/fhir/r5{}", trim_slash(rest)), Some(base.to_owned()));
     }
-    if path.starts_with("/api/v1/") && !path.starts_with("/api/v1/schema") {
+    // The map of lists has its own address: `/api/v1` redirects to it.
+    if path != "/api/v1/" && path.starts_with("/api/v1/") && !path.starts_with("/api/v1/schema") {
         let path = trim_slash(path);
         return (path.strip_suffix(".json").unwrap_or(path).to_owned(), None);
     }
@@ -108,7 +109,7 @@ mod tests {
         check("/fhir-import/R4", "/fhir-import/R4", None);
         check("/api/v1/patients/", "/api/v1/patients", None);
         check("/api/v1/patients.json", "/api/v1/patients", None);
-        check("/api/v1/", "/api/v1", None);
+        check("/api/v1/", "/api/v1/", None);
         check("/api/v1/schema/swagger-ui/", "/api/v1/schema/swagger-ui/", None);
         check("/o/token/", "/o/token", None);
         check("/accounts/login/", "/accounts/login/", None);

@@ -104,13 +104,25 @@ fn start() -> Shared {
     let holder_path = home.with_extension("holders");
     let holder = File::create(&holder_path).expect("a lock file");
     holder.lock_shared().expect("a lock");
-    let options = ClusterOptions { folder: home.join("postgres"), durable: false, settings: Vec::new() };
+    let options = ClusterOptions { folder: home.join("postgres"), durable: false, settings: counting() };
     let mut cluster = Cluster::start(&options).expect("a private PostgreSQL for the tests");
     if cluster.owned() {
         watch(&home, &holder_path);
     }
     cluster.leave_running();
     Shared { server: Secret::new(cluster.url("postgres")), _holder: Some(holder), home: Some(home) }
+}
+
+/// Counts statements, for the tests that pin how many an operation takes. There is room for the statements of every test's
+/// database: what is pushed out would be counted anew.
+fn counting() -> Vec<(String, String)> {
+    [
+        ("shared_preload_libraries", "pg_stat_statements"),
+        ("pg_stat_statements.max", "50000"),
+        ("pg_stat_statements.track_utility", "off"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// One folder for all processes of a run: named after the folder of the test programs.
