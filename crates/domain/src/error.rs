@@ -147,7 +147,7 @@ pub enum Why {
 pub enum Lookup {
     /// A row of an entity, named as the API names it (`Patient`, `Study`, …).
     Entity(&'static str),
-    /// An address or id that cannot exist.
+    /// An address or id that cannot exist, or a row that went while it was worked with.
     Address,
     /// A page beyond the end.
     Page,

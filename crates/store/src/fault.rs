@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jhe_domain::error::{Conflict, Error};
+use jhe_domain::error::{Conflict, Error, Lookup};
 
 /// How long callers are asked to wait when the database does not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -43,6 +43,8 @@ fn fault(error: sqlx::Error) -> Error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
             Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) }
         }
+        // Rows that must be there are those an earlier statement of the request saw: deleted meanwhile.
+        sqlx::Error::RowNotFound => Error::NotFound(Lookup::Address),
         _ => Error::internal(error),
     }
 }

@@ -9,6 +9,7 @@ mod paging;
 mod patients;
 mod practitioner_clients;
 mod practitioners;
+mod races;
 mod settings;
 mod studies;
 mod transport;

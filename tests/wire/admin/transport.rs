@@ -171,3 +171,19 @@ async fn strict_callers_learn_of_parameters_that_mean_nothing() {
     server.get("/api/v1/organizations?cursor=kzzz").as_user(MARY).send().await.expect(404);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_map_of_lists_names_lists_that_answer() {
+    let server = TestServer::start().await;
+    let moved = server.get("/api/v1").send().await.expect(301);
+    assert_eq!(moved.header("location"), "/api/v1/");
+    server.get("/api/v1/").send().await.expect(401);
+    let map = server.get("/api/v1/").as_user(MARY).send().await.expect(200).json();
+    assert_eq!(map.as_object().unwrap().len(), 12);
+    for (name, address) in map.as_object().unwrap() {
+        let person = if name == "practitionerClients" { MARY } else { ADMIN };
+        let reply = server.get(address.as_str().unwrap()).as_user(person).send().await.expect(200);
+        assert!(reply.at("/results").is_array(), "{name}");
+    }
+    server.stop().await;
+}
