@@ -100,3 +100,33 @@ async fn pages_of_listed_origins_alone_may_call_the_apis() {
     assert_eq!(failed.header("access-control-allow-origin"), "*");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_document_names_each_operation_once_and_tells_of_its_failures() {
+    let server = TestServer::start().await;
+    let document = server.get("/api/v1/schema/?format=json").send().await.expect(200).json();
+    let mut names = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(
+                names.insert(operation["operationId"].as_str().unwrap().to_owned()),
+                "{method} {path}: {operation}"
+            );
+            if path.starts_with("/o/") || path.starts_with("/.well-known") {
+                continue;
+            }
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.contains_key("400") && responses.contains_key("404"), "{method} {path}");
+            let is_public = operation["security"] == serde_json::json!([{}]);
+            assert_eq!(responses.contains_key("401"), !is_public, "{method} {path}");
+            for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+                let response = match response["$ref"].as_str() {
+                    Some(shared) => document.pointer(&shared[1..]).unwrap(),
+                    None => response,
+                };
+                assert!(response["content"].is_object(), "{method} {path} {status}");
+            }
+        }
+    }
+    server.stop().await;
+}

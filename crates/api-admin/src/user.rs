@@ -245,7 +245,7 @@ pub(crate) async fn list(
 
 /// The account with an exact address; without one, the answer has no `id`.
 #[utoipa::path(get, path = "/api/v1/users/search_by_email", tag = "users", params(("email" = String, Query)),
-    responses((status = 200, body = UserJson), (status = 400, description = "No address"), (status = 403, description = "Not permitted")))]
+    responses((status = 200, description = "The account; all fields but `id` without one", body = Object), (status = 400, description = "No address")))]
 #[tracing::instrument(name = "admin.users.search_by_email", skip_all)]
 pub(crate) async fn search_by_email(
     State(app): State<App>,

@@ -39,7 +39,7 @@ struct Asked {
 }
 
 /// Signs out at the wish of a client.
-#[utoipa::path(get, path = "/o/logout", tag = "oauth",
+#[utoipa::path(get, path = "/o/logout", operation_id = "logout_request", tag = "oauth",
     params(("id_token_hint" = Option<String>, Query), ("client_id" = Option<String>, Query), ("post_logout_redirect_uri" = Option<String>, Query), ("state" = Option<String>, Query)),
     responses((status = 302, description = "Signed out"), (status = 200, description = "A page that asks"), (status = 400, description = "A page that says what is wrong")), security(()))]
 #[tracing::instrument(name = "oauth.logout", skip_all)]
@@ -60,7 +60,7 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
 }
 
 /// The answer of the page that asks.
-#[utoipa::path(post, path = "/o/logout", tag = "oauth",
+#[utoipa::path(post, path = "/o/logout", operation_id = "logout_answer", tag = "oauth",
     request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
     responses((status = 302, description = "Signed out"), (status = 200, description = "A page that asks"), (status = 400, description = "A page that says what is wrong")), security(()))]
 #[tracing::instrument(name = "oauth.logout.answer", skip_all)]

@@ -1,5 +1,7 @@
 //! The OpenAPI document and the pages that show it, all served from the binary.
 
+mod complete;
+
 use axum::Router;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
@@ -31,11 +33,13 @@ fn base() -> Document {
 
 /// The complete document: every route of the two APIs and of `/o`, as the router registers them.
 pub fn document() -> Document {
-    DocumentedRouter::<App>::with_openapi(base())
+    let mut document = DocumentedRouter::<App>::with_openapi(base())
         .merge(jhe_api_admin::documented())
         .merge(jhe_api_fhir::documented())
         .merge(jhe_api_oauth::documented())
-        .into_openapi()
+        .into_openapi();
+    complete::complete(&mut document);
+    document
 }
 
 /// ReDoc 2.5 (MIT), compressed; see `assets/README.md`.
