@@ -144,6 +144,11 @@ fn check_invitation_url(url: &str, faults: &mut Violations) {
     if url.matches("CODE").count() != 1 {
         faults.push("invitationUrl", "Must contain CODE exactly once.");
     }
+    // Web addresses and the schemes of apps; not what a browser would run or show as a page of its own.
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    if ["javascript", "data", "vbscript", "file", "blob", "about"].contains(&scheme.as_str()) {
+        faults.push("invitationUrl", "Enter a valid URL.");
+    }
 }
 
 /// Registers a patient client: superusers.

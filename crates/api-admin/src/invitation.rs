@@ -99,6 +99,11 @@ pub(crate) async fn link_by_post(
 
 async fn make_link(app: &App, actor: &Actor, id: i64, query: &AdminQuery) -> Result<Response, AdminError> {
     let choice = query.get("client_id").map_or(ClientChoice::Default, |text| ClientChoice::Named(text.to_owned()));
+    if query.is_probe {
+        let mut work = app.store().read().await?;
+        let _grant = Authorizer::new(actor, &mut work).invite(PatientId(id)).await?;
+        return Ok(unstored(ok(&json!({}))));
+    }
     let link = usecase::make_link(app, actor, PatientId(id), choice, query.is_true("send_email")).await?;
     Ok(unstored(ok(&json!({ "invitationLink": link.reveal() }))))
 }
@@ -191,7 +196,7 @@ pub(crate) async fn get(
 /// Redeems an invitation token: no bearer token is needed, the token in the path is one.
 #[utoipa::path(post, path = "/api/v1/invitation/{id}", tag = "invitations",
     params(("id" = String, Path, description = "The 32 characters of the token")),
-    responses((status = 200, description = "A grant for the token endpoint", body = Object), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
+    responses((status = 200, description = "A grant for the token endpoint", body = Object), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 405, description = "An id, which cannot be redeemed"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
     security(()))]
 #[tracing::instrument(name = "admin.invitation.redeem", skip_all)]
 pub(crate) async fn redeem(

@@ -147,7 +147,9 @@ pub(crate) async fn list(
     };
     let account = Authorizer::new(&actor, &mut work).account();
     drop(work);
-    app.store().remember(&account, organization, study.map_or(Remember::Clear, Remember::Set)).await?;
+    if !query.is_probe {
+        app.store().remember(&account, organization, study.map_or(Remember::Clear, Remember::Set)).await?;
+    }
     Ok(response)
 }
 

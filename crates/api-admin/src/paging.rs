@@ -60,10 +60,17 @@ enum PageNumber {
     Impossible,
 }
 
+/// A number of rows; beyond all counts it is the largest.
+fn whole_number(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().or_else(|| all_digits.then_some(i64::MAX))
+}
+
 impl Paging {
     /// Reads the parameters. `path` is the path as the caller sent it; `array` makes the bare array the default.
     pub(crate) fn new(query: &AdminQuery, path: &str, default: i64, array: bool) -> Result<Self, Error> {
-        let number = |name: &str| query.get(name).and_then(|value| value.trim().parse::<i64>().ok());
+        let number = |name: &str| query.get(name).and_then(|value| whole_number(value.trim()));
         let present = |name: &str| query.raw.iter().any(|(raw, _)| to_snake(raw) == name);
         let sized = |asked: Option<i64>, max: i64| asked.filter(|size| *size > 0).unwrap_or(default).min(max);
         let paginate = query.get("paginate");

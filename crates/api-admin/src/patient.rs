@@ -210,7 +210,9 @@ pub(crate) async fn list(
     let response = paging.respond(&origin, Page { count: page.count, rows })?;
     let account = Authorizer::new(&actor, &mut work).account();
     drop(work);
-    app.store().remember(&account, organization, study.map_or(Remember::Clear, Remember::Set)).await?;
+    if !query.is_probe {
+        app.store().remember(&account, organization, study.map_or(Remember::Clear, Remember::Set)).await?;
+    }
     Ok(response)
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::request::Parts;
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use jhe_domain::error::{Error, Violation, Violations};
@@ -16,6 +17,8 @@ pub(crate) struct AdminQuery {
     /// As sent, in order: for links.
     pub(crate) raw: Vec<(String, String)>,
     strict: bool,
+    /// The caller only wants to know what the answer would be (`HEAD`): nothing is remembered or made for it.
+    pub(crate) is_probe: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for AdminQuery {
@@ -35,7 +38,11 @@ impl AdminQuery {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .any(|value| value.split([',', ';']).any(|part| part.trim() == "handling=strict"));
-        Self { raw: query::pairs(parts.uri.query().unwrap_or_default()), strict }
+        Self {
+            raw: query::pairs(parts.uri.query().unwrap_or_default()),
+            strict,
+            is_probe: parts.method == Method::HEAD,
+        }
     }
 }
 
@@ -114,7 +121,7 @@ fn parse_time(text: &str) -> Option<Span> {
 #[cfg(test)]
 impl AdminQuery {
     pub(crate) fn for_test(raw: &str) -> Self {
-        Self { raw: query::pairs(raw), strict: false }
+        Self { raw: query::pairs(raw), strict: false, is_probe: false }
     }
 }
 
@@ -123,7 +130,7 @@ mod tests {
     use super::*;
 
     fn parse(raw: &str) -> AdminQuery {
-        AdminQuery { raw: query::pairs(raw), strict: false }
+        AdminQuery { raw: query::pairs(raw), strict: false, is_probe: false }
     }
 
     #[test]

@@ -199,7 +199,9 @@ async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields) -> Result<Re
         let kind = kind.unwrap_or_else(|| stored.value.type_name().to_owned());
         let value = value_of(fields, Some(&kind), &mut faults);
         faults.into_result()?;
-        Ok(Written { key, value })
+        // A form that sends back what it was shown does not mean the stars.
+        let stars = matches!(&value, Some(SettingValue::String(text)) if is_secret(&stored.key) && text == HIDDEN);
+        Ok(Written { key, value: value.filter(|_| !stars) })
     };
     let setting = usecase::update(app, actor, id, validate).await?;
     Ok(ok(&shown(setting, false)?))

@@ -203,7 +203,9 @@ pub(crate) async fn list(
     let response = paging.respond(&origin, page.map(StudyJson::from))?;
     let account = Authorizer::new(&actor, &mut work).account();
     drop(work);
-    app.store().remember(&account, organization, study.map_or(Remember::Keep, Remember::Set)).await?;
+    if !query.is_probe {
+        app.store().remember(&account, organization, study.map_or(Remember::Keep, Remember::Set)).await?;
+    }
     Ok(response)
 }
 

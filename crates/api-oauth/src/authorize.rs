@@ -217,6 +217,9 @@ fn check(app: &App, parameters: &Parameters, bound: Bound, prompts: &[&str]) -> 
         return wrong("invalid_request", Some("Invalid code_challenge."));
     }
     let Some(scopes) = scope::parse(parameters.get("scope")) else { return wrong("invalid_scope", None) };
+    if parameters.get("max_age").is_some_and(|seconds| seconds.parse::<u32>().is_err()) {
+        return wrong("invalid_request", Some("Invalid max_age."));
+    }
     if prompts.contains(&"none") && prompts.len() > 1 {
         return wrong("invalid_request", None);
     }

@@ -73,6 +73,21 @@ pub async fn set_password(store: &Store, email: &str, password: &str) -> Result<
     work.commit().await
 }
 
+/// Opens or closes an account. Closing ends its sessions and tokens.
+///
+/// # Errors
+/// [`Error::Invalid`] when there is no such account.
+pub async fn set_active(store: &Store, email: &str, active: bool) -> Result<(), Error> {
+    let email = check_email(email)?;
+    let mut work = store.begin().await?;
+    let actor = operator();
+    let admin = Authorizer::new(&actor, &mut work).administer()?;
+    if !work.set_active(&admin, &email, active).await? {
+        return Err(Error::sentence("there is no account with this e-mail address"));
+    }
+    work.commit().await
+}
+
 /// A client to register, as asked for.
 #[derive(Debug, Clone, Default)]
 pub struct ClientRequest {

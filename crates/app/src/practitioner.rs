@@ -1,7 +1,7 @@
 //! Practitioners as administrators manage them (admin API §6.7).
 
 use jhe_authz::{Actor, Authorizer};
-use jhe_domain::error::{Error, Lookup};
+use jhe_domain::error::{Conflict, Error, Lookup};
 use jhe_domain::role::Role;
 use jhe_domain::user::UserType;
 use jhe_domain::{OrganizationId, Phi, PractitionerId};
@@ -50,9 +50,21 @@ pub async fn create(
     actor: &Actor,
     validate: impl FnOnce() -> Result<NewPractitioner, Error>,
 ) -> Result<Listed, Error> {
+    let new = {
+        let mut work = app.store().begin().await?;
+        let _admin = Authorizer::new(actor, &mut work).administer()?;
+        validate()?
+    };
+    match make(app, actor, new.clone()).await {
+        // Somebody made the account at the same moment: it is there now.
+        Err(Error::Conflict(Conflict::EmailTaken)) => make(app, actor, new).await,
+        done => done,
+    }
+}
+
+async fn make(app: &App, actor: &Actor, new: NewPractitioner) -> Result<Listed, Error> {
     let mut work = app.store().begin().await?;
     let admin = Authorizer::new(actor, &mut work).administer()?;
-    let new = validate()?;
     let grant = Authorizer::new(actor, &mut work).look_up_user()?;
     let found = work.users().by_email(&grant, &new.email).await?;
     let user = if let Some(user) = &found {
@@ -75,6 +87,8 @@ pub async fn create(
     let scope = Authorizer::new(actor, &mut work).user(user)?;
     let profile = work.users().find(&scope, user).await?.and_then(|user| user.practitioner_id).ok_or_else(missing)?;
     if made && found.is_some() {
+        // What was issued to the account as it was does not carry what it is now.
+        work.end_all_access(user, app.now()).await?;
         let (family, given) = (new.name_family.map(Some), new.name_given.map(Some));
         work.practitioners().rename(&admin, profile, family.as_ref(), given.as_ref()).await?;
     }

@@ -4,7 +4,7 @@ use jhe_authz::{Actor, Authorizer};
 use jhe_config::SiteUrl;
 use jhe_domain::error::{Error, Lookup, Violation, Violations};
 use jhe_domain::organization::parse_memberships;
-use jhe_domain::setting::{KNOWN_SETTINGS, Setting, SettingValue};
+use jhe_domain::setting::{KNOWN_SETTINGS, Setting, SettingValue, is_secret};
 use jhe_store::Work;
 
 use crate::App;
@@ -91,6 +91,10 @@ pub async fn update(
     let admin = Authorizer::new(actor, &mut work).administer()?;
     let stored = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
     let written = validate(&stored)?;
+    let renamed = written.key.as_ref().filter(|key| **key != stored.key);
+    if is_secret(&stored.key) && written.value.is_none() && renamed.is_some_and(|key| !is_secret(key)) {
+        return Err(Error::invalid("key", "A secret value cannot move to a key that shows it: send a new value too."));
+    }
     let (key, value) = (written.key.unwrap_or(stored.key), written.value.unwrap_or(stored.value));
     check(&mut work, actor, &key, &value).await?;
     work.settings().write(&admin, Some(id), &key, &value).await?;

@@ -72,6 +72,10 @@ fn beyond_names(user: &User, change: &UserChange) -> bool {
     email || kind || superuser
 }
 
+fn is_name(field: Option<&str>) -> bool {
+    matches!(field, Some("firstName" | "lastName"))
+}
+
 /// Changes an account: anything for superusers, the own names for everybody.
 pub async fn update(
     app: &App,
@@ -91,11 +95,23 @@ pub async fn update(
             change.user_type = Some(Some(UserType::Practitioner));
         }
         work.users().update(&admin, id, &change).await.map_err(taken)?;
+        let rights = change.is_superuser.is_some_and(|superuser| superuser != stored.is_superuser);
+        let kind = change.user_type.is_some_and(|kind| kind != stored.user_type);
+        if rights || kind {
+            // What was issued to the account as it was does not carry what it is now.
+            work.end_all_access(id, app.now()).await?;
+        }
         if let Some(kind) = change.user_type.flatten() {
             complete(app, &mut work, actor, id, kind).await?;
         }
     } else {
-        let change = validate(false)?;
+        // A fault in what they may not change anyway is no reason to say more than that.
+        let change = validate(false).map_err(|error| match error {
+            Error::Invalid(faults) if faults.0.iter().any(|fault| !is_name(fault.field.as_deref())) => {
+                Error::denied(jhe_domain::error::Why::NotPermitted)
+            }
+            other => other,
+        })?;
         if beyond_names(&stored, &change) {
             return Err(Error::denied(jhe_domain::error::Why::NotPermitted));
         }

@@ -435,6 +435,7 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
                     Err(Error::NotFound(Lookup::Entity("Patient")))
                 }
             }
+            _ if self.actor.patient().is_some() => Self::deny(Why::OtherPatient),
             _ if why == Why::ConsentsNotVisible => Self::deny(Why::OtherPatient),
             _ => Self::deny(why),
         }

@@ -33,6 +33,7 @@ pub const KNOWN_SETTINGS: &[(&str, &str)] = &[
 
 /// Whether a setting holds a secret, which is written and never read back.
 pub fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
     key.ends_with(".api_key") || key.ends_with(".private_key") || key.contains("secret")
 }
 
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names() {
-        for key in ["ow.api_key", "x.private_key", "auth.secret.x"] {
+        for key in ["ow.api_key", "x.private_key", "auth.secret.x", "My.Secret.thing", "foo.API_KEY"] {
             assert!(is_secret(key), "{key}");
         }
         assert!(!is_secret("site.url") && !is_secret("api_key_hint"));

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -43,8 +44,16 @@ impl Origin {
             .unwrap_or_else(|| "http".to_owned());
         // The nearest address a trusted proxy did not add itself: walk the list from the right.
         let client = if trusted { forwarded_for(headers, config) } else { None };
-        config.site.allows_host(&host).then_some(Self { scheme, host, peer: client.or(peer) })
+        (is_host(&host) && config.site.allows_host(&host)).then_some(Self { scheme, host, peer: client.or(peer) })
     }
+}
+
+/// A name or an address, with a port or without (RFC 9110 §7.2).
+fn is_host(text: &str) -> bool {
+    text.parse::<Authority>().is_ok_and(|authority| {
+        let port = text.strip_prefix(authority.host());
+        port.is_some_and(|port| port.is_empty() || authority.port_u16().is_some())
+    })
 }
 
 fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {

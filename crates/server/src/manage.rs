@@ -42,6 +42,18 @@ pub enum UserCommand {
         #[arg(long)]
         email: String,
     },
+    /// Close an account: it cannot sign in, and its sessions, tokens and API keys end. Its data stay.
+    Disable {
+        /// Login name.
+        #[arg(long)]
+        email: String,
+    },
+    /// Open a closed account again.
+    Enable {
+        /// Login name.
+        #[arg(long)]
+        email: String,
+    },
 }
 
 /// Commands about OAuth clients.
@@ -189,7 +201,10 @@ fn read_password() -> Result<String> {
 
 /// `jhe user`.
 pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
-    let password = read_password()?;
+    let password = match &command {
+        UserCommand::Create { .. } | UserCommand::SetPassword { .. } => read_password()?,
+        UserCommand::Disable { .. } | UserCommand::Enable { .. } => String::new(),
+    };
     let said = on_store(&config, async |store| match command {
         UserCommand::Create { email, superuser, practitioner, patient } => {
             let kind = match (practitioner, patient) {
@@ -203,6 +218,14 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
         UserCommand::SetPassword { email } => {
             operator::set_password(store, &email, &password).await.map_err(readable)?;
             Ok("password set".to_owned())
+        }
+        UserCommand::Disable { email } => {
+            operator::set_active(store, &email, false).await.map_err(readable)?;
+            Ok("user disabled".to_owned())
+        }
+        UserCommand::Enable { email } => {
+            operator::set_active(store, &email, true).await.map_err(readable)?;
+            Ok("user enabled".to_owned())
         }
     })
     .await?;

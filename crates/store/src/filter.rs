@@ -329,3 +329,12 @@ pub(crate) fn push_token(sql: &mut QueryBuilder<Postgres>, system: &'static str,
     }
     sql.push(")");
 }
+
+/// Pushes the condition that `u.email` is this address: found by the index, and equal but for the case of ASCII letters.
+/// Other foldings take different letters for the same (the Kelvin sign is a `k`), and mail does not.
+pub(crate) fn push_same_email(sql: &mut QueryBuilder<Postgres>, email: &Phi<String>) {
+    sql.push("lower(u.email) = lower(").push_bind(email.reveal().clone());
+    sql.push(r#") AND lower(u.email COLLATE "C") = lower("#)
+        .push_bind(email.reveal().clone())
+        .push(r#"::text COLLATE "C")"#);
+}

@@ -89,6 +89,24 @@ impl Work {
         Ok(true)
     }
 
+    /// Opens or closes an account; closing ends its sessions and tokens. `false` when there is no such account.
+    pub async fn set_active(&mut self, _admin: &Admin, email: &Phi<String>, active: bool) -> Result<bool, Error> {
+        let id: Option<i64> =
+            sqlx::query_scalar("UPDATE core_jheuser SET is_active = $2 WHERE lower(email) = lower($1) RETURNING id")
+                .bind(email.reveal())
+                .bind(active)
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
+        let Some(id) = id else { return Ok(false) };
+        if !active {
+            let now = self.database_time().await?;
+            self.end_all_access(UserId(id), now).await?;
+        }
+        self.audit(AuditEntry::new(AuditAction::Update, "JheUser").id(id));
+        Ok(true)
+    }
+
     /// Registers a client.
     pub async fn create_client(&mut self, _admin: &Admin, client: &NewClient) -> Result<ApplicationId, Error> {
         let primary = match client.grants.first() {

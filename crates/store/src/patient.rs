@@ -12,7 +12,7 @@ use jhe_domain::{LinkId, OrganizationId, PatientId, Phi, StudyId, UserId};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
-use crate::filter::{PersonFilter, push_person};
+use crate::filter::{PersonFilter, push_person, push_same_email};
 use crate::keyset::{Key, Order, push_below, push_order, time_key};
 use crate::scope::push_patient_scope;
 use crate::work::Work;
@@ -348,10 +348,8 @@ impl Patients<'_> {
                 sql.push("false");
             }
         }
-        sql.push(
-            " FROM core_patient AS p JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE lower(u.email) = lower(",
-        );
-        sql.push_bind(email.reveal().clone()).push(")");
+        sql.push(" FROM core_patient AS p JOIN core_jheuser AS u ON u.id = p.jhe_user_id WHERE ");
+        push_same_email(&mut sql, email);
         let hit: Option<(i64, bool)> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         let mut entry = AuditEntry::new(AuditAction::Lookup, "Patient");
         entry.patient_id = hit.map(|(id, _)| PatientId(id));
@@ -382,7 +380,8 @@ impl Patients<'_> {
             "SELECT u.id, EXISTS (SELECT 1 FROM core_patient AS p WHERE p.jhe_user_id = u.id),
                     u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false)
                     OR EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)
-               FROM core_jheuser AS u WHERE lower(u.email) = lower($1)",
+               FROM core_jheuser AS u
+              WHERE lower(u.email) = lower($1) AND lower(u.email COLLATE \"C\") = lower($1 COLLATE \"C\")",
         )
         .bind(email.reveal())
         .fetch_optional(self.0.connection())

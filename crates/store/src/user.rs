@@ -11,6 +11,7 @@ use jhe_domain::{OrganizationId, PatientId, Phi, PractitionerId, UserId};
 use sqlx::QueryBuilder;
 
 use crate::fault::Db;
+use crate::filter::push_same_email;
 use crate::work::Work;
 
 /// Access to accounts.
@@ -120,7 +121,7 @@ impl Users<'_> {
         email: &Phi<String>,
     ) -> Result<Option<User>, Error> {
         let mut sql = QueryBuilder::new(SELECT);
-        sql.push("lower(u.email) = lower(").push_bind(email.reveal()).push(")");
+        push_same_email(&mut sql, email);
         let row: Option<UserRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         let mut entry = AuditEntry::new(AuditAction::Lookup, "JheUser");
         entry.resource_id = row.as_ref().map(|row| row.id);
@@ -231,7 +232,7 @@ impl Users<'_> {
                 SET email = coalesce($2, email), first_name = coalesce($3, first_name), last_name = coalesce($4, last_name),
                     user_type = CASE WHEN $5 THEN $6 ELSE user_type END,
                     is_superuser = coalesce($7, is_superuser), is_staff = coalesce($7, is_staff),
-                    email_is_verified = email_is_verified AND ($2::text IS NULL OR lower($2) = lower(email))
+                    email_is_verified = email_is_verified AND ($2::text IS NULL OR lower($2 COLLATE \"C\") = lower(email COLLATE \"C\"))
               WHERE id = $1",
         )
         .bind(id.0)

@@ -8,6 +8,10 @@ async fn administrators_register_change_and_remove_patient_clients() {
     let server = TestServer::start().await;
     let body = json!({"name": "Mobile", "clientId": "mob1", "invitationUrl": "https://app.example.org/i/CODE"});
     server.post("/api/v1/clients").json(&body).send().await.expect(401);
+    for template in ["javascript:go('CODE')", "data:text/html,CODE", "https://app.example.org/i/"] {
+        let bad = json!({"name": "Mobile", "clientId": "mob1", "invitationUrl": template});
+        server.post("/api/v1/clients").as_user(ADMIN).json(&bad).send().await.expect(400);
+    }
     for person in [MARY, PETER] {
         server.post("/api/v1/clients").as_user(person).json(&body).send().await.expect(403);
         server.post("/api/v1/clients").as_user(person).json(&json!({})).send().await.expect(403);

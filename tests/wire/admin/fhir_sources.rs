@@ -78,6 +78,8 @@ async fn wearables_are_not_connected_where_nobody_configured_them() {
     for (person, id) in [(PETER, 40002), (MARY, 40005), (NOBODY, 40001), (MARK, 40001)] {
         server.get(&path(id)).as_user(person).send().await.expect(403);
     }
+    let other = server.get(&path(40002)).as_user(PETER).send().await;
+    assert_eq!(other.detail(), "The Patient does not match the current patient user.");
     server.execute("UPDATE core_jheuser SET identifier = 'ow:5' WHERE id = 10006").await;
     let linked = server.get(&path(40001)).as_user(MARY).send().await.expect(200);
     assert_eq!(linked.at("/error"), "OW integration not configured");

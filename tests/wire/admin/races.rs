@@ -176,3 +176,13 @@ async fn what_is_deleted_under_readers_is_there_or_not() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_practitioner_made_twice_at_once_is_one() {
+    let server = TestServer::start().await;
+    let body = json!({"telecomEmail": "twice@example.com", "organizationId": 20003});
+    let replies = together((0..8).map(|_| server.post("/api/v1/practitioners").as_user(ADMIN).json(&body))).await;
+    assert_eq!(statuses(&replies), [201; 8]);
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_jheuser WHERE email = 'twice@example.com'").await, "1");
+    server.stop().await;
+}

@@ -132,5 +132,17 @@ async fn what_is_written_holds_at_once_and_what_is_secret_stays_so() {
     assert_eq!(made.at("/resolvedValue"), "***");
     let path = format!("{SETTINGS}/{}?reveal=1", made.at("/id"));
     assert!(!server.get(&path).as_user(ADMIN).send().await.expect(200).text().contains("hunter2"));
+    // Nor does it come out under another name, nor is it lost to a form that sends back what it was shown.
+    let change = async |body: Value| server.patch(&path).as_user(ADMIN).json(&body).send().await;
+    change(json!({"key": "x.plain"})).await.expect(400);
+    change(json!({"key": "y.api_key", "value": "***"})).await.expect(200);
+    let kept = "SELECT value_string FROM core_jhesetting WHERE key = 'y.api_key'";
+    assert_eq!(server.scalar(kept).await, "hunter2");
+    assert_eq!(change(json!({"key": "x.plain", "value": "open"})).await.expect(200).at("/resolvedValue"), "open");
+    let shouted = json!({"key": "My.Secret.X", "valueType": "string", "value": "v"});
+    assert_eq!(
+        server.post(SETTINGS).as_user(ADMIN).json(&shouted).send().await.expect(201).at("/resolvedValue"),
+        "***"
+    );
     server.stop().await;
 }

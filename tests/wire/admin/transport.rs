@@ -87,6 +87,11 @@ async fn malformed_requests_get_the_documented_bodies() {
     let reply =
         server.get("/api/v1/organizations").as_user(MARY).header("host", "evil.example").send().await.expect(400);
     assert_eq!(reply.detail(), "Invalid host.");
+    for host in
+        ["localhost@evil.example", "evil@localhost", "localhost, evil.example", "localhost/evil", "localhost:99999"]
+    {
+        server.get("/api/v1/organizations").as_user(MARY).header("host", host).send().await.expect(400);
+    }
     let big = format!("{{\"name\":\"{}\"}}", "x".repeat(1_100_000));
     post().body("application/json", big).send().await.expect(413);
     server.stop().await;

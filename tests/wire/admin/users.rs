@@ -1,6 +1,6 @@
 //! Accounts: the caller's own, and those of others.
 
-use jhe_testkit::{ADMIN, MARY, NOBODY, PETER, Person, TestServer};
+use jhe_testkit::{ADMIN, MARY, NOBODY, PETER, Person, TestServer, VICTOR};
 use serde_json::{Value, json};
 
 fn keys(value: &Value) -> Vec<String> {
@@ -191,5 +191,53 @@ async fn administrators_make_change_and_remove_accounts() {
         server.scalar("SELECT count(*)::text FROM oauth2_provider_accesstoken WHERE user_id = 10006").await,
         "0"
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn new_rights_begin_with_a_new_sign_in() {
+    let server = TestServer::start().await;
+    let profile = async |person| server.get("/api/v1/users/profile").as_user(person).send().await;
+    let change = async |id: i64, body: Value| {
+        server.patch(&format!("/api/v1/users/{id}")).as_user(ADMIN).json(&body).send().await.expect(200)
+    };
+    change(10006, json!({"firstName": "P", "isSuperuser": false, "userType": "patient"})).await;
+    profile(PETER).await.expect(200);
+    change(10006, json!({"isSuperuser": true})).await;
+    profile(PETER).await.expect(401);
+    profile(NOBODY).await.expect(200);
+    change(10099, json!({"userType": "practitioner"})).await;
+    profile(NOBODY).await.expect(401);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_only_administrators_change_is_refused_before_it_is_read() {
+    let server = TestServer::start().await;
+    for body in [json!({"isSuperuser": "zzz"}), json!({"email": null}), json!({"userType": "king"})] {
+        server.patch("/api/v1/users/10002").as_user(MARY).json(&body).send().await.expect(403);
+        server.patch("/api/v1/users/10002").as_user(ADMIN).json(&body).send().await.expect(400);
+    }
+    server.patch("/api/v1/users/10002").as_user(MARY).json(&json!({"firstName": [1]})).send().await.expect(400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn asking_for_the_head_of_a_list_remembers_nothing() {
+    let server = TestServer::start().await;
+    let remembered = "SELECT settings::text FROM core_practitioner WHERE id = 80002";
+    let before = server.scalar(remembered).await;
+    for list in ["patients", "studies", "observations"] {
+        let path = format!("/api/v1/{list}?organization_id=20001");
+        server.call(reqwest::Method::HEAD, &path).as_user(MARY).send().await.expect(200);
+    }
+    assert_eq!(server.scalar(remembered).await, before);
+    server.get("/api/v1/patients?organization_id=20001").as_user(MARY).send().await.expect(200);
+    assert_ne!(server.scalar(remembered).await, before);
+    let codes = "SELECT count(*)::text FROM oauth2_provider_grant";
+    let link = "/api/v1/patients/40001/invitation_link";
+    server.call(reqwest::Method::HEAD, link).as_user(MARY).send().await.expect(200);
+    server.call(reqwest::Method::HEAD, link).as_user(VICTOR).send().await.expect(403);
+    assert_eq!(server.scalar(codes).await, "0");
     server.stop().await;
 }

@@ -234,13 +234,20 @@ async fn a_new_password_by_link_ends_sessions_and_tokens() {
         ("code_verifier", VERIFIER),
     ];
     let tokens = token(&server, &form).await.expect(200).json();
+    let keys = server.post("/api/v1/practitioner_clients").as_user(jhe_testkit::MARY).json(&serde_json::json!({}));
+    let basic = format!("Basic {}", keys.send().await.expect(201).at("/key").as_str().unwrap());
+    let machine = [("grant_type", "client_credentials")];
+    let machine = server.post("/o/token/").header("authorization", &basic).form(&machine).send().await.expect(200);
+    let machine = machine.at("/access_token").as_str().unwrap().to_owned();
+    server.get("/api/v1/users/profile").bearer(&machine).send().await.expect(200);
     let browser = Browser::new();
     browser.submit(&page(&server, "/accounts/password_reset/"), &[("email", MARY)]).await;
-    let link = mailbox.wait(MARY, 1).await.link(&page(&server, "/accounts/reset/"));
+    let link = mailbox.wait(MARY, 2).await.link(&page(&server, "/accounts/reset/"));
     let choose = absolute(&server, &browser.get(&link).await.location);
     browser.submit(&choose, &[("new_password1", CHOSEN), ("new_password2", CHOSEN)]).await;
     let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
     server.get("/api/v1/users/profile").bearer(access).send().await.expect(401);
+    server.get("/api/v1/users/profile").bearer(&machine).send().await.expect(401);
     let form = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("client_id", client.as_str())];
     token(&server, &form).await.expect(400);
     assert!(old.get(&authorize_url(&server, &[]).await).await.location.contains("/accounts/login/"));
@@ -296,6 +303,34 @@ async fn a_password_is_changed_with_the_old_one() {
     assert_eq!(Browser::new().sign_in(&server, MARY, PASSWORD).await.status, 200);
     assert_eq!(Browser::new().sign_in(&server, MARY, CHOSEN).await.status, 302);
     assert!(mailbox.wait(MARY, 1).await.subject.contains("Security notice"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_that_operators_close_is_shut_out_until_they_open_it() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    let key = server.post("/api/v1/practitioner_clients").as_user(jhe_testkit::MARY).json(&serde_json::json!({}));
+    let basic = format!("Basic {}", key.send().await.expect(201).at("/key").as_str().unwrap());
+    let machine = async || {
+        let form = [("grant_type", "client_credentials")];
+        server.post("/o/token/").header("authorization", &basic).form(&form).send().await
+    };
+    let access = machine().await.expect(200).at("/access_token").as_str().unwrap().to_owned();
+    let profile = async |token: &str| server.get("/api/v1/users/profile").bearer(token).send().await.status.as_u16();
+    assert_eq!(profile(&access).await, 200);
+    jhe_app::operator::set_active(server.store(), "Manager_Mary@example.com", false).await.unwrap();
+    assert_eq!(profile(&access).await, 401);
+    assert_eq!(profile(&jhe_testkit::MARY.token()).await, 401);
+    assert!(machine().await.status.as_u16() >= 400, "its API keys give nothing");
+    assert_eq!(Browser::new().sign_in(&server, MARY, PASSWORD).await.status, 200);
+    assert!(browser.get(&authorize_url(&server, &[]).await).await.location.contains("/accounts/login/"));
+    jhe_app::operator::set_active(server.store(), MARY, true).await.unwrap();
+    assert_eq!(profile(&access).await, 401, "what ended stays ended");
+    machine().await.expect(200);
+    assert_eq!(Browser::new().sign_in(&server, MARY, PASSWORD).await.status, 302);
+    assert!(jhe_app::operator::set_active(server.store(), "nobody@example.org", false).await.is_err());
     server.stop().await;
 }
 
@@ -412,6 +447,55 @@ async fn a_code_is_good_for_three_tries_three_minutes_and_one_browser() {
     let fourth = code_in(&mailbox.wait(PETER, 4).await);
     server.clock.advance(TimeDelta::seconds(181));
     assert_eq!(browser.get(&confirm).await.status, 302, "{fourth} is too old");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_only_looks_like_one_of_ours_is_unknown() {
+    let (server, mailbox) = with_mail(&[]).await;
+    // The Kelvin sign becomes a `k` where Unicode folds case; mail for it goes to somebody else.
+    for lookalike in ["manager_mar\u{212a}@example.com", "MANAGER_MAR\u{212a}@EXAMPLE.COM"] {
+        let login = page(&server, "/accounts/login-otp/");
+        assert_eq!(Browser::new().submit(&login, &[("email", lookalike)]).await.status, 302);
+        assert_eq!(Browser::new().sign_in(&server, lookalike, PASSWORD).await.status, 200, "no such account");
+    }
+    Browser::new()
+        .submit(&page(&server, "/accounts/password_reset/"), &[("email", "manager_mar\u{212a}@example.com")])
+        .await;
+    let patient = serde_json::json!({"organizationId": 20003, "telecomEmail": "manager_mar\u{212a}@example.com",
+        "nameFamily": "K", "nameGiven": "K", "birthDate": "1990-01-01"});
+    server.post("/api/v1/patients").as_user(jhe_testkit::MARY).json(&patient).send().await.expect(400);
+    // What was sent went to the look-alike and speaks of no account; the owner's other spelling still works.
+    assert_eq!(server.scalar("SELECT count(*)::text FROM jhe_one_time_code WHERE user_id IS NOT NULL").await, "0");
+    let confirm = ask_for_code(&server, &Browser::new(), "Manager_Mark@Example.com").await;
+    assert!(!confirm.is_empty());
+    code_in(&mailbox.wait("manager_mark@example.com", 1).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn proving_oneself_by_mail_lifts_the_lock_of_wrong_passwords() {
+    let (server, mailbox) = with_mail(&[]).await;
+    let lock = async || {
+        for _ in 0..6 {
+            Browser::new().sign_in(&server, "manager_mark@example.com", "wrong").await;
+        }
+        assert_eq!(Browser::new().sign_in(&server, "manager_mark@example.com", PASSWORD).await.status, 429);
+        // What this address may try is counted too, for a minute.
+        server.clock.advance(TimeDelta::seconds(61));
+    };
+    lock().await;
+    let browser = Browser::new();
+    let confirm = ask_for_code(&server, &browser, "manager_mark@example.com").await;
+    let code = code_in(&mailbox.wait("manager_mark@example.com", 1).await);
+    browser.submit(&confirm, &[("action", "verify"), ("code", &code)]).await;
+    assert_eq!(Browser::new().sign_in(&server, "manager_mark@example.com", PASSWORD).await.status, 302);
+    lock().await;
+    browser.submit(&page(&server, "/accounts/password_reset/"), &[("email", "manager_mark@example.com")]).await;
+    let link = mailbox.wait("manager_mark@example.com", 2).await.link(&page(&server, "/accounts/reset/"));
+    let choose = absolute(&server, &browser.get(&link).await.location);
+    browser.submit(&choose, &[("new_password1", CHOSEN), ("new_password2", CHOSEN)]).await;
+    assert_eq!(Browser::new().sign_in(&server, "manager_mark@example.com", CHOSEN).await.status, 302);
     server.stop().await;
 }
 

@@ -233,6 +233,8 @@ async fn faults_are_told_to_the_client_in_its_words() {
         (&[("code_challenge", "short")], "invalid_request", Some("Invalid code_challenge.")),
         (&[("scope", "openid bogus")], "invalid_scope", None),
         (&[("prompt", "none login")], "invalid_request", None),
+        (&[("max_age", "soon")], "invalid_request", Some("Invalid max_age.")),
+        (&[("max_age", "-1")], "invalid_request", Some("Invalid max_age.")),
         (&[("request", "x")], "request_not_supported", None),
         (&[("request_uri", "https://x")], "request_uri_not_supported", None),
     ];

@@ -1,7 +1,7 @@
 //! Token exchange: an EHR's id token becomes an access token of its practitioner.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jhe_testkit::{Reply, TestIssuer, TestServer};
 use serde_json::{Value, json};
 
@@ -162,6 +162,15 @@ async fn only_a_verified_token_of_a_trusted_issuer_counts() {
     check(&signed(json!({"exp": now - 60})), 401, "id_token failed validation").await;
     check(&signed(json!({"aud": "other"})), 401, "id_token failed validation").await;
     check(&signed(json!({"iat": null})), 401, "id_token failed validation").await;
+    // Without a signature, or with an algorithm of another world, it is judged like the others.
+    let bare = |alg: &str, changes: Value| {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}.", part(&json!({"alg": alg})), part(&claims(&server, &issuer, &changes)))
+    };
+    for alg in ["none", "None", "ZZ"] {
+        check(&bare(alg, json!({})), 401, "id_token failed validation").await;
+        check(&bare(alg, json!({"iss": "https://evil.example"})), 403, "Issuer not trusted").await;
+    }
     // Signed by a key the issuer does not publish.
     check(&stranger.sign(&claims(&server, &issuer, &json!({}))), 502, "Could not resolve signing key").await;
     check(&signed(json!({"fhirUser": null})), 400, "id_token missing fhirUser claim").await;

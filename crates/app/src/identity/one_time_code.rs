@@ -107,7 +107,8 @@ async fn send(
         Some(_) => Letter::one_time_code(app, &spelled(&code)),
         None => Letter::unknown_account(app, &pending.email),
     };
-    mail::queue(app, work, &pending.email, &letter).await
+    // To the address that was verified, not to how it was typed.
+    mail::queue(app, work, account.map_or(&pending.email, |account| &account.email), &letter).await
 }
 
 /// What a browser that waits for a code is shown.
@@ -201,6 +202,7 @@ pub async fn confirm(app: &App, cookie: &str, typed: &str, ip: Option<IpAddr>) -
     };
     work.end_pending_sign_in(&digest).await?;
     work.note_email_verified(account.id).await?;
+    sign_in::unlock(app, &mut work, &account).await?;
     work.note_login(account.id, now, None).await?;
     work.commit().await?;
     Ok(Outcome::Proved(Box::new(account)))

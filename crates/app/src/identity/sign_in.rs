@@ -8,6 +8,7 @@ use jhe_crypto::token;
 use jhe_domain::audit::AuditAction;
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
+use jhe_store::Work;
 use jhe_store::credential::LoginAccount;
 
 use crate::App;
@@ -120,6 +121,14 @@ pub(super) async fn find(app: &App, email: &str) -> Result<Option<LoginAccount>,
     }
     let mut work = app.store().read().await?;
     work.account_by_email(&Phi::new(email.to_owned())).await
+}
+
+/// Forgets wrong passwords of an account that has proved itself otherwise.
+pub(super) async fn unlock(app: &App, work: &mut Work, account: &LoginAccount) -> Result<(), Error> {
+    if app.config().auth.throttle {
+        work.forget_attempts(ACCOUNT, &account_subject(Some(account), "")).await?;
+    }
+    Ok(())
 }
 
 /// Whether an account administers the server.

@@ -25,8 +25,10 @@ const FAMILIES: [Family; 2] = [
     Family { base: "/fhir/r5", media_type: "application/fhir+json", schema: "OperationOutcome", example: outcome },
 ];
 
+type Applies = fn(&Operation) -> bool;
+
 /// Status, what it means, and which operations can give it.
-const ERRORS: [(u16, &str, fn(&Operation) -> bool); 9] = [
+const ERRORS: [(u16, &str, Applies); 9] = [
     (400, "The request does not make sense", |_| true),
     (401, "No valid bearer token", |operation| !is_public(operation)),
     (403, "Not permitted", |operation| !is_public(operation)),

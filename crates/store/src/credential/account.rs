@@ -7,6 +7,7 @@ use jhe_domain::role::Role;
 use jhe_domain::{OrganizationId, Phi, UserId};
 
 use crate::fault::Db;
+use crate::filter::push_same_email;
 use crate::work::Work;
 
 /// What signing in needs to know of an account.
@@ -69,10 +70,10 @@ const COLUMNS: &str =
     FROM core_jheuser AS u LEFT JOIN core_practitioner AS p ON p.jhe_user_id = u.id WHERE ";
 
 impl Work {
-    /// The account with a login name, whatever its case.
+    /// The account with a login name, whatever the case of its ASCII letters.
     pub async fn account_by_email(&mut self, email: &Phi<String>) -> Result<Option<LoginAccount>, Error> {
         let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(COLUMNS);
-        sql.push("lower(u.email) = lower(").push_bind(email.reveal()).push(")");
+        push_same_email(&mut sql, email);
         let row: Option<LoginRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
         Ok(row.map(Into::into))
     }
@@ -189,6 +190,9 @@ impl Work {
             "DELETE FROM jhe_session WHERE user_id = $1 AND $2::timestamptz IS NOT NULL",
             "DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND used_at IS NULL AND $2::timestamptz IS NOT NULL",
             "UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL",
+            // Those that act as the account without its being there: of its own API keys.
+            "UPDATE oauth2_provider_accesstoken AS t SET revoked = $2 FROM oauth2_provider_application AS a
+              WHERE a.user_id = $1 AND t.application_id = a.id AND t.user_id IS NULL AND t.revoked IS NULL",
             "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL",
         ] {
             sqlx::query(statement).bind(id.0).bind(at).execute(self.connection()).await.db()?;

@@ -1,7 +1,7 @@
 //! OAuth clients as the token endpoint sees them.
 
 use chrono::{DateTime, Utc};
-use jhe_domain::client::Client;
+use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, UserId};
 use sqlx::QueryBuilder;
@@ -74,20 +74,31 @@ impl From<AskingRow> for Asking {
             }),
             _ => None,
         };
-        let CredentialRow { client_secret, client } = row.credentials;
-        Self {
-            credentials: ClientCredentials { client: client.into(), secret: client_secret },
-            failed: row.failed,
-            token,
-        }
+        Self { credentials: row.credentials.into(), failed: row.failed, token }
     }
 }
+
+/// What the secret is, and whether the account that the client acts as is closed.
+const SECRET: &str = "SELECT a.client_secret,
+    EXISTS (SELECT 1 FROM core_jheuser AS o WHERE o.id = a.user_id AND NOT o.is_active) AS owner_is_closed, ";
 
 #[derive(sqlx::FromRow)]
 struct CredentialRow {
     client_secret: String,
+    owner_is_closed: bool,
     #[sqlx(flatten)]
     client: ClientRow,
+}
+
+impl From<CredentialRow> for ClientCredentials {
+    fn from(row: CredentialRow) -> Self {
+        let mut client: Client = row.client.into();
+        if row.owner_is_closed {
+            // A client of its own account only; what people do through a client is theirs.
+            client.grants.retain(|grant| *grant != GrantType::ClientCredentials);
+        }
+        Self { client, secret: row.client_secret }
+    }
 }
 
 enum By<'a> {
@@ -98,7 +109,7 @@ enum By<'a> {
 
 impl Work {
     async fn oauth_client(&mut self, by: By<'_>) -> Result<Option<ClientCredentials>, Error> {
-        let mut sql = QueryBuilder::<sqlx::Postgres>::new("SELECT a.client_secret, ");
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(SECRET);
         sql.push(CLIENT_COLUMNS);
         sql.push(
             " FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id WHERE ",
@@ -110,7 +121,7 @@ impl Work {
         };
         sql.push(" ORDER BY a.id LIMIT 1");
         let row: Option<CredentialRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
-        Ok(row.map(|row| ClientCredentials { client: row.client.into(), secret: row.client_secret }))
+        Ok(row.map(Into::into))
     }
 
     /// Whether an enabled client lists a web origin, as a browser spells it, among its allowed origins.
@@ -134,7 +145,7 @@ impl Work {
         token: Option<&[u8]>,
         now: DateTime<Utc>,
     ) -> Result<Option<Asking>, Error> {
-        let mut sql = QueryBuilder::<sqlx::Postgres>::new("SELECT a.client_secret, ");
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(SECRET);
         sql.push(CLIENT_COLUMNS);
         sql.push(", (SELECT count(*) FROM jhe_attempt AS f WHERE f.failed AND f.purpose = ")
             .push_bind(failures.purpose);

@@ -52,7 +52,8 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
         Ok(visit) => visit,
         Err(page) => return page,
     };
-    let email = visit.form.text("email");
+    // As sent: what is no address must not become one.
+    let email = visit.form.get("email").unwrap_or_default().to_owned();
     let (code, password) = (visit.form.text("joincode"), visit.form.get("password").unwrap_or_default());
     let application = Application { code: &code, email: &email, password, repeated: visit.form.get("password2") };
     match sign_up::sign_up(&app, application, visit.ip).await {

@@ -136,6 +136,7 @@ pub async fn reset(
     work.end_account_link(&digest).await?;
     work.replace_password(account.id, &hash, AuditAction::PasswordReset).await?;
     work.end_all_access(account.id, app.now()).await?;
+    sign_in::unlock(app, &mut work, &account).await?;
     mail::queue(app, &mut work, &account.email, &Letter::password_changed(app)).await?;
     work.commit().await?;
     Ok(Reset::Done)
