@@ -118,7 +118,7 @@ async fn the_document_names_each_operation_once_and_tells_of_its_failures() {
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.contains_key("400") && responses.contains_key("404"), "{method} {path}");
             let is_public = operation["security"] == serde_json::json!([{}]);
-            assert_eq!(responses.contains_key("401"), !is_public, "{method} {path}");
+            assert!(responses.contains_key("401") || is_public, "{method} {path}");
             for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
                 let response = match response["$ref"].as_str() {
                     Some(shared) => document.pointer(&shared[1..]).unwrap(),

@@ -196,7 +196,7 @@ pub(crate) async fn get(
 /// Redeems an invitation token: no bearer token is needed, the token in the path is one.
 #[utoipa::path(post, path = "/api/v1/invitation/{id}", tag = "invitations",
     params(("id" = String, Path, description = "The 32 characters of the token")),
-    responses((status = 200, description = "A grant for the token endpoint", body = Object), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 405, description = "An id, which cannot be redeemed"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
+    responses((status = 200, description = "A grant for the token endpoint", body = Object), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 401, description = "An id instead of a token, without a bearer token"), (status = 405, description = "An id, which cannot be redeemed"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
     security(()))]
 #[tracing::instrument(name = "admin.invitation.redeem", skip_all)]
 pub(crate) async fn redeem(
