@@ -27,7 +27,16 @@ fn fault(error: sqlx::Error) -> Error {
                 return Error::sentence("A value is too long.");
             }
             if let Some(constraint) = database.constraint() {
-                return Error::Conflict(conflict(constraint));
+                return match conflict(constraint) {
+                    // What a new row points to was there when it was looked at: deleted meanwhile. Readings are a
+                    // conflict, which devices send again.
+                    Conflict::Constraint(name)
+                        if database.is_foreign_key_violation() && !name.starts_with("core_observation") =>
+                    {
+                        Error::NotFound(Lookup::Address)
+                    }
+                    known => Error::Conflict(known),
+                };
             }
             match database.code().as_deref() {
                 // Statement timeout, shutdown, too many connections, deadlock, serialization failure, lock timeout.

@@ -292,6 +292,12 @@ impl Studies<'_> {
     ) -> Result<Option<Vec<(Linked, PatientId)>>, Error> {
         let study = grant.id();
         let ids: Vec<i64> = patients.iter().map(|id| id.0).collect();
+        // Held, so that what follows speaks of a study that is there.
+        sqlx::query_scalar::<_, i64>("SELECT id FROM core_study WHERE id = $1 FOR KEY SHARE")
+            .bind(study.0)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?;
         let linked: Vec<i64> = sqlx::query_scalar(
             "SELECT l.patient_id FROM core_patientorganization AS l JOIN core_study AS s ON s.organization_id = l.organization_id
               WHERE s.id = $1 AND l.patient_id = ANY ($2) FOR KEY SHARE OF l",

@@ -186,3 +186,28 @@ async fn a_practitioner_made_twice_at_once_is_one() {
     assert_eq!(server.scalar("SELECT count(*)::text FROM core_jheuser WHERE email = 'twice@example.com'").await, "1");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_added_to_a_study_that_goes_is_added_before_or_not_at_all() {
+    let server = TestServer::start().await;
+    for _ in 0..6 {
+        let body = json!({"name": "n", "description": "d", "organization": 20003});
+        let study = server.post("/api/v1/studies").as_user(MARY).json(&body).send().await.expect(201).at("/id");
+        let one = format!("/api/v1/studies/{study}");
+        let add = |list: &str, body: Value| server.post(&format!("{one}/{list}")).as_user(MARY).json(&body);
+        let replies = together([
+            add("patients", json!({"patientIds": [40001, 40002]})),
+            add("scope_requests", json!({"scopeCodeId": 50001})),
+            server.delete(&one).as_user(MARY),
+            add("data_sources", json!({"dataSourceId": 70001})),
+            add("clients", json!({"clientId": 1})),
+            add("patients", json!({"patientIds": [40002]})),
+        ])
+        .await;
+        for reply in &replies {
+            assert!([200, 201, 204, 403, 404].contains(&reply.status.as_u16()), "{}: {}", reply.status, reply.text());
+        }
+        server.get(&one).as_user(MARY).send().await.expect(403);
+    }
+    server.stop().await;
+}
