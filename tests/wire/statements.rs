@@ -100,3 +100,22 @@ async fn no_list_takes_more_statements_for_more_rows() {
     assert!(differs.is_empty(), "{differs:#?}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn enrolling_many_takes_as_many_statements_as_enrolling_one() {
+    let server = TestServer::start().await;
+    server.execute(ROWS).await;
+    let mut taken = Vec::new();
+    for (study, last) in [(390_001, 490_001), (390_002, 490_030)] {
+        let body = serde_json::json!({"patientIds": (490_001..=last).collect::<Vec<i64>>()});
+        let before = ran(&server).await;
+        let path = format!("/api/v1/studies/{study}/patients");
+        let reply = server.post(&path).as_user(MARY).json(&body).send().await.expect(201);
+        taken.push(ran(&server).await - before);
+        let made = reply.at("/studyPatients").as_array().unwrap().len();
+        assert_eq!(i64::try_from(made).unwrap(), last - 490_000);
+    }
+    // What the server does by itself may fall into one of them.
+    assert!(taken[1] < taken[0] + 10, "{taken:?}");
+    server.stop().await;
+}

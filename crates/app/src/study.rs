@@ -1,10 +1,14 @@
 //! Studies and what belongs to them.
 
+use std::collections::{HashMap, HashSet};
+
 use jhe_authz::{Actor, Authorizer};
 use jhe_domain::error::Error;
+use jhe_domain::page::Window;
 use jhe_domain::patient::Patient;
 use jhe_domain::study::{Linked, NewStudy, Study, StudyChange};
 use jhe_domain::{ApplicationId, DataSourceId, OrganizationId, PatientId, ScopeCodeId, StudyId};
+use jhe_store::patient::PatientQuery;
 
 use crate::App;
 
@@ -71,7 +75,7 @@ pub async fn enrol(
     let mut work = app.store().begin().await?;
     let grant = Authorizer::new(actor, &mut work).manage_study(id).await?;
     let mut patients = validate()?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     patients.retain(|patient| seen.insert(*patient));
     let links = work
         .studies()
@@ -79,10 +83,15 @@ pub async fn enrol(
         .await?
         .ok_or_else(|| Error::sentence("Patient and study must be from the same Organization"))?;
     let study = work.studies().get_managed(&grant).await?;
-    let mut rows = Vec::with_capacity(links.len());
     let scope = Authorizer::new(actor, &mut work).patients(jhe_authz::Location::default());
+    let ids: Vec<i64> = links.iter().map(|(_, patient)| patient.0).collect();
+    let whole = Window { offset: 0, limit: i64::try_from(ids.len()).unwrap_or(i64::MAX) };
+    let query = PatientQuery { ids: Some(ids), awaiting: true, ..PatientQuery::default() };
+    let seen = work.patients().list(&scope, &query, whole).await?.rows;
+    let mut seen: HashMap<PatientId, Patient> = seen.into_iter().map(|patient| (patient.id, patient)).collect();
+    let mut rows = Vec::with_capacity(links.len());
     for (link, patient) in links {
-        let patient = work.patients().find(&scope, patient).await?;
+        let patient = seen.remove(&patient);
         rows.push((link, patient.ok_or_else(|| Error::internal("a patient just enrolled is not visible"))?));
     }
     work.commit().await?;
