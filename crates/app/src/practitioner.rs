@@ -51,7 +51,7 @@ pub async fn create(
     validate: impl FnOnce() -> Result<NewPractitioner, Error>,
 ) -> Result<Listed, Error> {
     let new = {
-        let mut work = app.store().begin().await?;
+        let mut work = app.store().read().await?;
         let _admin = Authorizer::new(actor, &mut work).administer()?;
         validate()?
     };

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, Grant, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::data_source::{DataSource, ScopeCode};
-use jhe_domain::error::{Conflict, Error};
+use jhe_domain::error::Error;
 use jhe_domain::page::{Page, Window};
 use jhe_domain::study::Linked;
 use jhe_domain::{DataSourceId, LinkId, ScopeCodeId};
@@ -110,14 +110,6 @@ impl DataSources<'_> {
     /// # Errors
     /// A conflict while records of outside systems use it.
     pub async fn delete(&mut self, _admin: &Admin, id: DataSourceId) -> Result<bool, Error> {
-        let used: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM core_fhirsource WHERE data_source_id = $1)")
-            .bind(id.0)
-            .fetch_one(self.0.connection())
-            .await
-            .db()?;
-        if used {
-            return Err(Error::Conflict(Conflict::DataSourceInUse));
-        }
         let gone = sqlx::query("DELETE FROM core_datasource WHERE id = $1")
             .bind(id.0)
             .execute(self.0.connection())

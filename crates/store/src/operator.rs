@@ -75,33 +75,33 @@ impl Work {
 
     /// Sets the password of an account and ends its sessions and tokens. `false` when there is no such account.
     pub async fn set_password(&mut self, _admin: &Admin, email: &Phi<String>, hash: &str) -> Result<bool, Error> {
-        let id: Option<i64> =
-            sqlx::query_scalar("UPDATE core_jheuser SET password = $2 WHERE lower(email) = lower($1) RETURNING id")
-                .bind(email.reveal())
-                .bind(hash)
-                .fetch_optional(self.connection())
-                .await
-                .db()?;
-        let Some(id) = id else { return Ok(false) };
+        let Some(account) = self.account_by_email(email).await? else { return Ok(false) };
+        let id = account.id.0;
+        sqlx::query("UPDATE core_jheuser SET password = $2 WHERE id = $1")
+            .bind(id)
+            .bind(hash)
+            .execute(self.connection())
+            .await
+            .db()?;
         let now = self.database_time().await?;
-        self.end_all_access(UserId(id), now).await?;
+        self.end_all_access(account.id, now).await?;
         self.audit(AuditEntry::new(AuditAction::PasswordReset, "JheUser").id(id));
         Ok(true)
     }
 
     /// Opens or closes an account; closing ends its sessions and tokens. `false` when there is no such account.
     pub async fn set_active(&mut self, _admin: &Admin, email: &Phi<String>, active: bool) -> Result<bool, Error> {
-        let id: Option<i64> =
-            sqlx::query_scalar("UPDATE core_jheuser SET is_active = $2 WHERE lower(email) = lower($1) RETURNING id")
-                .bind(email.reveal())
-                .bind(active)
-                .fetch_optional(self.connection())
-                .await
-                .db()?;
-        let Some(id) = id else { return Ok(false) };
+        let Some(account) = self.account_by_email(email).await? else { return Ok(false) };
+        let id = account.id.0;
+        sqlx::query("UPDATE core_jheuser SET is_active = $2 WHERE id = $1")
+            .bind(id)
+            .bind(active)
+            .execute(self.connection())
+            .await
+            .db()?;
         if !active {
             let now = self.database_time().await?;
-            self.end_all_access(UserId(id), now).await?;
+            self.end_all_access(account.id, now).await?;
         }
         self.audit(AuditEntry::new(AuditAction::Update, "JheUser").id(id));
         Ok(true)

@@ -120,6 +120,7 @@ impl Work {
         self.audit(AuditEntry::new(AuditAction::Login, "JheUser").id(id.0));
         Ok(())
     }
+
     /// Makes the account of a practitioner who signed up, with its profile and its memberships; with none, and `false`,
     /// when one of the organizations does not exist.
     ///
