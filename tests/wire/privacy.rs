@@ -17,7 +17,14 @@ const CANARY: &str = "canary7f3a91";
 
 /// The log of this process, kept from the first call on.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What was logged so far.
+    pub(crate) fn written(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -38,7 +45,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-fn log() -> &'static Log {
+pub(crate) fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
         let log = Log::default();
@@ -122,7 +129,7 @@ async fn secrets_and_personal_data_stay_out_of_the_log() {
     server.post("/fhir/r5/").as_user(PETER).body("application/json", canary("body")).send().await.expect(400);
 
     server.stop().await;
-    let written = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let written = log.written();
     assert!(written.contains("request"), "the log is kept");
     let found: Vec<&str> =
         written.lines().filter(|line| line.contains(CANARY) || line.contains("harbour at dusk")).collect();

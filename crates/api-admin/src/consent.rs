@@ -67,6 +67,13 @@ struct ScopeConsentJson {
     consented_time: Option<String>,
 }
 
+/// The answers just written.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct WrittenConsentsJson {
+    study_scope_consents: Vec<WrittenConsentJson>,
+}
+
 /// A written consent.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -136,7 +143,8 @@ fn split(study: StudyConsents) -> (Option<PendingStudyJson>, Option<AnsweredStud
 }
 
 /// What studies ask a patient for, and what it answered.
-#[utoipa::path(get, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/api/v1/patients/{id}/consents", tag = "consents",
+    params(("id" = i64, Path), ("reset" = Option<bool>, Query, description = "Forgets all answers, where the site allows that")),
     responses((status = 200, body = ConsentsJson), (status = 403, description = "Not this caller's patient"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.consents.get", skip_all)]
 pub(crate) async fn get(
@@ -147,6 +155,7 @@ pub(crate) async fn get(
 ) -> Result<Response, AdminError> {
     let patient = PatientId(id);
     if query.is_true("reset")
+        && !query.is_probe
         && let Some(count) = usecase::reset(&app, &actor, patient).await?
     {
         return Ok(ok(&json!({ "resetCount": count })));
@@ -168,7 +177,7 @@ pub(crate) async fn get(
 
 /// Grants or declines; overwrites earlier answers.
 #[utoipa::path(post, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
-    responses((status = 201, description = "Written", body = Vec<WrittenConsentJson>), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
+    responses((status = 201, description = "Written", body = WrittenConsentsJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.consents.create", skip_all)]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -177,12 +186,12 @@ pub(crate) async fn create(
     fields: Fields,
 ) -> Result<Response, AdminError> {
     let written = write(&app, &actor, id, ConsentAction::Record, &fields).await?;
-    Ok(created(true, &json!({ "studyScopeConsents": written })))
+    Ok(created(true, &WrittenConsentsJson { study_scope_consents: written }))
 }
 
 /// Changes answers that were given before.
 #[utoipa::path(patch, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
-    responses((status = 200, description = "Written", body = Vec<WrittenConsentJson>), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "Not answered yet")))]
+    responses((status = 200, description = "Written", body = WrittenConsentsJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "Not answered yet")))]
 #[tracing::instrument(name = "admin.consents.change", skip_all)]
 pub(crate) async fn change(
     State(app): State<App>,
@@ -191,7 +200,7 @@ pub(crate) async fn change(
     fields: Fields,
 ) -> Result<Response, AdminError> {
     let written = write(&app, &actor, id, ConsentAction::Change, &fields).await?;
-    Ok(ok(&json!({ "studyScopeConsents": written })))
+    Ok(ok(&WrittenConsentsJson { study_scope_consents: written }))
 }
 
 /// Takes answers back: pending again.

@@ -114,7 +114,6 @@ pub(crate) async fn list(
     SentPath(path): SentPath,
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
-    query.check_names(&[])?;
     let array = app.settings().strings("api.plain_array_lists").iter().any(|list| list == "data_sources");
     let paging = Paging::new(&query, &path, DEFAULT_SIZE, array)?;
     let mut work = app.store().read().await?;

@@ -38,7 +38,11 @@ pub fn router(app: &App) -> DocumentedRouter<App> {
         .layer(from_fn(response::refuse_unknown))
         .layer(from_fn(response::require_json))
         .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Admin>))
-        .merge(with_method_fallback(public(), error::method_not_allowed).layer(from_fn(response::require_json)))
+        .merge(
+            with_method_fallback(public(), error::method_not_allowed)
+                .layer(from_fn(response::refuse_unknown))
+                .layer(from_fn(response::require_json)),
+        )
         .layer(from_fn(response::describe))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Admin>))
 }

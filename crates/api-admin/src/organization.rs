@@ -143,7 +143,6 @@ pub(crate) async fn list(
     SentPath(path): SentPath,
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
-    query.check_names(&["part_of"])?;
     let part_of = query.integer("partOf")?.map(OrganizationId);
     let array = app.settings().strings("api.plain_array_lists").iter().any(|list| list == "organizations");
     let paging = Paging::new(&query, &path, DEFAULT_SIZE, array)?;

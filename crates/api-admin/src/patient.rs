@@ -181,8 +181,6 @@ pub(crate) async fn list(
     SentPath(path): SentPath,
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
-    let known = ["organization_id", "study_id", "patient_id", "patient_identifier_value", "identifier", "search"];
-    query.check_names(&known)?;
     let organization = query.integer("organizationId")?.map(OrganizationId);
     let study = query.integer("studyId")?.map(StudyId);
     let patient = query.integer("patientId")?.map(PatientId);
@@ -543,7 +541,7 @@ pub(crate) async fn wearable_status(
     PathId(id): PathId,
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
-    let scope = Authorizer::new(&actor, &mut work).patient_clients(PatientId(id)).await?;
+    let scope = Authorizer::new(&actor, &mut work).wearables(PatientId(id)).await?;
     let mut body = json!({ "connections": [], "connected": false });
     if work.patients().is_linked_to_wearables(&scope, PatientId(id)).await?
         && let Some(members) = body.as_object_mut()

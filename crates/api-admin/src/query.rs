@@ -90,13 +90,13 @@ impl AdminQuery {
     }
 
     /// Under `Prefer: handling=strict` an unknown parameter is refused.
-    pub(crate) fn check_names(&self, known: &[&str]) -> Result<(), Error> {
+    pub(crate) fn check_names(&self, known: &[String]) -> Result<(), Error> {
         if !self.strict {
             return Ok(());
         }
         for (name, _) in &self.raw {
             let snake = to_snake(name);
-            if !known.contains(&snake.as_str()) && !PAGING.contains(&snake.as_str()) {
+            if !known.contains(&snake) && !PAGING.contains(&snake.as_str()) {
                 return Err(Error::sentence(format!("Unknown parameter: {name}.")));
             }
         }

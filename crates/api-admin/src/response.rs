@@ -1,6 +1,6 @@
 //! Answers: JSON, and the headers every answer of the family carries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use axum::extract::{MatchedPath, Request};
@@ -13,6 +13,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use crate::error;
+use crate::fields::to_snake;
 use crate::query::AdminQuery;
 
 /// A JSON answer.
@@ -55,34 +56,34 @@ pub(crate) async fn require_json(request: Request, next: Next) -> Response {
     }
 }
 
-/// Layer: under `Prefer: handling=strict` a read that takes no parameters refuses them. Lists check their own.
+/// Layer: under `Prefer: handling=strict` a read refuses parameters that it does not take.
 pub(crate) async fn refuse_unknown(request: Request, next: Next) -> Response {
-    if request.method() == Method::GET {
-        let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-        if path.is_some_and(|path| takes_no_parameters(&path)) {
-            let (parts, body) = request.into_parts();
-            let checked = AdminQuery::of(&parts).check_names(&[]);
-            return match checked {
-                Ok(()) => next.run(Request::from_parts(parts, body)).await,
-                Err(fault) => error::AdminError(fault).into_response(),
-            };
-        }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return next.run(request).await;
     }
-    next.run(request).await
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let (parts, body) = request.into_parts();
+    match path.and_then(|path| parameters_of(&path)) {
+        Some(known) => match AdminQuery::of(&parts).check_names(known) {
+            Ok(()) => next.run(Request::from_parts(parts, body)).await,
+            Err(fault) => error::AdminError(fault).into_response(),
+        },
+        None => next.run(Request::from_parts(parts, body)).await,
+    }
 }
 
-fn takes_no_parameters(path: &str) -> bool {
-    static READS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+/// The parameters that reading an address takes, in snake case, as the API document lists them.
+fn parameters_of(path: &str) -> Option<&'static [String]> {
+    static READS: LazyLock<HashMap<String, Vec<String>>> = LazyLock::new(|| {
         let document = crate::documented().into_openapi();
-        let plain = document.paths.paths.into_iter().filter(|(_, item)| {
-            let parameters = item.get.as_ref().map(|get| get.parameters.iter().flatten());
-            let in_query =
-                |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.parameter_in == ParameterIn::Query);
-            parameters.is_some_and(|mut all| !all.any(in_query))
-        });
-        plain.map(|(path, _)| path).collect()
+        let reads = document.paths.paths.into_iter().filter_map(|(path, item)| Some((path, item.get?)));
+        let in_query = |one: RefOr<Parameter>| match one {
+            RefOr::T(one) if one.parameter_in == ParameterIn::Query => Some(to_snake(&one.name)),
+            _ => None,
+        };
+        reads.map(|(path, get)| (path, get.parameters.into_iter().flatten().filter_map(in_query).collect())).collect()
     });
-    READS.contains(path)
+    READS.get(path).map(Vec::as_slice)
 }
 
 /// Layer: adds `Allow` and `Vary`.

@@ -75,7 +75,6 @@ pub(crate) async fn list(
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let admin = Authorizer::new(&actor, &mut work).administer()?;
-    query.check_names(&["reveal"])?;
     let paging = Paging::new(&query, &path, DEFAULT_LONG, false)?;
     let mut page = work.settings().list(&admin, paging.window()?).await?;
     if let Some(last) = paging.last_window(page.count) {

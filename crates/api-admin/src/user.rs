@@ -223,7 +223,6 @@ pub(crate) async fn list(
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).users()?;
-    query.check_names(&["email"])?;
     let paging = Paging::new(&query, &path, DEFAULT_SIZE, false)?;
     let page = if let Some(email) = query.get("email") {
         let grant = Authorizer::new(&actor, &mut work).look_up_user()?;
@@ -254,7 +253,6 @@ pub(crate) async fn search_by_email(
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let grant = Authorizer::new(&actor, &mut work).look_up_user()?;
-    query.check_names(&["email"])?;
     let email = query.get("email").ok_or_else(|| Error::sentence("email parameter required"))?;
     match work.users().by_email(&grant, &Phi::new(email.trim().to_owned())).await? {
         Some(user) => Ok(ok(&one(&app, &mut work, &actor, user).await?)),

@@ -5,11 +5,11 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_app::identity::client;
+use jhe_app::identity::client::{self, TokenInfo};
 use jhe_app::identity::token::{Exchange, issuer};
 use jhe_domain::client::Client;
 use jhe_http::Origin;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client_auth;
 use crate::error::{self, OAuthError};
@@ -61,19 +61,23 @@ pub(crate) async fn introspect(State(app): State<App>, request: Request<Body>) -
         None => return Err(OAuthError::invalid_client()),
     };
     let info = info.filter(|info| info.application_id == client.id.0 || client.can_introspect);
-    let body = match info {
-        None => json!({ "active": false }),
-        Some(info) => json!({
-            "active": true,
-            "scope": info.scope,
-            "exp": info.expires.timestamp(),
-            "client_id": info.client_id,
-            "username": info.email,
-            "sub": info.user_id.map(|id| id.to_string()),
-            "token_type": "Bearer",
-            "iat": info.created.timestamp(),
-            "iss": issuer(&app),
-        }),
-    };
-    Ok(error::json(StatusCode::OK, &body))
+    Ok(error::json(StatusCode::OK, &info.map_or_else(|| json!({ "active": false }), |info| claims(&app, &info))))
+}
+
+/// What introspection tells of a live token. One without an account behind it is about no person.
+fn claims(app: &App, info: &TokenInfo) -> Value {
+    let mut body = json!({
+        "active": true,
+        "scope": info.scope,
+        "exp": info.expires.timestamp(),
+        "client_id": info.client_id,
+        "token_type": "Bearer",
+        "iat": info.created.timestamp(),
+        "iss": issuer(app),
+    });
+    if let (Some(id), Some(members)) = (info.user_id, body.as_object_mut()) {
+        members.insert("sub".to_owned(), json!(id.to_string()));
+        members.insert("username".to_owned(), json!(info.email));
+    }
+    body
 }

@@ -8,8 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::account::email;
+use jhe_app::identity::client;
 use jhe_app::identity::sign_in::{self, Attempt};
-use jhe_app::identity::token::{Exchange, Refreshing, Tokens};
+use jhe_app::identity::token::{Exchange, RefreshRow, Refreshing, Tokens};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::Error;
@@ -50,11 +51,14 @@ pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Res
         return Err(OAuthError::described("invalid_request", *text));
     }
     let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
+    if grant == "refresh_token" {
+        let tokens = refresh(&app, &presented, &form, origin.as_ref()).await?;
+        return Ok(error::json(StatusCode::OK, &answer(&tokens)));
+    }
     let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
     let ip = origin.and_then(|origin| origin.peer);
     let tokens = match grant.as_str() {
         "authorization_code" => code(&app, &client, &presented, &form, ip).await?,
-        "refresh_token" => refresh(&app, &client, &presented, &form, ip).await?,
         "password" => password(&app, &client, &form, ip).await?,
         exchange::GRANT => return exchange::standard(&app, &client, &form, ip).await,
         _ => client_credentials(&app, &client, &form, ip).await?,
@@ -135,14 +139,27 @@ const fn refused(refusal: Refusal) -> OAuthError {
 
 async fn refresh(
     app: &App,
-    client: &Client,
     presented: &Presented,
     form: &Parameters,
-    ip: Option<IpAddr>,
+    origin: Option<&Origin>,
 ) -> Result<Tokens, OAuthError> {
-    allowed(client, GrantType::RefreshToken)?;
-    let mut exchange = Exchange::begin(app, client, ip).await?;
-    let row = match exchange.refreshing(form.get("refresh_token").unwrap_or_default(), client).await? {
+    let (text, ip) = (form.get("refresh_token").unwrap_or_default(), origin.and_then(|origin| origin.peer));
+    let found = client::refresh(app, presented.from(origin), text).await?;
+    let (client, row) = found.ok_or_else(OAuthError::invalid_client)?;
+    allowed(&client, GrantType::RefreshToken)?;
+    // Nearly always a token comes for the first time, and one more statement does. What comes again, or together with
+    // another, is decided while its family is held.
+    let mut exchange = Exchange::single(app, &client, ip).await?;
+    if let Some(row) = exchange.untouched(row, &client) {
+        let scope = refresh_scope(form, presented, &row)?;
+        if let Some(tokens) = exchange.rotate_untouched(&row, &client, &scope).await? {
+            exchange.commit().await?;
+            return Ok(tokens);
+        }
+    }
+    drop(exchange);
+    let mut exchange = Exchange::begin(app, &client, ip).await?;
+    let row = match exchange.refreshing(text, &client).await? {
         Refreshing::Live(row) => row,
         Refreshing::Refused => return Err(invalid_grant()),
         Refreshing::Reused => {
@@ -150,14 +167,20 @@ async fn refresh(
             return Err(invalid_grant());
         }
     };
-    TokenRefresh::new(form, presented).decide(row.user_id, &row.scope).map_err(refused)?;
-    let scope = match form.get("scope") {
-        Some(asked) => scope::parse(Some(asked)).ok_or_else(|| OAuthError::bare("invalid_scope"))?.join(" "),
-        None => row.scope.clone(),
-    };
-    let tokens = exchange.rotate(&row, client, &scope).await?;
+    let scope = refresh_scope(form, presented, &row)?;
+    let tokens = exchange.rotate(&row, &client, &scope).await?;
     exchange.commit().await?;
     Ok(tokens)
+}
+
+/// The scopes that a refresh asks for, once the grant allows it: those of the token unless it narrows them.
+fn refresh_scope(form: &Parameters, presented: &Presented, row: &RefreshRow) -> Result<String, OAuthError> {
+    TokenRefresh::new(form, presented).decide(row.user_id, &row.scope).map_err(refused)?;
+    // A blank one asks for nothing, which must not become the default of a first grant.
+    match form.get("scope").filter(|asked| !asked.trim().is_empty()) {
+        Some(asked) => Ok(scope::parse(Some(asked)).ok_or_else(|| OAuthError::bare("invalid_scope"))?.join(" ")),
+        None => Ok(row.scope.clone()),
+    }
 }
 
 async fn password(app: &App, client: &Client, form: &Parameters, ip: Option<IpAddr>) -> Result<Tokens, OAuthError> {

@@ -408,15 +408,26 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
 
     /// The consents of one patient: itself, and practitioners who share it, who see their own organizations' studies.
     pub async fn consents(&mut self, patient: PatientId) -> Result<AccessScope<resource::Consent>, Error> {
-        self.patient_part(patient, Why::ConsentsNotVisible).await
+        self.patient_part(patient, Why::ConsentsNotVisible, Why::OtherPatient).await
     }
 
     /// Clients and invitations of one patient: itself, practitioners who share it, superusers.
     pub async fn patient_clients(&mut self, patient: PatientId) -> Result<AccessScope<resource::Consent>, Error> {
-        self.patient_part(patient, Why::PatientNotVisible).await
+        self.patient_part(patient, Why::PatientNotVisible, Why::PatientNotVisible).await
     }
 
-    async fn patient_part(&mut self, patient: PatientId, why: Why) -> Result<AccessScope<resource::Consent>, Error> {
+    /// The wearable devices of one patient: as [`Authorizer::patient_clients`].
+    pub async fn wearables(&mut self, patient: PatientId) -> Result<AccessScope<resource::Consent>, Error> {
+        self.patient_part(patient, Why::PatientNotVisible, Why::OtherPatient).await
+    }
+
+    /// Practitioners who do not share the patient are told `stranger`, everybody else `other`.
+    async fn patient_part(
+        &mut self,
+        patient: PatientId,
+        stranger: Why,
+        other: Why,
+    ) -> Result<AccessScope<resource::Consent>, Error> {
         let within = Location::one(None, None, Some(patient));
         if self.actor.patient() == Some(patient) {
             return Ok(AccessScope::new(Reach::Own(patient), within));
@@ -430,14 +441,12 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
                 if self.port.shares(who, patient).await? {
                     Ok(AccessScope::new(Reach::Shared(who), within))
                 } else if self.port.patient_exists(patient).await? {
-                    Self::deny(why)
+                    Self::deny(stranger)
                 } else {
                     Err(Error::NotFound(Lookup::Entity("Patient")))
                 }
             }
-            _ if self.actor.patient().is_some() => Self::deny(Why::OtherPatient),
-            _ if why == Why::ConsentsNotVisible => Self::deny(Why::OtherPatient),
-            _ => Self::deny(why),
+            _ => Self::deny(other),
         }
     }
 

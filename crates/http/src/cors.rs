@@ -19,11 +19,13 @@ pub async fn allow_origins(State(app): State<App>, request: Request, next: Next)
     if !["/api/v1", "/fhir/r5"].iter().any(|base| path.starts_with(base)) {
         return next.run(request).await;
     }
-    let open = is_redeem(path);
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
         return next.run(request).await;
     };
-    let allowed = if open {
+    let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let preflight = request.method() == Method::OPTIONS && asked.is_some();
+    let method = if preflight { asked.and_then(|name| name.to_str().ok()) } else { Some(request.method().as_str()) };
+    let allowed = if is_redeem(path) && method == Some("POST") {
         Some(HeaderValue::from_static("*"))
     } else {
         match origin.to_str() {
@@ -31,8 +33,6 @@ pub async fn allow_origins(State(app): State<App>, request: Request, next: Next)
             _ => None,
         }
     };
-    let preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match &allowed {
         Some(_) if preflight => {
             let mut response = StatusCode::NO_CONTENT.into_response();

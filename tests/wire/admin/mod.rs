@@ -2,6 +2,7 @@
 
 mod clients;
 mod consents;
+mod corners;
 mod fhir_sources;
 mod observations;
 mod organizations;

@@ -354,8 +354,8 @@ async fn nobody_takes_over_an_account_by_registering_a_patient() {
     server.post("/api/v1/invitation").as_user(MARY).json(&body).send().await.expect(403);
     server.get("/api/v1/patients/40003/invitation_link").as_user(MARY).send().await.expect(403);
     // Attached to an organization without having agreed, a patient cannot be invited by it either.
-    let body = json!({"organizationId": 20003});
-    server.patch("/api/v1/patients/40003/global_add_organization").as_user(MARY).json(&body).send().await;
+    let attach = "/api/v1/patients/40003/global_add_organization?organizationId=20003";
+    server.patch(attach).as_user(MARY).send().await.expect(200);
     server.get("/api/v1/patients/40003/invitation_link").as_user(MARY).send().await.expect(403);
     server.stop().await;
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod authorize;
 mod clients;
+mod corners;
 mod discovery;
 mod exchange;
 mod grants;

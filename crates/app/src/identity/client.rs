@@ -6,7 +6,9 @@ use chrono::TimeDelta;
 use jhe_crypto::{client_secret, token};
 use jhe_domain::client::Client;
 use jhe_domain::error::Error;
-use jhe_store::credential::{Asking, ClientCredentials, Failures, TokenInfo};
+use jhe_store::Work;
+pub use jhe_store::credential::TokenInfo;
+use jhe_store::credential::{Asking, ClientCredentials, Failures, RefreshRow};
 
 use crate::App;
 use crate::identity::throttle::{self, Limit};
@@ -31,8 +33,10 @@ pub struct Presented<'a> {
 /// # Errors
 /// [`Error::Throttled`] after too many wrong secrets, also for the right one.
 pub async fn authenticate(app: &App, presented: Presented<'_>) -> Result<Option<Client>, Error> {
-    let Some(asking) = ask(app, presented, None).await? else { return Ok(None) };
-    judge(app, presented, asking.credentials, asking.failed).await
+    let found = ask(app, presented, async |work, failures| {
+        work.asking_client(presented.client_id, failures, None, app.now()).await
+    });
+    Ok(judge(app, presented, found.await?).await?.map(|(client, _)| client))
 }
 
 /// The client that proved who it is, with the live token it asks about (RFC 7662). What it may learn is the caller's to
@@ -46,9 +50,26 @@ pub async fn introspect(
     token: &str,
 ) -> Result<Option<(Client, Option<TokenInfo>)>, Error> {
     let digest = token::digest(token);
-    let Some(asking) = ask(app, presented, Some(&digest)).await? else { return Ok(None) };
-    let client = judge(app, presented, asking.credentials, asking.failed).await?;
-    Ok(client.map(|client| (client, asking.token)))
+    let found = ask(app, presented, async |work, failures| {
+        work.asking_client(presented.client_id, failures, Some(&digest), app.now()).await
+    });
+    judge(app, presented, found.await?).await
+}
+
+/// The client that proved who it is, with the refresh token it shows, whatever became of that one.
+///
+/// # Errors
+/// As for [`authenticate`].
+pub async fn refresh(
+    app: &App,
+    presented: Presented<'_>,
+    token: &str,
+) -> Result<Option<(Client, Option<RefreshRow>)>, Error> {
+    let digest = token::digest(token);
+    let found = ask(app, presented, async |work, failures| {
+        work.refreshing_client(presented.client_id, failures, &digest).await
+    });
+    judge(app, presented, found.await?).await
 }
 
 /// Under what wrong secrets are counted: for each client and address.
@@ -57,28 +78,32 @@ fn subject(presented: Presented<'_>) -> [u8; 32] {
     token::digest(&format!("{}\0{ip}", presented.client_id))
 }
 
-async fn ask(app: &App, presented: Presented<'_>, token: Option<&[u8]>) -> Result<Option<Asking>, Error> {
+async fn ask<T>(
+    app: &App,
+    presented: Presented<'_>,
+    query: impl AsyncFnOnce(&mut Work, Failures<'_>) -> Result<Option<Asking<T>>, Error>,
+) -> Result<Option<Asking<T>>, Error> {
     if presented.client_id.contains('\0') {
         return Ok(None);
     }
-    let (now, subject) = (app.now(), subject(presented));
-    let failures = Failures { purpose: FAILURES.purpose, subject: &subject, since: now - FAILURES.window };
+    let subject = subject(presented);
+    let failures = Failures { purpose: FAILURES.purpose, subject: &subject, since: app.now() - FAILURES.window };
     let mut work = app.store().read().await?;
-    work.asking_client(presented.client_id, failures, token, now).await
+    query(&mut work, failures).await
 }
 
-async fn judge(
+async fn judge<T>(
     app: &App,
     presented: Presented<'_>,
-    found: ClientCredentials,
-    failed: i64,
-) -> Result<Option<Client>, Error> {
-    if !found.client.enabled {
+    found: Option<Asking<T>>,
+) -> Result<Option<(Client, Option<T>)>, Error> {
+    let Some(Asking { credentials: found, failed, token }) = found.filter(|found| found.credentials.client.enabled)
+    else {
         return Ok(None);
-    }
+    };
     let Some(secret) = presented.secret.filter(|secret| !secret.is_empty()) else {
         // A public client has nothing to prove.
-        return Ok(Some(found.client).filter(|client| !client.confidential));
+        return Ok(Some((found.client, token)).filter(|(client, _)| !client.confidential));
     };
     if app.config().auth.throttle && failed >= FAILURES.failures {
         let now = app.now();
@@ -90,7 +115,7 @@ async fn judge(
         tracing::warn!(client.id = found.client.id.0, "a client sent a wrong secret");
     }
     // A public client without a secret must not pretend to have one.
-    Ok(Some(found.client).filter(|_| good))
+    Ok(Some((found.client, token)).filter(|_| good))
 }
 
 /// The enabled client with a public identifier.

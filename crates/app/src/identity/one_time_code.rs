@@ -190,8 +190,10 @@ pub async fn confirm(app: &App, cookie: &str, typed: &str, ip: Option<IpAddr>) -
         Some(user) => work.account_by_id(user).await?,
         None => None,
     };
-    // An account may have become an administrator's, or closed, since the code was sent.
-    let account = account.filter(|account| right && account.is_active && !account.is_superuser);
+    // An account may have become an administrator's, or closed, since the code was sent, or have another address now, of
+    // which the code proves nothing.
+    let is_same = |account: &LoginAccount| account.email.reveal().eq_ignore_ascii_case(email.reveal());
+    let account = account.filter(|account| right && is_same(account) && account.is_active && !account.is_superuser);
     work.attribute(None, None, ip);
     let Some(account) = account else {
         let failed = pending.failed + 1;

@@ -7,11 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jhe_crypto::{OsEntropy, signing, token};
 use jhe_domain::audit::AuditAction;
 use jhe_domain::client::{Client, GrantType};
-use jhe_domain::error::Error;
+use jhe_domain::error::{Error, Lookup};
 use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::Work;
+pub use jhe_store::credential::RefreshRow;
 use jhe_store::credential::{
-    AuthorizedClient, CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, RefreshRow, TokenInfo,
+    AuthorizedClient, CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, Replaces, TokenInfo,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -121,14 +122,17 @@ impl<'a> Exchange<'a> {
         self.issue(client, &source, Some(Family::New)).await.map(Some)
     }
 
+    /// A live refresh token of the client that was never replaced: the usual case.
+    pub fn untouched(&self, row: Option<RefreshRow>, client: &Client) -> Option<RefreshRow> {
+        row.filter(|row| row.replaced_at.is_none() && row.is_active && self.may_refresh(row, client))
+    }
+
     /// What may be done with a refresh token, held until the transaction ends.
     pub async fn refreshing(&mut self, refresh_token: &str, client: &Client) -> Result<Refreshing, Error> {
         let Some(row) = self.work.refresh_for_update(&token::digest(refresh_token)).await? else {
             return Ok(Refreshing::Refused);
         };
-        let limit = self.app.config().tokens.refresh_max;
-        let too_old = limit > 0 && row.family_created + TimeDelta::seconds(limit) <= self.now;
-        if row.application_id != client.id.0 || row.revoked.is_some() || row.expires <= self.now || too_old {
+        if !self.may_refresh(&row, client) {
             return Ok(Refreshing::Refused);
         }
         if let Some(replaced) = row.replaced_at {
@@ -150,19 +154,28 @@ impl<'a> Exchange<'a> {
         Ok(if row.is_active { Refreshing::Live(Box::new(row)) } else { Refreshing::Refused })
     }
 
-    /// Replaces a refresh token; `scope` is what the new access token gets, the refresh token keeps all.
+    fn may_refresh(&self, row: &RefreshRow, client: &Client) -> bool {
+        let limit = self.app.config().tokens.refresh_max;
+        let too_old = limit > 0 && row.family_created + TimeDelta::seconds(limit) <= self.now;
+        row.application_id == client.id.0 && row.revoked.is_none() && row.expires > self.now && !too_old
+    }
+
+    /// Replaces a refresh token that is held; `scope` is what the new access token gets, the refresh token keeps all.
     pub async fn rotate(&mut self, row: &RefreshRow, client: &Client, scope: &str) -> Result<Tokens, Error> {
-        let source = Source {
-            user_id: UserId(row.user_id),
-            scope,
-            auth_time: row.auth_time,
-            nonce: None,
-            grant_id: row.grant_id,
-            session_digest: row.session_digest.clone(),
-            signed_in: true,
-        };
-        let family = Family::Of { row, scope: &row.scope };
-        self.issue(client, &source, Some(family)).await
+        let family = Family::Of { row, replaces: Replaces::Held(row.id) };
+        self.issue(client, &Source::of_refresh(row, scope), Some(family)).await
+    }
+
+    /// As [`Exchange::rotate`], for a token that is not held. `None`, and nothing is done, when it was replaced or revoked
+    /// since it was read.
+    pub async fn rotate_untouched(
+        &mut self,
+        row: &RefreshRow,
+        client: &Client,
+        scope: &str,
+    ) -> Result<Option<Tokens>, Error> {
+        let family = Family::Of { row, replaces: Replaces::Untouched(row.id) };
+        self.issue_unless_touched(client, &Source::of_refresh(row, scope), Some(family)).await
     }
 
     /// Issues tokens to an account that proved itself to the token endpoint. No id token: no browser signed in.
@@ -283,6 +296,16 @@ impl<'a> Exchange<'a> {
         source: &Source<'_>,
         family: Option<Family<'_>>,
     ) -> Result<Tokens, Error> {
+        // What is held, or new, cannot go in between.
+        self.issue_unless_touched(client, source, family).await?.ok_or(Error::NotFound(Lookup::Address))
+    }
+
+    async fn issue_unless_touched(
+        &mut self,
+        client: &Client,
+        source: &Source<'_>,
+        family: Option<Family<'_>>,
+    ) -> Result<Option<Tokens>, Error> {
         let expires_in = self.access_seconds(client);
         let access_token = self.access_token(client, Some(source.user_id), source.scope, expires_in)?;
         let mut refresh_token = None;
@@ -292,7 +315,7 @@ impl<'a> Exchange<'a> {
             let seconds = client.refresh_token_seconds.unwrap_or(self.app.config().tokens.refresh);
             let (family_created, scope) = match family {
                 Family::New => (self.now, source.scope),
-                Family::Of { row, scope } => (row.family_created, scope),
+                Family::Of { row, .. } => (row.family_created, row.scope.as_str()),
             };
             family_id = Some(match family {
                 Family::New => Uuid::new_v4(),
@@ -300,7 +323,7 @@ impl<'a> Exchange<'a> {
             });
             replaces = match family {
                 Family::New => None,
-                Family::Of { row, .. } => Some(row.id),
+                Family::Of { replaces, .. } => Some(replaces),
             };
             row = Some(NewRefreshToken {
                 digest: token::digest(&text),
@@ -322,22 +345,25 @@ impl<'a> Exchange<'a> {
             session_digest: source.session_digest.clone(),
             auth_time: Some(source.auth_time),
         };
-        self.work.insert_tokens(&access, row.as_ref(), replaces).await?;
-        self.work.attribute(Some(source.user_id), None, None);
-        let event = if replaces.is_some() { AuditAction::TokenRefresh } else { AuditAction::TokenIssue };
-        self.work.audit_event_later(event, "JheUser", Some(source.user_id.0));
+        // Signed before anything is written, since what follows may be the whole of a transaction.
         let id_token = if source.signed_in && has_scope(source.scope, "openid") {
             Some(Phi::new(self.id_token(client, source, &access_token).await?))
         } else {
             None
         };
-        Ok(Tokens {
+        if !self.work.insert_tokens(&access, row.as_ref(), replaces).await? {
+            return Ok(None);
+        }
+        self.work.attribute(Some(source.user_id), None, None);
+        let event = if replaces.is_some() { AuditAction::TokenRefresh } else { AuditAction::TokenIssue };
+        self.work.audit_event_later(event, "JheUser", Some(source.user_id.0));
+        Ok(Some(Tokens {
             access_token: Phi::new(access_token),
             expires_in,
             scope: source.scope.to_owned(),
             refresh_token,
             id_token,
-        })
+        }))
     }
 
     /// The claims of OpenID Connect Core §2; never `azp`, which clients expect unchanged between refreshes.
@@ -376,9 +402,23 @@ struct Source<'a> {
     signed_in: bool,
 }
 
+impl<'a> Source<'a> {
+    fn of_refresh(row: &RefreshRow, scope: &'a str) -> Self {
+        Self {
+            user_id: UserId(row.user_id),
+            scope,
+            auth_time: row.auth_time,
+            nonce: None,
+            grant_id: row.grant_id,
+            session_digest: row.session_digest.clone(),
+            signed_in: true,
+        }
+    }
+}
+
 enum Family<'a> {
     New,
-    Of { row: &'a RefreshRow, scope: &'a str },
+    Of { row: &'a RefreshRow, replaces: Replaces },
 }
 
 /// The issuer: `{site.url}/o`, from settings, never from a request.

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use jhe_domain::client::{Client, GrantType};
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, UserId};
-use sqlx::QueryBuilder;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Postgres, QueryBuilder, Row as _, ValueRef as _};
 
 use crate::client::{CLIENT_COLUMNS, ClientRow};
-use crate::credential::token::{LIVE_TOKEN, TokenInfo};
+use crate::credential::token::{LIVE_TOKEN, REFRESH_TOKEN, RefreshRow, TokenInfo};
 use crate::fault::Db;
 use crate::work::Work;
 
@@ -31,15 +32,15 @@ pub struct Failures<'a> {
     pub since: DateTime<Utc>,
 }
 
-/// A client that says who it is, with its failures of late, and the live token it asks about.
+/// A client that says who it is, with its failures of late, and the token it asks about.
 #[derive(Debug, Clone)]
-pub struct Asking {
+pub struct Asking<T> {
     /// The client.
     pub credentials: ClientCredentials,
     /// Wrong secrets of late.
     pub failed: i64,
     /// The token.
-    pub token: Option<TokenInfo>,
+    pub token: Option<T>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -47,34 +48,15 @@ struct AskingRow {
     failed: i64,
     #[sqlx(flatten)]
     credentials: CredentialRow,
-    token_client_id: Option<String>,
-    token_application_id: Option<i64>,
-    token_scope: Option<String>,
-    token_user_id: Option<i64>,
-    token_email: Option<String>,
-    token_email_is_verified: Option<bool>,
-    token_created: Option<DateTime<Utc>>,
-    token_expires: Option<DateTime<Utc>>,
 }
 
-impl From<AskingRow> for Asking {
-    fn from(row: AskingRow) -> Self {
-        let found =
-            (row.token_client_id, row.token_application_id, row.token_scope, row.token_created, row.token_expires);
-        let token = match found {
-            (Some(client_id), Some(application_id), Some(scope), Some(created), Some(expires)) => Some(TokenInfo {
-                client_id,
-                application_id,
-                scope,
-                user_id: row.token_user_id,
-                email: row.token_email,
-                email_is_verified: row.token_email_is_verified,
-                created,
-                expires,
-            }),
-            _ => None,
-        };
-        Self { credentials: row.credentials.into(), failed: row.failed, token }
+impl<T: for<'r> FromRow<'r, PgRow>> Asking<T> {
+    /// Reads a row in which the token has columns of its own, all null where there is none; `present` names one.
+    fn read(row: &PgRow, present: &str) -> sqlx::Result<Self> {
+        let asking = AskingRow::from_row(row)?;
+        let is_there = !row.try_get_raw(present)?.is_null();
+        let token = if is_there { Some(T::from_row(row)?) } else { None };
+        Ok(Self { credentials: asking.credentials.into(), failed: asking.failed, token })
     }
 }
 
@@ -101,6 +83,19 @@ impl From<CredentialRow> for ClientCredentials {
     }
 }
 
+const FROM_CLIENT: &str =
+    " FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id";
+
+fn asking(failures: Failures<'_>) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new(SECRET);
+    sql.push(CLIENT_COLUMNS);
+    sql.push(", (SELECT count(*) FROM jhe_attempt AS f WHERE f.failed AND f.purpose = ")
+        .push_bind(failures.purpose.to_owned());
+    sql.push(" AND f.subject = ").push_bind(failures.subject.to_owned());
+    sql.push(" AND f.occurred_at > ").push_bind(failures.since).push(") AS failed");
+    sql
+}
+
 enum By<'a> {
     ClientId(&'a str),
     Row(ApplicationId),
@@ -109,11 +104,8 @@ enum By<'a> {
 
 impl Work {
     async fn oauth_client(&mut self, by: By<'_>) -> Result<Option<ClientCredentials>, Error> {
-        let mut sql = QueryBuilder::<sqlx::Postgres>::new(SECRET);
-        sql.push(CLIENT_COLUMNS);
-        sql.push(
-            " FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id WHERE ",
-        );
+        let mut sql = QueryBuilder::<Postgres>::new(SECRET);
+        sql.push(CLIENT_COLUMNS).push(FROM_CLIENT).push(" WHERE ");
         match by {
             By::ClientId(client_id) => sql.push("a.client_id = ").push_bind(client_id.to_owned()),
             By::Row(id) => sql.push("a.id = ").push_bind(id.0),
@@ -136,35 +128,36 @@ impl Work {
         .db()
     }
 
-    /// The client that says who it is, its failures of late, and the live token with a digest where one is asked about: in
-    /// one statement, because services ask all day.
+    /// The client that says who it is, its failures of late, and the live access token with a digest where one is asked
+    /// about: in one statement, because services ask all day.
     pub async fn asking_client(
         &mut self,
         client_id: &str,
         failures: Failures<'_>,
         token: Option<&[u8]>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Asking>, Error> {
-        let mut sql = QueryBuilder::<sqlx::Postgres>::new(SECRET);
-        sql.push(CLIENT_COLUMNS);
-        sql.push(", (SELECT count(*) FROM jhe_attempt AS f WHERE f.failed AND f.purpose = ")
-            .push_bind(failures.purpose);
-        sql.push(" AND f.subject = ").push_bind(failures.subject);
-        sql.push(" AND f.occurred_at > ").push_bind(failures.since);
-        sql.push(
-            ") AS failed,
-              t.client_id AS token_client_id, t.application_id AS token_application_id, t.scope AS token_scope,
-              t.user_id AS token_user_id, t.email AS token_email, t.email_is_verified AS token_email_is_verified,
-              t.created AS token_created, t.expires AS token_expires
-              FROM oauth2_provider_application AS a
-              LEFT JOIN core_jheclient AS j ON j.application_id = a.id
-              LEFT JOIN LATERAL (",
-        );
-        sql.push(LIVE_TOKEN).push(" AND t.token_digest = ").push_bind(token);
-        sql.push(" AND t.expires > ").push_bind(now);
+    ) -> Result<Option<Asking<TokenInfo>>, Error> {
+        let mut sql = asking(failures);
+        sql.push(", t.*").push(FROM_CLIENT).push(" LEFT JOIN LATERAL (").push(LIVE_TOKEN);
+        sql.push(" AND t.token_digest = ").push_bind(token).push(" AND t.expires > ").push_bind(now);
         sql.push(") AS t ON true WHERE a.client_id = ").push_bind(client_id);
-        let row: Option<AskingRow> = sql.build_query_as().fetch_optional(self.connection()).await.db()?;
-        Ok(row.map(Into::into))
+        let row = sql.build().fetch_optional(self.connection()).await.db()?;
+        row.map(|row| Asking::read(&row, "token_client_id")).transpose().db()
+    }
+
+    /// The same with a refresh token, which is not held and may be neither live nor the client's.
+    pub async fn refreshing_client(
+        &mut self,
+        client_id: &str,
+        failures: Failures<'_>,
+        refresh_token: &[u8],
+    ) -> Result<Option<Asking<RefreshRow>>, Error> {
+        let mut sql = asking(failures);
+        sql.push(", t.*").push(FROM_CLIENT).push(" LEFT JOIN LATERAL (").push(REFRESH_TOKEN);
+        sql.push(" WHERE t.token_digest = ").push_bind(refresh_token);
+        sql.push(") AS t ON true WHERE a.client_id = ").push_bind(client_id);
+        let row = sql.build().fetch_optional(self.connection()).await.db()?;
+        row.map(|row| Asking::read(&row, "refresh_id")).transpose().db()
     }
 
     /// The client with a public identifier.

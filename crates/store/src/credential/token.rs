@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::fault::Db;
@@ -46,14 +47,33 @@ pub struct NewRefreshToken {
     pub expires: DateTime<Utc>,
 }
 
+/// The refresh token that new tokens take the place of.
+#[derive(Debug, Clone, Copy)]
+pub enum Replaces {
+    /// Its family is held.
+    Held(i64),
+    /// Its family is not held; it must be neither replaced nor revoked by the time it is.
+    Untouched(i64),
+}
+
+impl Replaces {
+    const fn id(self) -> i64 {
+        match self {
+            Self::Held(id) | Self::Untouched(id) => id,
+        }
+    }
+}
+
 /// A stored refresh token.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct RefreshRow {
     /// Row id.
+    #[sqlx(rename = "refresh_id")]
     pub id: i64,
     /// All that is refreshed from one sign-in.
     pub family: Uuid,
     /// Whom it acts as.
+    #[sqlx(rename = "refresh_user_id")]
     pub user_id: i64,
     /// Which client got it.
     pub application_id: i64,
@@ -84,9 +104,19 @@ pub struct RefreshRow {
     pub email_is_verified: bool,
 }
 
-/// Live access tokens with the account each acts as; owners stand in for clients of their own. Digest and time follow.
+/// Refresh tokens with the account each acts as, in columns that a client's do not clash with.
+pub(super) const REFRESH_TOKEN: &str =
+    "SELECT t.id AS refresh_id, t.user_id AS refresh_user_id, t.family, t.application_id, t.grant_id, t.scope, t.auth_time,
+            t.session_digest, t.family_created, t.expires, t.replaced_at, t.replacements, t.revoked, u.is_active, u.email,
+            u.email_is_verified
+       FROM oauth2_provider_refreshtoken AS t JOIN core_jheuser AS u ON u.id = t.user_id";
+
+/// Live access tokens with the account each acts as, in columns that a client's do not clash with; owners stand in for
+/// clients of their own. Digest and time follow.
 pub(super) const LIVE_TOKEN: &str =
-    "SELECT o.client_id, t.application_id, t.scope, u.id AS user_id, u.email, u.email_is_verified, t.created, t.expires
+    "SELECT o.client_id AS token_client_id, t.application_id AS token_application_id, t.scope AS token_scope,
+            u.id AS token_user_id, u.email AS token_email, u.email_is_verified AS token_email_is_verified,
+            t.created AS token_created, t.expires AS token_expires
        FROM oauth2_provider_accesstoken AS t
        JOIN oauth2_provider_application AS o ON o.id = t.application_id AND o.enabled
        LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, o.user_id)
@@ -96,70 +126,95 @@ pub(super) const LIVE_TOKEN: &str =
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct TokenInfo {
     /// Which client got it.
+    #[sqlx(rename = "token_client_id")]
     pub client_id: String,
     /// Row of that client.
+    #[sqlx(rename = "token_application_id")]
     pub application_id: i64,
     /// Granted scopes.
+    #[sqlx(rename = "token_scope")]
     pub scope: String,
     /// Whom it acts as.
+    #[sqlx(rename = "token_user_id")]
     pub user_id: Option<i64>,
     /// Login name of that account.
+    #[sqlx(rename = "token_email")]
     pub email: Option<String>,
     /// Whether that address was confirmed.
+    #[sqlx(rename = "token_email_is_verified")]
     pub email_is_verified: Option<bool>,
     /// When it was issued.
+    #[sqlx(rename = "token_created")]
     pub created: DateTime<Utc>,
     /// End of its life.
+    #[sqlx(rename = "token_expires")]
     pub expires: DateTime<Utc>,
 }
 
 impl Work {
     /// Keeps an access token, and the refresh token beside it where there is one. `replaces` is the refresh token they
     /// take the place of: it is marked, and the access token beside it ends at once.
+    ///
+    /// Returns `false`, and has done nothing, when that token was to be [untouched](Replaces::Untouched) and is not.
     pub async fn insert_tokens(
         &mut self,
         access: &NewAccessToken,
         refresh: Option<&NewRefreshToken>,
-        replaces: Option<i64>,
-    ) -> Result<(), Error> {
-        if refresh.is_none() && replaces.is_none() {
-            return self.insert_access_token(access).await;
-        }
+        replaces: Option<Replaces>,
+    ) -> Result<bool, Error> {
+        let parent = match replaces {
+            None if refresh.is_none() => return self.insert_access_token(access).await.map(|()| true),
+            None => "SELECT $12::bigint AS id",
+            Some(Replaces::Held(_)) => {
+                "UPDATE oauth2_provider_refreshtoken
+                    SET replaced_at = coalesce(replaced_at, $5), replacements = replacements + 1
+                  WHERE id = $12 RETURNING id"
+            }
+            // Once the family is held, the row is judged as it is by then, not as it was when the statement began.
+            Some(Replaces::Untouched(_)) => {
+                "UPDATE oauth2_provider_refreshtoken AS t SET replaced_at = $5, replacements = 1
+                   FROM (SELECT pg_advisory_xact_lock(hashtextextended($7::uuid::text, 0)) OFFSET 0) AS held
+                  WHERE t.id = $12 AND t.replaced_at IS NULL AND t.revoked IS NULL RETURNING t.id"
+            }
+        };
         // One statement: rotation is what every client does every few hours, and each round trip holds the family.
-        sqlx::query(
-            "WITH replaced AS (
-                 UPDATE oauth2_provider_refreshtoken
-                    SET replaced_at = coalesce(replaced_at, $5), replacements = replacements + 1 WHERE id = $12),
-             ended AS (
-                 UPDATE oauth2_provider_accesstoken SET revoked = $5 WHERE refresh_id = $12 AND revoked IS NULL),
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new("WITH parent AS (");
+        sql.push(parent).push(
+            "), ended AS (
+                 UPDATE oauth2_provider_accesstoken AS t SET revoked = $5 FROM parent
+                  WHERE t.refresh_id = parent.id AND t.revoked IS NULL),
              made AS (
                  INSERT INTO oauth2_provider_refreshtoken
                      (token_digest, family, parent_id, user_id, application_id, grant_id, scope, auth_time, session_digest,
                       created, family_created, expires)
-                 SELECT $11, $7, $12, $2, $3, $8, $13, $10, $9, $5, $14, $15 WHERE $11::bytea IS NOT NULL RETURNING id)
+                 SELECT $11, $7, parent.id, $2, $3, $8, $13, $10, $9, $5, $14, $15 FROM parent
+                  WHERE $11::bytea IS NOT NULL RETURNING id)
              INSERT INTO oauth2_provider_accesstoken
                  (token_digest, user_id, application_id, scope, created, expires, family, refresh_id, grant_id, session_digest, auth_time)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT id FROM made), $8, $9, $10)",
-        )
-        .bind(&access.digest[..])
-        .bind(access.user_id.map(|id| id.0))
-        .bind(access.application_id.0)
-        .bind(&access.scope)
-        .bind(access.created)
-        .bind(access.expires)
-        .bind(access.family)
-        .bind(access.grant_id)
-        .bind(&access.session_digest)
-        .bind(access.auth_time)
-        .bind(refresh.map(|refresh| &refresh.digest[..]))
-        .bind(replaces)
-        .bind(refresh.map(|refresh| refresh.scope.as_str()))
-        .bind(refresh.map(|refresh| refresh.family_created))
-        .bind(refresh.map(|refresh| refresh.expires))
-        .execute(self.connection())
-        .await
-        .db()?;
-        Ok(())
+             SELECT $1, $2, $3, $4, $5, $6, $7, (SELECT id FROM made), $8, $9, $10 FROM parent",
+        );
+        let made = sql
+            .build()
+            .bind(&access.digest[..])
+            .bind(access.user_id.map(|id| id.0))
+            .bind(access.application_id.0)
+            .bind(&access.scope)
+            .bind(access.created)
+            .bind(access.expires)
+            .bind(access.family)
+            .bind(access.grant_id)
+            .bind(&access.session_digest)
+            .bind(access.auth_time)
+            .bind(refresh.map(|refresh| &refresh.digest[..]))
+            .bind(replaces.map(Replaces::id))
+            .bind(refresh.map(|refresh| refresh.scope.as_str()))
+            .bind(refresh.map(|refresh| refresh.family_created))
+            .bind(refresh.map(|refresh| refresh.expires))
+            .execute(self.connection())
+            .await
+            .db()?
+            .rows_affected();
+        Ok(made > 0)
     }
 
     async fn insert_access_token(&mut self, token: &NewAccessToken) -> Result<(), Error> {
@@ -199,16 +254,9 @@ impl Work {
         if family.is_none() {
             return Ok(None);
         }
-        sqlx::query_as(
-            "SELECT t.id, t.family, t.user_id, t.application_id, t.grant_id, t.scope, t.auth_time, t.session_digest,
-                    t.family_created, t.expires, t.replaced_at, t.replacements, t.revoked, u.is_active, u.email, u.email_is_verified
-               FROM oauth2_provider_refreshtoken AS t JOIN core_jheuser AS u ON u.id = t.user_id
-              WHERE t.token_digest = $1 FOR UPDATE OF t",
-        )
-        .bind(digest)
-        .fetch_optional(self.connection())
-        .await
-        .db()
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(REFRESH_TOKEN);
+        sql.push(" WHERE t.token_digest = ").push_bind(digest).push(" FOR UPDATE OF t");
+        sql.build_query_as().fetch_optional(self.connection()).await.db()
     }
 
     async fn lock_family(&mut self, family: Uuid) -> Result<(), Error> {
@@ -264,7 +312,7 @@ impl Work {
 
     /// A live access token with the account it acts as; owners stand in for clients of their own.
     pub async fn live_token(&mut self, digest: &[u8], now: DateTime<Utc>) -> Result<Option<TokenInfo>, Error> {
-        let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(LIVE_TOKEN);
+        let mut sql = QueryBuilder::<sqlx::Postgres>::new(LIVE_TOKEN);
         sql.push(" AND t.token_digest = ").push_bind(digest).push(" AND t.expires > ").push_bind(now);
         sql.build_query_as().fetch_optional(self.connection()).await.db()
     }
