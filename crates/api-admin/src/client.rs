@@ -95,7 +95,7 @@ impl From<Client> for ClientDetailJson {
 
 /// Patient clients, newest first: all for practitioners, those of its studies for a patient.
 #[utoipa::path(get, path = "/api/v1/clients", tag = "clients",
-    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<ClientJson>)))]
 #[tracing::instrument(name = "admin.clients.list", skip_all)]
 pub(crate) async fn list(

@@ -104,7 +104,7 @@ impl From<DataSource> for DataSourceRefJson {
 /// Data sources, by name.
 #[utoipa::path(get, path = "/api/v1/data_sources", tag = "data sources",
     params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query),
-           ("pageSize" = Option<i64>, Query), ("paginate" = Option<bool>, Query, description = "`false` answers a bare array")),
+           ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging"), ("paginate" = Option<bool>, Query, description = "`false` answers a bare array")),
     responses((status = 200, body = PageJson<DataSourceJson>)))]
 #[tracing::instrument(name = "admin.data_sources.list", skip_all)]
 pub(crate) async fn list(

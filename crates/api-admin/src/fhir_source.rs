@@ -47,7 +47,7 @@ impl From<FhirSource> for FhirSourceJson {
 
 /// Outside record systems, the last changed first: the own ones, those of shared patients.
 #[utoipa::path(get, path = "/api/v1/fhir_sources", tag = "fhir sources",
-    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<FhirSourceJson>)))]
 #[tracing::instrument(name = "admin.fhir_sources.list", skip_all)]
 pub(crate) async fn list(

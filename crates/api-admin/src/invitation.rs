@@ -110,7 +110,7 @@ async fn make_link(app: &App, actor: &Actor, id: i64, query: &AdminQuery) -> Res
 
 /// Invitations the caller may know of, last changed first.
 #[utoipa::path(get, path = "/api/v1/invitation", tag = "invitations",
-    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<InvitationJson>), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.invitation.list", skip_all)]
 pub(crate) async fn list(

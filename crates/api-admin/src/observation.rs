@@ -3,15 +3,13 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use jhe_app::App;
 use jhe_app::observation as usecase;
 use jhe_authz::{AccessScope, Authorizer, Location, resource};
 use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_domain::observation::{OBSERVATION_STATUSES, Observation};
-use jhe_domain::page::{Page, Place};
+use jhe_domain::page::Page;
 use jhe_domain::patient::display_name;
 use jhe_domain::practitioner::Remember;
 use jhe_domain::{ObservationId, OrganizationId, PatientId, Phi, StudyId};
@@ -125,11 +123,7 @@ pub(crate) async fn list(
     if paging.is_cursor() && !order.is_empty() {
         return Err(Error::invalid("ordering", "A cursor needs the default order.").into());
     }
-    let response = if paging.is_cursor() {
-        keyset(&mut work, &scope, &filter, &paging, &query, &origin).await?
-    } else {
-        windows(&mut work, &scope, &filter, &paging, order, &origin).await?
-    };
+    let response = page(&mut work, &scope, &filter, &paging, order, &origin).await?;
     let account = Authorizer::new(&actor, &mut work).account();
     drop(work);
     if !query.is_probe {
@@ -138,7 +132,7 @@ pub(crate) async fn list(
     Ok(response)
 }
 
-async fn windows(
+async fn page(
     work: &mut Work,
     scope: &AccessScope<resource::Observation>,
     filter: &ObservationFilter,
@@ -149,51 +143,15 @@ async fn windows(
     let window = paging.window()?;
     let count = work.observations().count(scope, filter).await?;
     let window = paging.last_window(count).unwrap_or(window);
-    let mut page = ObservationPage::window(window.offset, window.limit);
-    page.id_descending = order.first().is_none_or(|key| key.descending);
-    page.order = order;
+    let mut wanted = ObservationPage::window(window.offset, window.reach());
+    wanted.id_descending = order.first().is_none_or(|key| key.descending);
+    wanted.order = order;
+    wanted.after = window.after.clone();
     // Beyond the end there is nothing to look for.
     let rows =
-        if window.offset >= count { Vec::new() } else { work.observations().search(scope, filter, &page).await? };
-    paging.respond(origin, Page { count, rows }.map(ObservationJson::from))
-}
-
-/// One page below the last row of the one before: rows that arrive meanwhile shift nothing.
-async fn keyset(
-    work: &mut Work,
-    scope: &AccessScope<resource::Observation>,
-    filter: &ObservationFilter,
-    paging: &Paging,
-    query: &AdminQuery,
-    origin: &Origin,
-) -> Result<Response, Error> {
-    let after = query.get("cursor").map(decode_cursor).transpose()?;
-    let count = work.observations().count(scope, filter).await?;
-    let mut page = ObservationPage::window(0, paging.size() + 1);
-    page.after = after;
-    let mut rows = work.observations().search(scope, filter, &page).await?;
-    let size = usize::try_from(paging.size()).unwrap_or(usize::MAX);
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let cursor = rows.last().filter(|_| more).map(|row| encode_cursor(&page.place(row)));
-    Ok(paging.respond_after(origin, Page { count, rows }.map(ObservationJson::from), cursor))
-}
-
-/// A keyset cursor: `k`, then the time and the id of the last row. It opens nothing: rights are evaluated anew.
-fn encode_cursor(place: &Place) -> String {
-    let time = place.keys.first().cloned().flatten().unwrap_or_default();
-    format!("k{}", URL_SAFE_NO_PAD.encode(format!("{time} {}", place.id)))
-}
-
-fn decode_cursor(text: &str) -> Result<Place, Error> {
-    let parse = || {
-        let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix('k')?).ok()?;
-        let text = String::from_utf8(bytes).ok()?;
-        let (time, id) = text.split_once(' ')?;
-        DateTime::parse_from_rfc3339(time).ok()?;
-        Some(Place { keys: vec![Some(time.to_owned())], id: id.parse().ok()? })
-    };
-    parse().ok_or(Error::NotFound(Lookup::Cursor))
+        if window.offset >= count { Vec::new() } else { work.observations().search(scope, filter, &wanted).await? };
+    let page = Page::of(&window, count, rows, |row| wanted.place(row));
+    paging.respond(origin, page.map(ObservationJson::from))
 }
 
 fn filter(query: &AdminQuery) -> Result<ObservationFilter, Error> {
@@ -306,18 +264,4 @@ pub(crate) async fn delete(
     };
     usecase::remove(&app, &actor, ObservationId(id), reason).await?;
     Ok(no_content())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors_read_back_and_foreign_ones_are_refused() {
-        let place = Place { keys: vec![Some("2026-10-18T20:34:01.185768Z".to_owned())], id: 60_003 };
-        assert_eq!(decode_cursor(&encode_cursor(&place)).unwrap(), place);
-        for bad in ["zzz", "", "k", "kAAAA"] {
-            assert!(decode_cursor(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -133,7 +133,7 @@ pub(crate) async fn with_rosters(
 #[utoipa::path(get, path = "/api/v1/organizations", tag = "organizations",
     params(("part_of" = Option<i64>, Query, description = "Children of this organization; 0 for the top level"),
            ("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query),
-           ("pageSize" = Option<i64>, Query), ("paginate" = Option<bool>, Query, description = "`false` answers a bare array")),
+           ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging"), ("paginate" = Option<bool>, Query, description = "`false` answers a bare array")),
     responses((status = 200, body = PageJson<OrganizationJson>)))]
 #[tracing::instrument(name = "admin.organizations.list", skip_all)]
 pub(crate) async fn list(
@@ -153,7 +153,7 @@ pub(crate) async fn list(
         page = work.organizations().list(&scope, part_of, last).await?;
     }
     let rows = with_rosters(&mut work, &actor, page.rows).await?;
-    Ok(paging.respond(&origin, jhe_domain::page::Page { count: page.count, rows })?)
+    Ok(paging.respond(&origin, jhe_domain::page::Page { count: page.count, rows, next: page.next })?)
 }
 
 /// Organization types: code and label.

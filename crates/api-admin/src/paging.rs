@@ -4,9 +4,10 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jhe_domain::error::{Error, Lookup};
-use jhe_domain::page::{Page, Window};
+use jhe_domain::page::{Page, Place, Window};
 use jhe_http::{Origin, query};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::fields::to_snake;
@@ -42,13 +43,12 @@ pub(crate) struct Paging {
     size: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Family {
     Numbered(PageNumber),
     Offset(i64),
-    Cursor(i64),
-    /// Below a row, which the handlers of lists that can do so read themselves.
-    Keyset,
+    /// Below the last row of the page before; the first page without one.
+    Cursor(Option<Place>),
     /// A bare array.
     Whole,
 }
@@ -85,7 +85,7 @@ impl Paging {
                 Some(limit) => sized(Some(limit), MAX_LIMIT),
                 None => sized(number("page_size"), MAX_PAGE_SIZE),
             };
-            (decode_cursor(query.get("cursor"))?, size)
+            (Family::Cursor(query.get("cursor").map(decode_cursor).transpose()?), size)
         } else if present("page") || present("page_size") {
             let page = match query.get("page") {
                 None => PageNumber::Number(1),
@@ -105,14 +105,14 @@ impl Paging {
 
     /// The rows to read first. For the last page that is none, only the count.
     pub(crate) fn window(&self) -> Result<Window, Error> {
-        match self.family {
+        match &self.family {
             Family::Numbered(PageNumber::Number(page)) => {
-                Ok(Window { offset: (page - 1).saturating_mul(self.size), limit: self.size })
+                Ok(Window::at((page - 1).saturating_mul(self.size), self.size))
             }
-            Family::Numbered(PageNumber::Last) => Ok(Window { offset: 0, limit: 0 }),
+            Family::Numbered(PageNumber::Last) => Ok(Window::first(0)),
             Family::Numbered(PageNumber::Impossible) => Err(Error::NotFound(Lookup::Page)),
-            Family::Offset(offset) | Family::Cursor(offset) => Ok(Window { offset, limit: self.size }),
-            Family::Keyset => Err(Error::NotFound(Lookup::Cursor)),
+            Family::Offset(offset) => Ok(Window::at(*offset, self.size)),
+            Family::Cursor(after) => Ok(Window::below(after.clone(), self.size)),
             Family::Whole => Ok(Window::first(self.size)),
         }
     }
@@ -121,7 +121,7 @@ impl Paging {
     pub(crate) fn last_window(&self, count: i64) -> Option<Window> {
         (self.family == Family::Numbered(PageNumber::Last)).then(|| {
             let pages = self.pages(count);
-            Window { offset: (pages - 1) * self.size, limit: self.size }
+            Window::at((pages - 1) * self.size, self.size)
         })
     }
 
@@ -132,13 +132,12 @@ impl Paging {
     /// The answer.
     pub(crate) fn respond<T: Serialize>(&self, origin: &Origin, page: Page<T>) -> Result<Response, Error> {
         let count = page.count;
-        let (next, previous) = match self.family {
+        let (next, previous) = match &self.family {
             Family::Whole => return Ok(ok(&page.rows)),
-            Family::Keyset => return Err(Error::NotFound(Lookup::Cursor)),
             Family::Numbered(number) => {
                 let pages = self.pages(count);
                 let current = match number {
-                    PageNumber::Number(current) => current,
+                    PageNumber::Number(current) => *current,
                     PageNumber::Last => pages,
                     PageNumber::Impossible => return Err(Error::NotFound(Lookup::Page)),
                 };
@@ -157,36 +156,18 @@ impl Paging {
                     self.link(origin, &[("limit", Some(self.size.to_string())), ("offset", target)])
                 };
                 let next = offset.saturating_add(self.size);
-                ((next < count).then(|| link(next)), (offset > 0).then(|| link(offset - self.size)))
+                ((next < count).then(|| link(next)), (*offset > 0).then(|| link(offset - self.size)))
             }
-            Family::Cursor(offset) => {
-                let next = offset.saturating_add(self.size);
-                let link = || self.link(origin, &[("cursor", Some(encode_cursor(next)))]);
-                ((next < count).then(link), None)
+            Family::Cursor(_) => {
+                (page.next.as_ref().map(|place| self.link(origin, &[("cursor", Some(encode_cursor(place)))])), None)
             }
         };
         Ok(ok(&PageJson { count, next, previous, results: page.rows }))
     }
 
-    /// The answer of a keyset page: only the next cursor is known.
-    pub(crate) fn respond_after<T: Serialize>(
-        &self,
-        origin: &Origin,
-        page: Page<T>,
-        cursor: Option<String>,
-    ) -> Response {
-        let next = cursor.map(|cursor| self.link(origin, &[("cursor", Some(cursor))]));
-        ok(&PageJson { count: page.count, next, previous: None, results: page.rows })
-    }
-
     /// Whether keyset paging was asked for.
     pub(crate) const fn is_cursor(&self) -> bool {
-        matches!(self.family, Family::Cursor(_) | Family::Keyset)
-    }
-
-    /// Rows of a page.
-    pub(crate) const fn size(&self) -> i64 {
-        self.size
+        matches!(self.family, Family::Cursor(_))
     }
 
     /// The request again with some parameters set or removed: other names in the caller's spelling, sorted.
@@ -211,21 +192,16 @@ impl Paging {
     }
 }
 
-fn encode_cursor(offset: i64) -> String {
-    URL_SAFE_NO_PAD.encode(format!("o{offset}"))
+/// The keys and the id of a row. It opens nothing: rights are evaluated anew.
+fn encode_cursor(place: &Place) -> String {
+    URL_SAFE_NO_PAD.encode(json!([place.keys, place.id]).to_string())
 }
 
-fn decode_cursor(cursor: Option<&str>) -> Result<Family, Error> {
-    let Some(cursor) = cursor else { return Ok(Family::Cursor(0)) };
-    if cursor.starts_with('k') {
-        return Ok(Family::Keyset);
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+fn decode_cursor(text: &str) -> Result<Place, Error> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .and_then(|text| text.strip_prefix('o')?.parse::<i64>().ok())
-        .filter(|offset| *offset >= 0)
-        .map(Family::Cursor)
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .map(|(keys, id): (Vec<Option<String>>, i64)| Place { keys, id })
         .ok_or(Error::NotFound(Lookup::Cursor))
 }
 
@@ -243,7 +219,7 @@ mod tests {
         let paging = paging(raw);
         let window = paging.last_window(count).unwrap_or_else(|| paging.window().unwrap());
         assert!(window.limit > 0);
-        let body = paging.respond(&origin, Page { count, rows: Vec::<i64>::new() }).unwrap();
+        let body = paging.respond(&origin, Page { count, rows: Vec::<i64>::new(), next: None }).unwrap();
         let bytes = futures_block(axum::body::to_bytes(body.into_body(), usize::MAX));
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let text = |key: &str| value.get(key).and_then(|link| link.as_str()).map(str::to_owned);
@@ -280,10 +256,19 @@ mod tests {
 
     #[test]
     fn sizes_are_clamped_and_bad_ones_ignored() {
-        assert_eq!(paging("page_size=5000").size(), 1000);
-        assert_eq!(paging("limit=99999").size(), 10_000);
+        assert_eq!(paging("page_size=5000").size, 1000);
+        assert_eq!(paging("limit=99999").size, 10_000);
         for raw in ["page_size=0", "page_size=abc", "limit=-3", ""] {
-            assert_eq!(paging(raw).size(), 20, "{raw}");
+            assert_eq!(paging(raw).size, 20, "{raw}");
+        }
+    }
+
+    #[test]
+    fn cursors_read_back_and_foreign_ones_are_refused() {
+        let place = Place { keys: vec![Some("2026-10-18T20:34:01.185768Z".to_owned()), None], id: 60_003 };
+        assert_eq!(decode_cursor(&encode_cursor(&place)).unwrap(), place);
+        for bad in ["zzz", "", "k", "kAAAA", "bzIw"] {
+            assert!(decode_cursor(bad).is_err(), "{bad}");
         }
     }
 

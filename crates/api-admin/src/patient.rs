@@ -171,7 +171,7 @@ pub(crate) fn nested(patient: &Patient) -> Value {
     params(("organization_id" = Option<i64>, Query), ("study_id" = Option<i64>, Query), ("patient_id" = Option<i64>, Query),
            ("patient_identifier_value" = Option<String>, Query), ("identifier" = Option<String>, Query, description = "`system|value`, or a value"),
            ("search" = Option<String>, Query), ("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query),
-           ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+           ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<PatientJson>)))]
 #[tracing::instrument(name = "admin.patients.list", skip_all)]
 pub(crate) async fn list(
@@ -205,7 +205,7 @@ pub(crate) async fn list(
         page = work.patients().list(&scope, &filter, last).await?;
     }
     let rows = render(&app, &mut work, &actor, page.rows, organization).await?;
-    let response = paging.respond(&origin, Page { count: page.count, rows })?;
+    let response = paging.respond(&origin, Page { count: page.count, rows, next: page.next })?;
     let account = Authorizer::new(&actor, &mut work).account();
     drop(work);
     if !query.is_probe {

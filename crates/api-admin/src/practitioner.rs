@@ -72,7 +72,7 @@ async fn one(app: &App, actor: &Actor, row: Listed) -> Result<Option<Practitione
 
 /// All practitioners, by id: superusers.
 #[utoipa::path(get, path = "/api/v1/practitioners", tag = "practitioners",
-    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<PractitionerJson>), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.practitioners.list", skip_all)]
 pub(crate) async fn list(
@@ -90,7 +90,7 @@ pub(crate) async fn list(
         page = work.practitioners().list(&admin, last).await?;
     }
     let rows = shown(&mut work, &actor, page.rows).await?;
-    Ok(paging.respond(&origin, Page { count: page.count, rows })?)
+    Ok(paging.respond(&origin, Page { count: page.count, rows, next: page.next })?)
 }
 
 /// One practitioner: superusers.

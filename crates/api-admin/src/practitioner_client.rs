@@ -50,7 +50,7 @@ fn unstored(mut response: Response) -> Response {
 
 /// The caller's keys, newest first.
 #[utoipa::path(get, path = "/api/v1/practitioner_clients", tag = "practitioner clients",
-    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<PractitionerClientJson>), (status = 403, description = "The caller is no practitioner")))]
 #[tracing::instrument(name = "admin.practitioner_clients.list", skip_all)]
 pub(crate) async fn list(

@@ -63,7 +63,7 @@ fn shown(setting: Setting, reveal: bool) -> Result<SettingJson, Error> {
 
 /// All settings, by id: superusers.
 #[utoipa::path(get, path = "/api/v1/jhe_settings", tag = "settings",
-    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("reveal" = Option<i64>, Query, description = "1 shows the invite code")),
+    params(("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging"), ("reveal" = Option<i64>, Query, description = "1 shows the invite code")),
     responses((status = 200, body = PageJson<SettingJson>), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.settings.list", skip_all)]
 pub(crate) async fn list(
@@ -82,7 +82,7 @@ pub(crate) async fn list(
     }
     let reveal = query.get("reveal") == Some("1");
     let rows = page.rows.into_iter().map(|setting| shown(setting, reveal)).collect::<Result<_, _>>()?;
-    Ok(paging.respond(&origin, jhe_domain::page::Page { count: page.count, rows })?)
+    Ok(paging.respond(&origin, jhe_domain::page::Page { count: page.count, rows, next: page.next })?)
 }
 
 /// One setting: superusers.

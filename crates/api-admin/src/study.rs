@@ -177,7 +177,7 @@ impl From<&Study> for StudyNestedJson {
 #[utoipa::path(get, path = "/api/v1/studies", tag = "studies",
     params(("organization_id" = Option<i64>, Query), ("study_id" = Option<i64>, Query, description = "Remembered, does not filter"),
            ("search" = Option<String>, Query), ("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query),
-           ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+           ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<StudyJson>), (status = 404, description = "The caller is no practitioner")))]
 #[tracing::instrument(name = "admin.studies.list", skip_all)]
 pub(crate) async fn list(
@@ -326,7 +326,7 @@ pub(crate) async fn delete(
 
 /// Enrolled patients, by id.
 #[utoipa::path(get, path = "/api/v1/studies/{id}/patients", tag = "studies",
-    params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+    params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query), ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<PatientJson>), (status = 403, description = "Not one of the caller's organizations")))]
 #[tracing::instrument(name = "admin.studies.patients", skip_all)]
 pub(crate) async fn patients(
@@ -346,7 +346,7 @@ pub(crate) async fn patients(
         page = work.patients().enrolled(&grant, &viewer, last).await?;
     }
     let rows = patient::render(&app, &mut work, &actor, page.rows, None).await?;
-    Ok(paging.respond(&origin, Page { count: page.count, rows })?)
+    Ok(paging.respond(&origin, Page { count: page.count, rows, next: page.next })?)
 }
 
 fn patient_ids(fields: &Fields) -> Result<Vec<PatientId>, Error> {

@@ -211,7 +211,7 @@ async fn one(app: &App, work: &mut Work, actor: &Actor, user: User) -> Result<Op
 /// Accounts, by last name: all for superusers, the own one for practitioners, or the one with an exact address.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users",
     params(("email" = Option<String>, Query, description = "Exact, whatever the case"), ("limit" = Option<i64>, Query), ("offset" = Option<i64>, Query),
-           ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query)),
+           ("page" = Option<String>, Query), ("pageSize" = Option<i64>, Query), ("cursor" = Option<String>, Query, description = "Empty for the first page of keyset paging")),
     responses((status = 200, body = PageJson<UserJson>), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.users.list", skip_all)]
 pub(crate) async fn list(
@@ -230,7 +230,7 @@ pub(crate) async fn list(
         let window = paging.window()?;
         let rows: Vec<User> = found.into_iter().collect();
         let count = i64::try_from(rows.len()).unwrap_or(0);
-        Page { count, rows: if window.offset == 0 { rows } else { Vec::new() } }
+        Page { count, rows: if window == Window::first(window.limit) { rows } else { Vec::new() }, next: None }
     } else {
         let mut page = work.users().list(&scope, paging.window()?).await?;
         if let Some(last) = paging.last_window(page.count) {
@@ -239,7 +239,7 @@ pub(crate) async fn list(
         page
     };
     let rows = shown(&app, &mut work, &actor, page.rows).await?;
-    Ok(paging.respond(&origin, Page { count: page.count, rows })?)
+    Ok(paging.respond(&origin, Page { count: page.count, rows, next: page.next })?)
 }
 
 /// The account with an exact address; without one, the answer has no `id`.

@@ -88,18 +88,17 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         ..PatientQuery::default()
     };
     // Which page is the last is only known when they are counted; there are few patients.
-    let counted = work.patients().list(&scope, &query, Window { offset: 0, limit: 0 }).await?.count;
+    let counted = work.patients().list(&scope, &query, Window::first(0)).await?.count;
     if request.result.is_count_only() {
         return Ok(pager.respond_empty(Some(counted)));
     }
     let mut window = pager.window(Some(counted))?;
-    query.after = window.after.clone();
     query.not_after = window.snapshot;
     if pager.begins() {
         window.snapshot = Some(work.database_time().await?);
     }
-    let rows =
-        work.patients().list(&scope, &query, Window { offset: window.offset(), limit: window.limit }).await?.rows;
+    let wanted = Window { after: window.after.clone(), ..Window::at(window.offset(), window.limit) };
+    let rows = work.patients().list(&scope, &query, wanted).await?.rows;
     let projection = request.result.projection();
     pager.respond(
         &window,

@@ -85,7 +85,7 @@ pub async fn enrol(
     let study = work.studies().get_managed(&grant).await?;
     let scope = Authorizer::new(actor, &mut work).patients(jhe_authz::Location::default());
     let ids: Vec<i64> = links.iter().map(|(_, patient)| patient.0).collect();
-    let whole = Window { offset: 0, limit: i64::try_from(ids.len()).unwrap_or(i64::MAX) };
+    let whole = Window::first(i64::try_from(ids.len()).unwrap_or(i64::MAX));
     let query = PatientQuery { ids: Some(ids), awaiting: true, ..PatientQuery::default() };
     let seen = work.patients().list(&scope, &query, whole).await?.rows;
     let mut seen: HashMap<PatientId, Patient> = seen.into_iter().map(|patient| (patient.id, patient)).collect();

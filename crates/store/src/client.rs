@@ -13,6 +13,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::data_source::DataSourceRow;
 use crate::fault::Db;
+use crate::keyset::{Order, dated, push_window};
 use crate::work::Work;
 
 /// Access to OAuth clients.
@@ -133,10 +134,9 @@ impl Clients<'_> {
         let mut sql = QueryBuilder::new("SELECT ");
         sql.push(CLIENT_COLUMNS);
         push_from(&mut sql, scope);
-        sql.push(" ORDER BY a.created DESC, a.id DESC OFFSET ").push_bind(window.offset);
-        sql.push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " AND ", &Order::newest("a.created", "a.id"), &window)?;
         let rows: Vec<ClientRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+        Ok(Page::of(&window, count, rows, |row| dated(row.created, row.id)).map(Into::into))
     }
 
     /// One patient client in `scope`.

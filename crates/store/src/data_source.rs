@@ -12,6 +12,7 @@ use jhe_domain::study::Linked;
 use jhe_domain::{DataSourceId, LinkId, ScopeCodeId};
 
 use crate::fault::Db;
+use crate::keyset::{Order, named, push_window};
 use crate::work::Work;
 
 /// Access to data sources and data types.
@@ -66,7 +67,9 @@ struct SupportedRow {
     code: ScopeCodeRow,
 }
 
-const BY_NAME: &str = "lower(d.name) COLLATE \"C\", d.name COLLATE \"C\", d.id";
+fn by_name() -> Order {
+    Order::by_name("lower(d.name) COLLATE \"C\"", "d.name COLLATE \"C\"", "d.id")
+}
 
 type Admin = Grant<resource::Server, action::Administer>;
 
@@ -181,11 +184,12 @@ impl DataSources<'_> {
         let count =
             sqlx::query_scalar("SELECT count(*) FROM core_datasource").fetch_one(self.0.connection()).await.db()?;
         let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(
-            "SELECT d.id, d.name, d.type AS type_code, d.last_updated FROM core_datasource AS d ORDER BY ",
+            "SELECT d.id, d.name, d.type AS type_code, d.last_updated FROM core_datasource AS d",
         );
-        sql.push(BY_NAME).push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " WHERE ", &by_name(), &window)?;
         let rows: Vec<DataSourceRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page { count, rows: self.0.with_supported_scopes(rows).await? })
+        let rows = self.0.with_supported_scopes(rows).await?;
+        Ok(Page::of(&window, count, rows, |row| named(row.name.as_deref(), row.id.0)))
     }
 
     /// One data source.

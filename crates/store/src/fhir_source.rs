@@ -10,6 +10,7 @@ use jhe_domain::{DataSourceId, FhirSourceId, PatientId, Phi};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
+use crate::keyset::{Order, dated, push_window};
 use crate::work::Work;
 
 /// Access to outside record systems.
@@ -86,12 +87,12 @@ impl FhirSources<'_> {
         let count: i64 = sql.build_query_scalar().fetch_one(self.0.connection()).await.db()?;
         let mut sql = QueryBuilder::new(SELECT);
         push_from(&mut sql, scope);
-        sql.push(" ORDER BY s.last_updated DESC, s.id DESC OFFSET ").push_bind(window.offset);
-        sql.push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " AND ", &Order::newest("s.last_updated", "s.id"), &window)?;
         let rows: Vec<FhirSourceRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        let shown = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let page = Page::of(&window, count, rows, |row| dated(row.last_updated, row.id));
+        let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
         self.0.audit(AuditEntry::new(AuditAction::Read, "FhirSource").rows(shown));
-        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+        Ok(page.map(Into::into))
     }
 
     /// One outside record system in `scope`.

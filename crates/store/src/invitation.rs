@@ -10,6 +10,7 @@ use jhe_domain::{ApplicationId, InvitationId, PatientId, Phi, UserId};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
+use crate::keyset::{Order, dated, push_window};
 use crate::work::Work;
 
 /// Access to invitations.
@@ -98,10 +99,9 @@ impl Invitations<'_> {
         let mut sql = QueryBuilder::new("SELECT ");
         sql.push(COLUMNS);
         push_from(&mut sql, scope.reach());
-        sql.push(" ORDER BY i.last_updated DESC, i.id DESC OFFSET ").push_bind(window.offset);
-        sql.push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " AND ", &Order::newest("i.last_updated", "i.id"), &window)?;
         let rows: Vec<InvitationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+        Ok(Page::of(&window, count, rows, |row| dated(row.last_updated, row.id)).map(Into::into))
     }
 
     /// One invitation in `scope`.

@@ -1,7 +1,8 @@
 //! Orders of rows, and going on below a row of an order (keyset paging).
 
 use chrono::{DateTime, Utc};
-use jhe_domain::page::Place;
+use jhe_domain::error::{Error, Lookup};
+use jhe_domain::page::{Place, Window};
 use sqlx::{Postgres, QueryBuilder};
 
 /// One key of an order. Rows without the value come last, in both directions.
@@ -13,6 +14,15 @@ pub(crate) struct Key {
     pub(crate) sql_type: &'static str,
     /// Greatest first.
     pub(crate) descending: bool,
+    /// The expression is the value in lower case.
+    pub(crate) folded: bool,
+}
+
+impl Key {
+    /// A key that is the value itself.
+    pub(crate) const fn new(expression: &'static str, sql_type: &'static str, descending: bool) -> Self {
+        Self { expression, sql_type, descending, folded: false }
+    }
 }
 
 /// An order: keys, then the id, which tells all rows apart.
@@ -25,6 +35,68 @@ pub(crate) struct Order {
     pub(crate) id_descending: bool,
 }
 
+impl Order {
+    /// By id.
+    pub(crate) const fn by_id(id: &'static str) -> Self {
+        Self { keys: Vec::new(), id, id_descending: false }
+    }
+
+    /// By time, newest first, then the greatest id.
+    pub(crate) fn newest(time: &'static str, id: &'static str) -> Self {
+        Self { keys: vec![Key::new(time, "timestamptz", true)], id, id_descending: true }
+    }
+
+    /// By name whatever its case, then as it is written; both expressions with the collation of bytes, so that every
+    /// installation sorts alike.
+    pub(crate) fn by_name(lower: &'static str, name: &'static str, id: &'static str) -> Self {
+        let folded = Key { folded: true, ..Key::new(lower, "text", false) };
+        Self { keys: vec![folded, Key::new(name, "text", false)], id, id_descending: false }
+    }
+
+    /// Places come back from callers, who may have made them up.
+    pub(crate) fn check(&self, place: &Place) -> Result<(), Error> {
+        let fits = |(key, value): (&Key, &Option<String>)| match value {
+            Some(value) if key.sql_type == "timestamptz" => DateTime::parse_from_rfc3339(value).is_ok(),
+            Some(value) => !value.contains('\0'),
+            None => true,
+        };
+        let good = self.keys.len() == place.keys.len() && self.keys.iter().zip(&place.keys).all(fits);
+        if good { Ok(()) } else { Err(Error::NotFound(Lookup::Cursor)) }
+    }
+}
+
+/// Pushes what a window wants of an order; `joint` is ` WHERE ` or ` AND `.
+pub(crate) fn push_window(
+    sql: &mut QueryBuilder<Postgres>,
+    joint: &'static str,
+    order: &Order,
+    window: &Window,
+) -> Result<(), Error> {
+    if let Some(place) = &window.after {
+        order.check(place)?;
+        sql.push(joint);
+        push_below(sql, order, place);
+    }
+    push_order(sql, order);
+    sql.push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.reach());
+    Ok(())
+}
+
+/// A place by a name.
+pub(crate) fn named(name: Option<&str>, id: i64) -> Place {
+    Place { keys: vec![name.map(str::to_owned); 2], id }
+}
+
+/// A place by a time.
+pub(crate) fn dated(time: DateTime<Utc>, id: i64) -> Place {
+    Place { keys: vec![Some(time_key(time))], id }
+}
+
+/// A place by nothing but an id.
+pub(crate) const fn numbered(id: i64) -> Place {
+    Place { keys: Vec::new(), id }
+}
+
 /// Pushes ` ORDER BY …`.
 pub(crate) fn push_order(sql: &mut QueryBuilder<Postgres>, order: &Order) {
     sql.push(" ORDER BY ");
@@ -34,13 +106,13 @@ pub(crate) fn push_order(sql: &mut QueryBuilder<Postgres>, order: &Order) {
     sql.push(order.id).push(if order.id_descending { " DESC" } else { "" });
 }
 
-/// Pushes ` AND …` for the rows below `place` in an order.
+/// Pushes the condition for the rows below `place` in an order.
 pub(crate) fn push_below(sql: &mut QueryBuilder<Postgres>, order: &Order, place: &Place) {
-    sql.push(" AND ");
     for (key, value) in order.keys.iter().zip(&place.keys) {
-        let Key { expression, sql_type, descending } = *key;
+        let Key { expression, sql_type, descending, folded } = *key;
         let bind = |sql: &mut QueryBuilder<Postgres>, value: &str| {
-            sql.push_bind(value.to_owned()).push("::").push(sql_type);
+            sql.push(if folded { "lower(" } else { "" }).push_bind(value.to_owned()).push("::").push(sql_type);
+            sql.push(if folded { ")" } else { "" });
         };
         match value {
             Some(value) => {
@@ -73,8 +145,8 @@ mod tests {
 
     #[test]
     fn missing_values_come_last_and_ids_decide_ties() {
-        let name = Key { expression: "n", sql_type: "text", descending: false };
-        let born = Key { expression: "b", sql_type: "date", descending: true };
+        let name = Key::new("n", "text", false);
+        let born = Key::new("b", "date", true);
         let order = Order { keys: vec![name, born], id: "id", id_descending: false };
         let below = |keys: [Option<&str>; 2]| {
             let mut sql = QueryBuilder::new("");
@@ -84,9 +156,9 @@ mod tests {
         };
         assert_eq!(
             below([Some("x"), Some("2000-01-01")]),
-            " AND (n > $1::text OR n IS NULL OR (n = $2::text AND (b < $3::date OR b IS NULL OR (b = $4::date AND id > $5))))"
+            "(n > $1::text OR n IS NULL OR (n = $2::text AND (b < $3::date OR b IS NULL OR (b = $4::date AND id > $5))))"
         );
-        assert_eq!(below([None, None]), " AND ((n IS NULL AND ((b IS NULL AND id > $1))))");
+        assert_eq!(below([None, None]), "((n IS NULL AND ((b IS NULL AND id > $1))))");
         let mut sql = QueryBuilder::new("");
         push_order(&mut sql, &order);
         assert_eq!(sql.sql().as_str(), " ORDER BY n NULLS LAST, b DESC NULLS LAST, id");

@@ -181,11 +181,7 @@ impl ObservationPage {
     fn keys(&self) -> Order {
         let newest = [OrderKey { by: ObservationOrder::LastUpdated, descending: true }];
         let chosen = if self.order.is_empty() { newest.as_slice() } else { &self.order };
-        let key = |key: &OrderKey| Key {
-            expression: key.by.expression(),
-            sql_type: key.by.sql_type(),
-            descending: key.descending,
-        };
+        let key = |key: &OrderKey| Key::new(key.by.expression(), key.by.sql_type(), key.descending);
         let keys = chosen.iter().map(key).collect();
         Order { keys, id: "o.id", id_descending: self.order.is_empty() || self.id_descending }
     }
@@ -400,13 +396,19 @@ impl Observations<'_> {
                  WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id",
         );
         push_row_filter(&mut sql, filter);
+        if let Some(place) = &page.after {
+            order.check(place)?;
+        }
         match page.after.as_ref().map(|place| (place, place.keys.as_slice())) {
             // The same as below, in the form that an index range serves.
             Some((place, [Some(time)])) if page.order.is_empty() => {
                 sql.push(" AND (o.last_updated, o.id) < (").push_bind(time.clone()).push("::timestamptz, ");
                 sql.push_bind(place.id).push(")");
             }
-            Some((place, _)) => push_below(&mut sql, &order, place),
+            Some((place, _)) => {
+                sql.push(" AND ");
+                push_below(&mut sql, &order, place);
+            }
             None => {}
         }
         if let Some(not_after) = page.not_after {

@@ -13,6 +13,7 @@ use jhe_domain::{LinkId, OrganizationId, PatientId, Phi, PractitionerId, UserId}
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
+use crate::keyset::{Order, named, push_order, push_window};
 use crate::work::Work;
 
 /// Patients listed with an organization at most.
@@ -90,7 +91,9 @@ fn push_select(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
     }
 }
 
-const BY_NAME: &str = " ORDER BY lower(o.name) COLLATE \"C\", o.name COLLATE \"C\", o.id";
+fn by_name() -> Order {
+    Order::by_name("lower(o.name) COLLATE \"C\"", "o.name COLLATE \"C\"", "o.id")
+}
 
 impl Organizations<'_> {
     /// The directory, by name. `part_of` keeps the children of one organization; 0 also those without a parent.
@@ -108,9 +111,9 @@ impl Organizations<'_> {
         push_select(&mut sql, scope.reach());
         sql.push(" WHERE ");
         push_part_of(&mut sql, part_of);
-        sql.push(BY_NAME).push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " AND ", &by_name(), &window)?;
         let rows: Vec<OrganizationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+        Ok(Page::of(&window, count, rows, |row| named(Some(&row.name), row.id)).map(Into::into))
     }
 
     /// Some organizations, by id order.
@@ -154,7 +157,8 @@ impl Organizations<'_> {
         // UNION, not UNION ALL: a cycle in imported data ends instead of running forever.
         sql.push(" UNION SELECT c.id FROM core_organization AS c JOIN below AS b ON c.part_of_id = b.id) ");
         push_select(&mut sql, scope.reach());
-        sql.push(" JOIN below AS b ON b.id = o.id").push(BY_NAME);
+        sql.push(" JOIN below AS b ON b.id = o.id");
+        push_order(&mut sql, &by_name());
         let rows: Vec<OrganizationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         Ok(rows.into_iter().map(Into::into).collect())
     }

@@ -13,7 +13,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
 use crate::filter::{PersonFilter, push_person, push_same_email};
-use crate::keyset::{Key, Order, push_below, push_order, time_key};
+use crate::keyset::{Key, Order, numbered, push_window, time_key};
 use crate::scope::push_patient_scope;
 use crate::work::Work;
 
@@ -111,8 +111,6 @@ pub struct PatientQuery {
     pub order: PatientOrder,
     /// A chosen order instead, each key with whether the greatest comes first.
     pub sort: Vec<(PatientKey, bool)>,
-    /// Continue below this place of the order.
-    pub after: Option<Place>,
     /// Leave out what changed after this moment, so that pages stay put.
     pub not_after: Option<DateTime<Utc>>,
 }
@@ -132,11 +130,7 @@ impl PatientQuery {
     }
 
     fn keys(&self) -> Order {
-        let key = |(key, descending): &(PatientKey, bool)| Key {
-            expression: key.expression(),
-            sql_type: key.sql_type(),
-            descending: *descending,
-        };
+        let key = |(key, descending): &(PatientKey, bool)| Key::new(key.expression(), key.sql_type(), *descending);
         Order { keys: self.chosen().iter().map(key).collect(), id: "p.id", id_descending: false }
     }
 }
@@ -202,12 +196,7 @@ impl Patients<'_> {
             if let Some(moment) = query.not_after {
                 sql.push(" AND p.last_updated <= ").push_bind(moment);
             }
-            let order = query.keys();
-            if let Some(place) = &query.after {
-                push_below(&mut sql, &order, place);
-            }
-            push_order(&mut sql, &order);
-            sql.push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+            push_window(&mut sql, " AND ", &query.keys(), &window)?;
             sql.build_query_as().fetch_all(self.0.connection()).await.db()?
         };
         let rows = self.assemble(scope.reach(), rows).await?;
@@ -215,7 +204,7 @@ impl Patients<'_> {
             AuditEntry::new(AuditAction::Read, "Patient").rows(i64::try_from(rows.len()).unwrap_or(i64::MAX));
         entry.patient_id = scope.within().patients.as_ref().and_then(|ids| ids.first().copied());
         self.0.audit(entry);
-        Ok(Page { count, rows })
+        Ok(Page::of(&window, count, rows, |row| query.place(row)))
     }
 
     /// One patient in `scope`.
@@ -265,12 +254,12 @@ impl Patients<'_> {
         let mut sql = QueryBuilder::new("");
         push_from(&mut sql, viewer.reach(), None);
         sql.push("EXISTS (SELECT 1 FROM core_studypatient AS e WHERE e.patient_id = p.id AND e.study_id = ");
-        sql.push_bind(study.0).push(") ORDER BY p.id OFFSET ").push_bind(window.offset);
-        sql.push(" LIMIT ").push_bind(window.limit);
+        sql.push_bind(study.0).push(")");
+        push_window(&mut sql, " AND ", &Order::by_id("p.id"), &window)?;
         let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         let rows = self.assemble(viewer.reach(), rows).await?;
         self.0.audit(AuditEntry::new(AuditAction::Read, "StudyPatient").id(study.0).rows(count));
-        Ok(Page { count, rows })
+        Ok(Page::of(&window, count, rows, |row| numbered(row.id.0)))
     }
 
     async fn assemble(&mut self, reach: &Reach, rows: Vec<PatientRow>) -> Result<Vec<Patient>, Error> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use sqlx::QueryBuilder;
 
 use crate::fault::Db;
+use crate::keyset::{Order, numbered, push_window};
 use crate::work::{Store, Work};
 
 /// Access to practitioner profiles.
@@ -88,11 +89,12 @@ impl Practitioners<'_> {
         let count =
             sqlx::query_scalar("SELECT count(*) FROM core_practitioner").fetch_one(self.0.connection()).await.db()?;
         let mut sql = QueryBuilder::<sqlx::Postgres>::new(LISTED);
-        sql.push(" ORDER BY p.id OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " WHERE ", &Order::by_id("p.id"), &window)?;
         let rows: Vec<ListedRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        let shown = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let page = Page::of(&window, count, rows, |row| numbered(row.practitioner.id));
+        let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
         self.0.audit(AuditEntry::new(AuditAction::Read, "Practitioner").rows(shown));
-        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+        Ok(page.map(Into::into))
     }
 
     /// One practitioner.

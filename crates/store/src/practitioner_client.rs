@@ -7,6 +7,7 @@ use jhe_domain::error::Error;
 use jhe_domain::page::{Page, Window};
 
 use crate::fault::Db;
+use crate::keyset::{Order, dated, push_window};
 use crate::work::Work;
 
 /// Access to the API keys of one practitioner.
@@ -64,10 +65,10 @@ impl PractitionerClients<'_> {
     ) -> Result<Page<PractitionerClient>, Error> {
         let count = self.count(owner).await?;
         let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(SELECT);
-        sql.push_bind(owner.id().0).push(" ORDER BY a.created DESC, p.id DESC OFFSET ").push_bind(window.offset);
-        sql.push(" LIMIT ").push_bind(window.limit);
-        let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page { count, rows })
+        sql.push_bind(owner.id().0);
+        push_window(&mut sql, " AND ", &Order::newest("a.created", "p.id"), &window)?;
+        let rows: Vec<PractitionerClient> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        Ok(Page::of(&window, count, rows, |row| dated(row.created, row.id)))
     }
 
     /// How many keys the owner has.

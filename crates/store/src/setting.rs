@@ -12,6 +12,7 @@ use sqlx::QueryBuilder;
 use sqlx::postgres::PgListener;
 
 use crate::fault::Db;
+use crate::keyset::{Order, numbered, push_window};
 use crate::work::{Store, Work};
 
 type Admin = Grant<resource::Server, action::Administer>;
@@ -110,9 +111,11 @@ impl StoredSettings<'_> {
         let count =
             sqlx::query_scalar("SELECT count(*) FROM core_jhesetting").fetch_one(self.0.connection()).await.db()?;
         let mut sql = QueryBuilder::<sqlx::Postgres>::new(SELECT);
-        sql.push(" ORDER BY id OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " WHERE ", &Order::by_id("id"), &window)?;
         let rows: Vec<StoredRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page { count, rows: rows.into_iter().filter_map(StoredRow::setting).collect() })
+        let page = Page::of(&window, count, rows, |row| numbered(row.id));
+        let rows = page.rows.into_iter().filter_map(StoredRow::setting).collect();
+        Ok(Page { count, rows, next: page.next })
     }
 
     /// One setting.

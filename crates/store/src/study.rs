@@ -14,6 +14,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::data_source::{DataSourceRow, ScopeCodeRow};
 use crate::fault::Db;
+use crate::keyset::{Order, named, push_order, push_window};
 use crate::work::Work;
 
 /// Patients listed with a study at most.
@@ -61,7 +62,9 @@ struct StudyDataSourceRow {
 const SELECT: &str = "SELECT s.id, s.name, s.description, s.organization_id, o.name AS organization_name,
            o.type AS organization_type, s.icon_url, s.last_updated
       FROM core_study AS s JOIN core_organization AS o ON o.id = s.organization_id WHERE ";
-const BY_NAME: &str = " ORDER BY lower(s.name) COLLATE \"C\", s.name COLLATE \"C\", s.id";
+fn by_name() -> Order {
+    Order::by_name("lower(s.name) COLLATE \"C\"", "s.name COLLATE \"C\"", "s.id")
+}
 
 fn push_scope(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Study>) {
     match *scope.reach() {
@@ -104,9 +107,10 @@ impl Studies<'_> {
         let mut sql = QueryBuilder::new(SELECT);
         push_scope(&mut sql, scope);
         push_search(&mut sql, search);
-        sql.push(BY_NAME).push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+        push_window(&mut sql, " AND ", &by_name(), &window)?;
         let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page { count, rows: self.assemble(rows).await? })
+        let rows = self.assemble(rows).await?;
+        Ok(Page::of(&window, count, rows, |row| named(Some(&row.name), row.id.0)))
     }
 
     /// The study in `grant`.
@@ -134,7 +138,8 @@ impl Studies<'_> {
         grant: &Grant<resource::Organization, action::ReadRoster>,
     ) -> Result<Vec<Study>, Error> {
         let mut sql = QueryBuilder::new(SELECT);
-        sql.push("s.organization_id = ").push_bind(grant.id().0).push(BY_NAME);
+        sql.push("s.organization_id = ").push_bind(grant.id().0);
+        push_order(&mut sql, &by_name());
         let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         self.assemble(rows).await
     }

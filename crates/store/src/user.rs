@@ -12,6 +12,7 @@ use sqlx::QueryBuilder;
 
 use crate::fault::Db;
 use crate::filter::push_same_email;
+use crate::keyset::{Order, named, push_window};
 use crate::work::Work;
 
 /// Access to accounts.
@@ -105,13 +106,13 @@ impl Users<'_> {
         let count: i64 = sql.build_query_scalar().fetch_one(self.0.connection()).await.db()?;
         let mut sql = QueryBuilder::new(SELECT);
         push_reach(&mut sql, scope);
-        sql.push(" ORDER BY lower(u.last_name) COLLATE \"C\", u.last_name COLLATE \"C\", u.id OFFSET ")
-            .push_bind(window.offset);
-        sql.push(" LIMIT ").push_bind(window.limit);
+        let order = Order::by_name("lower(u.last_name) COLLATE \"C\"", "u.last_name COLLATE \"C\"", "u.id");
+        push_window(&mut sql, " AND ", &order, &window)?;
         let rows: Vec<UserRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        let count_shown = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        self.0.audit(AuditEntry::new(AuditAction::Read, "JheUser").rows(count_shown));
-        Ok(Page { count, rows: rows.into_iter().map(Into::into).collect() })
+        let page = Page::of(&window, count, rows, |row| named(Some(&row.last_name), row.id));
+        let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
+        self.0.audit(AuditEntry::new(AuditAction::Read, "JheUser").rows(shown));
+        Ok(page.map(Into::into))
     }
 
     /// The account with exactly this address, whatever its case.

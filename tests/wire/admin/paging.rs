@@ -1,7 +1,9 @@
 //! Pages and their links.
 
-use jhe_testkit::{MARY, Reply, TestServer};
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jhe_testkit::{ADMIN, MARY, Reply, TestServer};
+use serde_json::{Value, json};
 
 async fn follow(server: &TestServer, path: &str) -> Vec<Reply> {
     let mut replies = Vec::new();
@@ -85,5 +87,71 @@ async fn observations_page_by_cursor_while_data_arrives() {
     let next = first.at("/next").as_str().unwrap().to_owned();
     found.extend(ids(&follow(&server, &next).await));
     assert_eq!(found.len(), 5, "the rows that were there, each once: {found:?}");
+    server.stop().await;
+}
+
+fn ids_on(page: &Reply) -> Vec<i64> {
+    ids(std::slice::from_ref(page))
+}
+
+/// Every list goes on below its last row: each row comes once, in the order of the list, and a place that nobody was given
+/// is refused.
+#[tokio::test]
+async fn every_list_goes_on_below_its_last_row() {
+    let server = TestServer::start().await;
+    for number in 0..3 {
+        let body = json!({"label": format!("key {number}")});
+        server.post("/api/v1/practitioner_clients").as_user(MARY).json(&body).send().await.expect(201);
+        let body = json!({"patientId": 40001, "clientId": 1});
+        server.post("/api/v1/invitation").as_user(MARY).json(&body).send().await.expect(201);
+        let body = json!({"name": format!("source {number}"), "type": "personal_device"});
+        server.post("/api/v1/data_sources").as_user(ADMIN).json(&body).send().await.expect(201);
+    }
+    let lists = [
+        ("patients", MARY),
+        ("studies", MARY),
+        ("studies/30001/patients", MARY),
+        ("organizations", MARY),
+        ("data_sources", MARY),
+        ("invitation", MARY),
+        ("practitioner_clients", MARY),
+        ("observations", MARY),
+        ("users", ADMIN),
+        ("practitioners", ADMIN),
+        ("clients", ADMIN),
+        ("jhe_settings", ADMIN),
+    ];
+    for (list, person) in lists {
+        let path = format!("/api/v1/{list}");
+        let whole = ids_on(&server.get(&format!("{path}?limit=1000")).as_user(person).send().await.expect(200));
+        assert!(whole.len() > 1, "{list}");
+        let (mut seen, mut next) = (Vec::new(), Some(format!("{path}?cursor=&limit=1")));
+        while let Some(address) = next {
+            let reply = server.get(address.trim_start_matches(&server.base)).as_user(person).send().await.expect(200);
+            assert_eq!((reply.at("/count"), reply.at("/previous")), (json!(whole.len()), Value::Null), "{list}");
+            seen.extend(ids_on(&reply));
+            next = reply.at("/next").as_str().map(str::to_owned);
+        }
+        assert_eq!(seen, whole, "{list}");
+        for place in [json!([["x", "y", "z"], 1]), json!([["\0", "\0"], 1]), json!([["noon"], 1]), json!([[], "x"])] {
+            let cursor = URL_SAFE_NO_PAD.encode(place.to_string());
+            let made_up = server.get(&format!("{path}?cursor={cursor}")).as_user(person).send().await.expect(404);
+            assert_eq!(made_up.detail(), "Invalid cursor", "{list}");
+        }
+    }
+    server.stop().await;
+}
+
+/// A row that goes while somebody pages by cursor takes no other row with it, and one that comes is not met twice.
+#[tokio::test]
+async fn rows_that_come_and_go_shift_no_page_of_a_cursor() {
+    let server = TestServer::start().await;
+    let first = server.get("/api/v1/organizations?cursor=&limit=2").as_user(MARY).send().await.expect(200);
+    let whole = ids_on(&server.get("/api/v1/organizations?limit=1000").as_user(MARY).send().await.expect(200));
+    let body = json!({"name": "AAA before all", "type": "other", "partOf": 20001});
+    server.post("/api/v1/organizations").as_user(ADMIN).json(&body).send().await.expect(201);
+    let next = first.at("/next").as_str().unwrap().replacen(&server.base, "", 1);
+    let second = server.get(&next).as_user(MARY).send().await.expect(200);
+    assert_eq!([ids_on(&first), ids_on(&second)].concat(), whole[..4]);
     server.stop().await;
 }
