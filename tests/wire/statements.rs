@@ -47,7 +47,7 @@ const LISTS: &[(&str, Person, usize)] = &[
     ("/api/v1/studies", MARY, 7),
     ("/api/v1/studies/30001/patients", MARY, 8),
     ("/api/v1/studies/30001/data_sources", MARY, 10),
-    ("/api/v1/observations", MARY, 4),
+    ("/api/v1/observations", MARY, 3),
     ("/api/v1/patients", MARY, 7),
     ("/api/v1/patients/40001/consents", PETER, 9),
     ("/api/v1/invitation", MARY, 3),
@@ -56,8 +56,14 @@ const LISTS: &[(&str, Person, usize)] = &[
     ("/api/v1/data_sources", MARY, 4),
     ("/api/v1/fhir_sources", MARY, 3),
     ("/api/v1/jhe_settings", ADMIN, 3),
-    ("/fhir/r5/Patient", MARY, 7),
-    ("/fhir/r5/Observation?patient=40001", MARY, 5),
+    ("/fhir/r5/Patient", MARY, 6),
+    ("/fhir/r5/Patient?patient.organization=20003", MARY, 7),
+    ("/fhir/r5/Group", MARY, 4),
+    ("/fhir/r5/Device", MARY, 4),
+    ("/fhir/r5/Organization", MARY, 4),
+    ("/fhir/r5/Practitioner", MARY, 4),
+    ("/fhir/r5/Observation/$lastn?patient=40001", MARY, 4),
+    ("/fhir/r5/Observation?patient=40001", MARY, 4),
 ];
 
 /// How many statements have run in the server's database so far. The audit trail is written behind the answer, by a

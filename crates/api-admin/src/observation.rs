@@ -141,15 +141,26 @@ async fn page(
     origin: &Origin,
 ) -> Result<Response, Error> {
     let window = paging.window()?;
-    let count = work.observations().count(scope, filter).await?;
-    let window = paging.last_window(count).unwrap_or(window);
     let mut wanted = ObservationPage::window(window.offset, window.reach());
     wanted.id_descending = order.first().is_none_or(|key| key.descending);
     wanted.order = order;
     wanted.after = window.after.clone();
-    // Beyond the end there is nothing to look for.
-    let rows =
-        if window.offset >= count { Vec::new() } else { work.observations().search(scope, filter, &wanted).await? };
+    // A first page of the newest tells by itself how many there are.
+    let tells = window.offset == 0 && window.limit > 0 && wanted.is_first_of(filter);
+    let (count, rows) = if tells {
+        let found = work.observations().search(scope, filter, &wanted).await?;
+        (found.extent.unwrap_or_default().count, found.rows)
+    } else {
+        let extent = work.observations().count(scope, filter).await?;
+        let window = paging.last_window(extent.count).unwrap_or_else(|| window.clone());
+        (wanted.offset, wanted.limit) = (window.offset, window.reach());
+        wanted.walk = extent.favours_walk(wanted.offset.saturating_add(wanted.limit));
+        // Beyond the end there is nothing to look for.
+        let is_beyond = window.offset >= extent.count;
+        let rows = if is_beyond { Vec::new() } else { work.observations().search(scope, filter, &wanted).await?.rows };
+        (extent.count, rows)
+    };
+    let window = paging.last_window(count).unwrap_or(window);
     let page = Page::of(&window, count, rows, |row| wanted.place(row));
     paging.respond(origin, page.map(ObservationJson::from))
 }

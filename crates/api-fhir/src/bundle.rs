@@ -15,6 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::body::{JsonBytes, object, on_blocking_thread};
+use crate::condition;
 use crate::error::FhirError;
 use crate::negotiate::FHIR_JSON;
 use crate::prefer::{Prefer, Return};
@@ -125,9 +126,7 @@ impl Reader {
     fn candidate(&self, index: usize, entry: &Value) -> Result<Candidate, Failure> {
         let is_own_base = |base: &str| self.own.is(base);
         let create = CreateEntry::parse(index, entry, &is_own_base)?;
-        if create.if_none_exist.is_some() {
-            return Err(catalogue::conditional_create_not_supported());
-        }
+        let unless = create.if_none_exist.map(condition::read).transpose()?.flatten();
         let source_named = self.source_named || resource_names_source(create.resource);
         if create.resource_type != "Observation" {
             // Everything but observations is an outside record, which needs a source.
@@ -137,7 +136,7 @@ impl Reader {
                 catalogue::source_required()
             });
         }
-        Candidate::read(create.resource, source_named, self.max_document, &is_own_base)
+        Ok(Candidate::read(create.resource, source_named, self.max_document, &is_own_base)?.unless(unless))
     }
 }
 
@@ -157,6 +156,11 @@ fn first_failure(outcomes: &[Option<Result<Receipt, Failure>>]) -> Option<Failur
     Some(Failure { status: first.status, issues: issues.collect() })
 }
 
+/// What became of an upload, for people.
+pub(crate) const fn receipt_text(receipt: &Receipt) -> &'static str {
+    if receipt.created { "The Observation was stored." } else { "The Observation was there already." }
+}
+
 fn write_receipt(writer: &mut ResponseWriter, receipt: &Receipt, prefer: Prefer) {
     let location = format!("Observation/{}", receipt.id);
     let etag = representation::etag(receipt.last_updated);
@@ -166,13 +170,13 @@ fn write_receipt(writer: &mut ResponseWriter, receipt: &Receipt, prefer: Prefer)
         (Some(Return::Representation), Some(row)) => {
             representation::observation(row, &Projection::Full, &mut resource);
         }
+        _ if receipt.hidden => {}
         _ => representation::receipt(receipt, &mut resource),
     }
-    let stored = (prefer.answer == Some(Return::Outcome)).then(|| {
-        OperationOutcome::from(Issue::information(jhe_fhir::IssueCode::Informational, "The Observation was stored."))
-    });
+    let stored = (prefer.answer == Some(Return::Outcome))
+        .then(|| OperationOutcome::from(Issue::information(jhe_fhir::IssueCode::Informational, receipt_text(receipt))));
     writer.entry(&ResponseEntry {
-        status: catalogue::status_line(201),
+        status: catalogue::status_line(if receipt.created { 201 } else { 200 }),
         location: Some(&location),
         etag: Some(&etag),
         last_modified: Some(receipt.last_updated),

@@ -18,6 +18,10 @@ pub(crate) struct Cursor {
     pub(crate) after: Option<Place>,
     /// What changed after this moment is left out.
     pub(crate) snapshot: Option<DateTime<Utc>>,
+    /// All there is is gone through, instead of asking for each readable pair.
+    pub(crate) walk: bool,
+    /// What has a greater id is left out.
+    pub(crate) newest: Option<i64>,
     /// The total of the first page.
     pub(crate) total: Option<i64>,
 }
@@ -31,6 +35,10 @@ struct Payload {
     m: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    w: bool,
     /// Digest of the search.
     d: String,
 }
@@ -43,6 +51,8 @@ impl Cursor {
             k: self.after.map(|place| (place.keys, place.id)),
             m: self.snapshot.map(|at| at.timestamp_micros()),
             t: self.total,
+            n: self.newest,
+            w: self.walk,
             d: app.identity().mac(PURPOSE, search),
         };
         let text = serde_json::to_string(&payload).map_err(Error::internal)?;
@@ -58,6 +68,8 @@ impl Cursor {
             after: payload.k.map(|(keys, id)| Place { keys, id }),
             snapshot: payload.m.and_then(DateTime::from_timestamp_micros),
             total: payload.t,
+            newest: payload.n,
+            walk: payload.w,
         })
     }
 }

@@ -12,10 +12,17 @@ use jhe_http::normalize::FhirBase;
 use crate::negotiate::FHIR_JSON;
 
 /// `CapabilityStatement.date`: when what it says last changed.
-const WRITTEN: &str = "2026-11-25T00:00:00Z";
+const WRITTEN: &str = "2026-11-26T00:00:00Z";
 
 /// What the routes of the family serve.
-const SERVED: [ResourceType; 2] = [ResourceType::Observation, ResourceType::Patient];
+const SERVED: [ResourceType; 6] = [
+    ResourceType::Observation,
+    ResourceType::Patient,
+    ResourceType::Group,
+    ResourceType::Device,
+    ResourceType::Organization,
+    ResourceType::Practitioner,
+];
 
 /// The CapabilityStatement.
 #[utoipa::path(get, path = "/fhir/r5/metadata", tag = "fhir", operation_id = "capabilityStatement", security(()),
@@ -35,6 +42,14 @@ pub(crate) async fn metadata(
     responses((status = 200, description = "Endpoints and capabilities", body = Object)))]
 #[tracing::instrument(name = "fhir.smart_configuration", skip_all)]
 pub(crate) async fn smart_configuration(State(app): State<App>) -> Response {
+    public(discovery::smart_configuration(&app.settings().site_url()))
+}
+
+/// The same document where clients look that know the site alone.
+#[utoipa::path(get, path = "/.well-known/smart-configuration", tag = "fhir", operation_id = "smartConfigurationOfSite", security(()),
+    responses((status = 200, description = "Endpoints and capabilities", body = Object)))]
+#[tracing::instrument(name = "fhir.smart_configuration", skip_all)]
+pub(crate) async fn smart_configuration_of_site(State(app): State<App>) -> Response {
     public(discovery::smart_configuration(&app.settings().site_url()))
 }
 

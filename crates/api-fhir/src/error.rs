@@ -153,6 +153,7 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response {
         (Some(kind), id) if matches!(method, Method::PUT | Method::PATCH | Method::DELETE) && kind != "metadata" => {
             let deletes = method == Method::DELETE;
             match id {
+                Some("_search") => catalogue::method_not_allowed(method.as_str()),
                 None if deletes => catalogue::delete_needs_id(),
                 None => catalogue::update_needs_id(),
                 Some(id) if !is_integer(id) => catalogue::not_found(kind, id),
@@ -193,10 +194,16 @@ pub fn unknown_path(request: &Request) -> Response<Body> {
 }
 
 fn unknown(request: &Request) -> Response {
+    if request.uri().path().starts_with("/fhir-import") {
+        let issue = Issue::error(IssueCode::NotSupported, "Importing records of other FHIR releases is not supported.");
+        return outcome(&Failure::new(404, issue));
+    }
     let mut segments = request.uri().path().split('/').filter(|part| !part.is_empty()).skip(2);
     let kind = segments.next().unwrap_or_default();
     outcome(&match (kind, segments.nth(1)) {
-        ("Observation" | "Patient", Some(below)) => catalogue::below_resource_not_supported(below, kind),
+        ("Observation" | "Patient" | "Group" | "Device" | "Organization" | "Practitioner", Some(below)) => {
+            catalogue::below_resource_not_supported(below, kind)
+        }
         _ => catalogue::unsupported_type(kind),
     })
 }

@@ -1,19 +1,25 @@
 //! The FHIR R5 API, under `/fhir/r5` and its aliases.
 //!
 //! Floor 5. What FHIR says is in `jhe-fhir`; here it meets HTTP and the store. [`search`] reads what all searches share,
-//! [`observation`] and [`patient`] answer for their types, [`bundle`] takes uploads, [`negotiate`] decides about media
+//! [`observation`] and [`patient`] answer for their types, [`record`] for the others, [`bundle`] takes uploads, [`negotiate`] decides about media
 //! types around all of them, [`error`] renders refusals. Start with [`router`].
 
 mod body;
 mod bundle;
+mod condition;
 mod cursor;
+mod device;
 mod discovery;
 mod error;
+mod group;
 mod negotiate;
 mod observation;
+mod organization;
 mod path;
 mod patient;
+mod practitioner;
 mod prefer;
+mod record;
 mod representation;
 mod search;
 mod translate;
@@ -30,8 +36,9 @@ pub fn router(app: &App) -> DocumentedRouter<App> {
     with_method_fallback(protected(), error::method_not_allowed)
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn(body::require_known_coding))
+        .layer(from_fn(negotiate::refuse_unacceptable))
         .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Fhir>))
-        .merge(with_method_fallback(public(), error::method_not_allowed))
+        .merge(with_method_fallback(public(), error::method_not_allowed).layer(from_fn(negotiate::refuse_unacceptable)))
         .layer(from_fn_with_state(app.clone(), origin::require_origin::<Fhir>))
         .layer(from_fn(negotiate::negotiate))
 }
@@ -46,10 +53,23 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(bundle::post))
         .routes(routes!(observation::search, observation::create))
         .routes(routes!(observation::search_by_post, observation::search_by_get))
+        .routes(routes!(observation::lastn))
         .routes(routes!(observation::read))
         .routes(routes!(patient::search))
         .routes(routes!(patient::search_by_post, patient::search_by_get))
         .routes(routes!(patient::read))
+        .routes(routes!(group::search))
+        .routes(routes!(group::search_by_post, group::search_by_get))
+        .routes(routes!(group::read))
+        .routes(routes!(device::search))
+        .routes(routes!(device::search_by_post, device::search_by_get))
+        .routes(routes!(device::read))
+        .routes(routes!(organization::search))
+        .routes(routes!(organization::search_by_post, organization::search_by_get))
+        .routes(routes!(organization::read))
+        .routes(routes!(practitioner::search))
+        .routes(routes!(practitioner::search_by_post, practitioner::search_by_get))
+        .routes(routes!(practitioner::read))
         .merge(others())
 }
 
@@ -59,5 +79,8 @@ fn others() -> DocumentedRouter<App> {
 }
 
 fn public() -> DocumentedRouter<App> {
-    DocumentedRouter::new().routes(routes!(discovery::metadata)).routes(routes!(discovery::smart_configuration))
+    DocumentedRouter::new()
+        .routes(routes!(discovery::metadata))
+        .routes(routes!(discovery::smart_configuration))
+        .routes(routes!(discovery::smart_configuration_of_site))
 }

@@ -42,34 +42,55 @@ pub(crate) struct Chosen {
 impl Chosen {
     /// Reads the fields of a form. `None` when it asks for what cannot be had.
     pub(crate) fn of_form(pairs: &[(String, String)]) -> Option<Self> {
-        let field = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let media_type = match field("_format").filter(|format| !format.is_empty()) {
+        let field = |name: &str| value_of(pairs, name);
+        let media_type = match field("format").filter(|format| !format.is_empty()) {
             Some(format) => Some(named(format)?),
             None => None,
         };
-        Some(Self { media_type, pretty: field("_pretty") == Some("true") })
+        Some(Self { media_type, pretty: field("pretty") == Some("true") })
     }
 }
 
-/// Layer: refuses what cannot be answered, and gives the answer the media type that was asked for.
-pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
+/// The value of a parameter, however its name is spelled; `name` without `_`, in lower case.
+fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let spells = |key: &str| key.replace(['-', '_'], "").eq_ignore_ascii_case(name);
+    pairs.iter().find(|(key, _)| spells(key)).map(|(_, value)| value.as_str())
+}
+
+/// The caller accepts nothing that there is.
+#[derive(Debug, Clone, Copy)]
+struct Unacceptable;
+
+/// Layer: refuses whoever accepts nothing that there is, once it is known who that is.
+pub(crate) async fn refuse_unacceptable(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Unacceptable>().is_some() {
+        return outcome(&catalogue::not_acceptable());
+    }
+    next.run(request).await
+}
+
+/// Layer: gives the answer the media type that was asked for.
+pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
-    let format = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let media_type = match format("_format").filter(|format| !format.is_empty()) {
+    let format = |name: &str| value_of(&pairs, name);
+    let media_type = match format("format").filter(|format| !format.is_empty()) {
         Some(format) => named(format),
         None => accepted(request.headers()),
     };
     // A document that RFC 8615 clients fetch: it has one form, whatever they accept.
     let is_configuration = request.uri().path().ends_with("/.well-known/smart-configuration");
     let media_type = if is_configuration { Some(MediaType::Json) } else { media_type };
-    let pretty = format("_pretty") == Some("true");
+    let pretty = format("pretty") == Some("true");
     let is_public = is_configuration || request.uri().path().ends_with("/metadata");
     let allowed = allowed(request.uri().path());
     let request_id = request.extensions().get::<RequestId>().cloned();
-    let mut response = match media_type {
-        _ if request.method() == Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
-        Some(_) => next.run(request).await,
-        None => outcome(&catalogue::not_acceptable()),
+    if media_type.is_none() {
+        request.extensions_mut().insert(Unacceptable);
+    }
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
     };
     if response.extensions().get::<Unexpected>().is_some() {
         let id = request_id.map(|RequestId(id)| id).unwrap_or_default();

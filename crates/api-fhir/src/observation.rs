@@ -19,7 +19,8 @@ use jhe_store::observation::{ObservationOrder, ObservationPage, OrderKey};
 use serde_json::{Value, json};
 
 use crate::body::{JsonBytes, object, on_blocking_thread};
-use crate::bundle::{OwnBase, names_source, resource_names_source};
+use crate::bundle::{OwnBase, names_source, receipt_text, resource_names_source};
+use crate::condition;
 use crate::error::FhirError;
 use crate::negotiate::FHIR_JSON;
 use crate::path::SentId;
@@ -79,64 +80,136 @@ pub(crate) async fn search_by_get(
 
 async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, FhirError> {
     let request = call.parse(KIND)?;
-    let is_practitioner = matches!(actor.fhir_role(), FhirRole::Practitioner(_));
-    if is_practitioner && !request.has_scope_parameter() && requires_scope(app) {
-        return Err(catalogue::observation_search_needs_scope().into());
-    }
+    require_scope(app, actor, &request)?;
     let pager = Pager::new(app, actor, call, &request)?;
     let mut work = app.store().read().await?;
     // What was named must be the caller's, also where the intersection leaves nothing of it.
-    Authorizer::new(actor, &mut work).fhir_observations(search::named(&request.scope)).await.map(drop)?;
-    let scope = Authorizer::new(actor, &mut work).fhir_observations(narrowed(actor, &request)).await?;
-    call.remember(app, actor, KIND).await?;
+    let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
+    let scope = Authorizer::new(actor, &mut work).fhir_observations(&named, within).await?;
     if !search::is_native(&request) {
         pager.window(Some(0))?;
+        drop(work);
+        call.remember(app, actor, KIND).await?;
         return Ok(pager.respond_empty(Some(0)));
     }
     let filter = translate::observation_filter(&request, app.now());
     if request.result.is_count_only() {
-        let total = work.observations().count(&scope, &filter).await?;
+        let total = work.observations().count(&scope, &filter).await?.count;
+        drop(work);
+        call.remember(app, actor, KIND).await?;
         return Ok(pager.respond_empty(Some(total)));
     }
-    let counted = if pager.needs_count() { Some(work.observations().count(&scope, &filter).await?) } else { None };
-    let mut window = pager.window(counted)?;
     let projection = request.result.projection();
     let sorted = !request.result.sort.is_empty();
-    let mut page = ObservationPage::window(window.offset(), window.limit);
+    let mut page = ObservationPage::window(0, 0);
     page.order = order(&request.result.sort);
     page.id_descending = !sorted;
-    page.after = window.after.clone();
-    page.not_after = window.snapshot;
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
-    if pager.begins() && sorted {
-        window.snapshot = Some(work.database_time().await?);
+    // A first page of the newest tells by itself how many there are.
+    let tells = pager.begins() && page.is_first_of(&filter);
+    let mut extent =
+        if pager.needs_count() && !tells { Some(work.observations().count(&scope, &filter).await?) } else { None };
+    let mut window = pager.window(extent.map(|extent| extent.count))?;
+    (page.offset, page.limit) = (window.offset(), window.limit);
+    page.after = window.after.clone();
+    page.not_after = window.snapshot;
+    page.walk = extent.map_or(window.walk, |extent| extent.favours_walk(page.offset.saturating_add(page.limit)));
+    if pager.begins() {
+        let moment = work.moment().await?;
+        window.time = moment.settled;
+        window.snapshot = Some(moment.now).filter(|_| sorted);
     }
-    let rows = work.observations().search(&scope, &filter, &page).await?;
-    if pager.begins() && !sorted {
-        window.snapshot = rows.first().map(|row| row.last_updated);
+    let found = work.observations().search(&scope, &filter, &page).await?;
+    let rows = found.rows;
+    extent = extent.or(found.extent);
+    if pager.begins() {
+        window.walk = extent.is_some_and(|extent| extent.favours_walk(page.limit));
+        if !sorted {
+            window.snapshot = rows.first().map(|row| row.last_updated);
+        }
     }
+    let counted = extent.map(|extent| extent.count);
+    drop(work);
+    call.remember(app, actor, KIND).await?;
     pager.respond(
         &window,
         counted,
         rows,
-        |row| page.place(row),
+        |row| Some(page.place(row)),
         |row| row.id.0,
         |row, out| representation::observation(row, &projection, out),
     )
 }
 
-fn requires_scope(app: &App) -> bool {
-    app.settings().bool("fhir.observation_search_requires_scope", true)
+/// The newest observations of each patient and data type.
+#[utoipa::path(get, path = "/fhir/r5/Observation/$lastn", tag = "fhir", operation_id = "lastObservations",
+    params(("max" = Option<i64>, Query, description = "How many of each, 1 to 100; 1 unless said otherwise"),
+           ("patient" = Option<String>, Query, description = "Patient ids; `subject` is the same"),
+           ("patient.identifier" = Option<String>, Query, description = "`system|value`"),
+           ("patient._has:Group:member:_id" = Option<String>, Query, description = "Study ids"),
+           ("patient.organization" = Option<String>, Query), ("code" = Option<String>, Query, description = "`system|code` or code"),
+           ("date" = Option<String>, Query), ("status" = Option<String>, Query), ("device" = Option<String>, Query),
+           ("_count" = Option<i64>, Query), ("_page" = Option<String>, Query), ("_offset" = Option<i64>, Query),
+           ("_cursor" = Option<String>, Query), ("_total" = Option<String>, Query), ("_summary" = Option<String>, Query),
+           ("_elements" = Option<String>, Query)),
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object),
+              (status = 400, description = "A parameter is wrong or missing"), (status = 403, description = "Something named is not the caller's")))]
+#[tracing::instrument(name = "fhir.observation.lastn", skip_all)]
+pub(crate) async fn lastn(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    call: SearchCall,
+) -> Result<Response, FhirError> {
+    const MOST: i64 = 100;
+    let (max, request) = call.parse_with(KIND, "max")?;
+    let max = match max.as_deref().filter(|text| !text.is_empty()) {
+        None => 1,
+        Some(text) => positive_id(text)
+            .filter(|max| *max <= MOST)
+            .ok_or_else(|| FhirError::from(catalogue::invalid_value("max", text)))?,
+    };
+    require_scope(&app, &actor, &request)?;
+    let pager = Pager::new(&app, &actor, &call, &request)?;
+    let mut work = app.store().read().await?;
+    let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
+    let scope = Authorizer::new(&actor, &mut work).fhir_observations(&named, within).await?;
+    if !search::is_native(&request) {
+        pager.window(Some(0))?;
+        return Ok(pager.respond_empty(Some(0)));
+    }
+    let filter = translate::observation_filter(&request, app.now());
+    let total = work.observations().count_last(&scope, &filter, max).await?;
+    if request.result.is_count_only() {
+        return Ok(pager.respond_empty(Some(total)));
+    }
+    let window = pager.window(Some(total))?;
+    let projection = request.result.projection();
+    let mut page = ObservationPage::window(window.start, window.limit);
+    page.documents = ObservationOut::needs_document(&projection);
+    page.identifiers = true;
+    let rows = work.observations().last(&scope, &filter, max, &page).await?;
+    pager.respond(
+        &window,
+        Some(total),
+        rows,
+        |_| None,
+        |row| row.id.0,
+        |row, out| representation::observation(row, &projection, out),
+    )
 }
 
-/// A patient's own record is all it can be narrowed to; organizations and studies do not apply.
-fn narrowed(actor: &Actor, request: &SearchRequest) -> Location {
-    let within = search::narrowed(&request.scope);
-    match actor.fhir_role() {
-        FhirRole::Patient(_) => Location { patients: within.patients, ..Location::default() },
-        _ => within,
+/// A practitioner must say of whom (FHIR §4.6).
+fn require_scope(app: &App, actor: &Actor, request: &SearchRequest) -> Result<(), FhirError> {
+    let is_practitioner = matches!(actor.fhir_role(), FhirRole::Practitioner(_));
+    if is_practitioner && !request.has_scope_parameter() && requires_scope(app) {
+        return Err(catalogue::observation_search_needs_scope().into());
     }
+    Ok(())
+}
+
+fn requires_scope(app: &App) -> bool {
+    app.settings().bool("fhir.observation_search_requires_scope", true)
 }
 
 fn order(sort: &[SortKey]) -> Vec<OrderKey> {
@@ -169,7 +242,7 @@ pub(crate) async fn read(
     let missing = || FhirError::from(catalogue::not_found(KIND.as_str(), &id));
     let number = positive_id(&id).ok_or_else(missing)?;
     let mut work = app.store().read().await?;
-    let scope = Authorizer::new(&actor, &mut work).fhir_observations(Location::default()).await?;
+    let scope = Authorizer::new(&actor, &mut work).fhir_observations(&Location::default(), Location::default()).await?;
     let row = work.observations().find(&scope, ObservationId(number)).await?.ok_or_else(missing)?;
     Ok(representation::single(&headers, row.last_updated, |out| {
         representation::observation(&row, &Projection::Full, out);
@@ -179,8 +252,11 @@ pub(crate) async fn read(
 /// Stores one observation.
 #[utoipa::path(post, path = "/fhir/r5/Observation", tag = "fhir", operation_id = "createObservation",
     request_body(content = Object, content_type = "application/fhir+json", description = "An Observation with an Open mHealth document in `valueAttachment`"),
+    params(("If-None-Exist" = Option<String>, Header, description = "`identifier=system|value`: stored unless there is one with it")),
     responses((status = 201, description = "Stored", content_type = "application/fhir+json", body = Object),
+              (status = 200, description = "There already, as the condition asks", content_type = "application/fhir+json", body = Object),
               (status = 400, description = "Not a valid Observation, or something it refers to is unknown"),
+              (status = 412, description = "The condition fits several"),
               (status = 403, description = "Not consented, or not the caller's to write"), (status = 409, description = "An identifier is in use"),
               (status = 422, description = "The document does not conform to its schema")))]
 #[tracing::instrument(name = "fhir.observation.create", skip_all)]
@@ -193,9 +269,7 @@ pub(crate) async fn create(
     JsonBytes(bytes): JsonBytes,
 ) -> Result<Response, FhirError> {
     let prefer = Prefer::of(&headers);
-    if headers.contains_key("if-none-exist") {
-        return Err(catalogue::conditional_create_not_supported().into());
-    }
+    let unless = condition::of_headers(&headers)?;
     let source_named = names_source(&headers);
     let max_document = app.config().limits.max_omh_bytes;
     let own = OwnBase::new(&app, &origin.base());
@@ -214,7 +288,7 @@ pub(crate) async fn create(
             }
         }
         let source_named = source_named || resource_names_source(&body);
-        Ok(Candidate::read(&body, source_named, max_document, &|base| own.is(base))?)
+        Ok(Candidate::read(&body, source_named, max_document, &|base| own.is(base))?.unless(unless))
     })
     .await?;
     let whole = matches!(prefer.answer, None | Some(Return::Representation));
@@ -229,7 +303,7 @@ fn created(receipt: &Receipt, location: &str, prefer: Prefer) -> Response {
     let body = match prefer.answer {
         Some(Return::Minimal) => None,
         Some(Return::Outcome) => {
-            let issue = Issue::information(IssueCode::Informational, "The Observation was stored.");
+            let issue = Issue::information(IssueCode::Informational, receipt_text(receipt));
             Some(OperationOutcome::from(issue).to_json())
         }
         None | Some(Return::Representation) => receipt.observation.as_ref().map(|row| {
@@ -238,9 +312,10 @@ fn created(receipt: &Receipt, location: &str, prefer: Prefer) -> Response {
             out
         }),
     };
+    let status = if receipt.created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = match body {
-        Some(body) => (StatusCode::CREATED, [(header::CONTENT_TYPE, FHIR_JSON)], body).into_response(),
-        None => StatusCode::CREATED.into_response(),
+        Some(body) => (status, [(header::CONTENT_TYPE, FHIR_JSON)], body).into_response(),
+        None => status.into_response(),
     };
     let headers = response.headers_mut();
     representation::version(headers, &representation::etag(receipt.last_updated), receipt.last_updated);

@@ -8,7 +8,7 @@ use jhe_authz::{Actor, Authorizer, FhirRole, Location};
 use jhe_domain::PatientId;
 use jhe_domain::page::Window;
 use jhe_domain::patient::Disclosure;
-use jhe_fhir::search::{SearchRequest, SortField, SortKey};
+use jhe_fhir::search::{SortField, SortKey};
 use jhe_fhir::types::positive_id;
 use jhe_fhir::{Projection, ResourceType, catalogue};
 use jhe_http::Caller;
@@ -73,11 +73,12 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     let pager = Pager::new(app, actor, call, &request)?;
     let mut work = app.store().read().await?;
     // What was named must be the caller's, also where the intersection leaves nothing of it.
-    Authorizer::new(actor, &mut work).fhir_patients(search::named(&request.scope)).await.map(drop)?;
-    let scope = Authorizer::new(actor, &mut work).fhir_patients(narrowed(actor, &request)).await?;
-    call.remember(app, actor, KIND).await?;
+    let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
+    let scope = Authorizer::new(actor, &mut work).fhir_patients(&named, within).await?;
     if !search::is_native(&request) {
         pager.window(Some(0))?;
+        drop(work);
+        call.remember(app, actor, KIND).await?;
         return Ok(pager.respond_empty(Some(0)));
     }
     let mut query = PatientQuery {
@@ -87,35 +88,37 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         sort: order(&request.result.sort),
         ..PatientQuery::default()
     };
-    // Which page is the last is only known when they are counted; there are few patients.
-    let counted = work.patients().list(&scope, &query, Window::first(0)).await?.count;
+    let counted = if pager.needs_count() || request.result.is_count_only() {
+        Some(work.patients().count(&scope, &query).await?)
+    } else {
+        None
+    };
     if request.result.is_count_only() {
-        return Ok(pager.respond_empty(Some(counted)));
+        drop(work);
+        call.remember(app, actor, KIND).await?;
+        return Ok(pager.respond_empty(counted));
     }
-    let mut window = pager.window(Some(counted))?;
-    query.not_after = window.snapshot;
+    let mut window = pager.window(counted)?;
     if pager.begins() {
-        window.snapshot = Some(work.database_time().await?);
+        let moment = work.moment().await?;
+        window.time = moment.settled;
+        window.snapshot = Some(moment.now);
+    } else {
+        query.not_after = window.snapshot;
     }
     let wanted = Window { after: window.after.clone(), ..Window::at(window.offset(), window.limit) };
-    let rows = work.patients().list(&scope, &query, wanted).await?.rows;
+    let rows = work.patients().search(&scope, &query, &wanted).await?;
+    drop(work);
+    call.remember(app, actor, KIND).await?;
     let projection = request.result.projection();
     pager.respond(
         &window,
-        Some(counted),
+        counted,
         rows,
-        |row| query.place(row),
+        |row| Some(query.place(row)),
         |row| row.id.0,
         |row, out| representation::patient(row, &projection, out),
     )
-}
-
-fn narrowed(actor: &Actor, request: &SearchRequest) -> Location {
-    let within = search::narrowed(&request.scope);
-    match actor.fhir_role() {
-        FhirRole::Patient(_) => Location { patients: within.patients, ..Location::default() },
-        _ => within,
-    }
 }
 
 fn order(sort: &[SortKey]) -> Vec<(PatientKey, bool)> {
@@ -152,7 +155,7 @@ pub(crate) async fn read(
         FhirRole::Patient(_) => Location::one(None, None, Some(number)),
         _ => Location::default(),
     };
-    let scope = Authorizer::new(&actor, &mut work).fhir_patients(within).await?;
+    let scope = Authorizer::new(&actor, &mut work).fhir_patients(&within, within.clone()).await?;
     let row = work.patients().find(&scope, number).await?;
     // A patient who has not agreed to be shared yet is nobody here.
     let row = row.filter(|row| row.disclosure == Disclosure::Full).ok_or_else(missing)?;

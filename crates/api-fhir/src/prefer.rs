@@ -20,6 +20,8 @@ pub(crate) struct Prefer {
     pub(crate) answer: Option<Return>,
     /// `handling=strict`.
     pub(crate) strict: bool,
+    /// `handling=lenient`, which is what happens anyway.
+    pub(crate) lenient: bool,
 }
 
 impl Prefer {
@@ -50,17 +52,19 @@ impl Prefer {
                 _ => {}
             }
         }
-        Self { answer, strict: strict.unwrap_or(false) }
+        Self { answer, strict: strict == Some(true), lenient: strict == Some(false) }
     }
 
     /// `Preference-Applied` of a search: what of it was honoured.
     pub(crate) fn applied_to_search(self) -> Option<HeaderValue> {
         let outcome = self.answer == Some(Return::Outcome);
-        Some(HeaderValue::from_static(match (self.strict, outcome) {
-            (true, true) => "handling=strict, return=OperationOutcome",
-            (true, false) => "handling=strict",
-            (false, true) => "return=OperationOutcome",
-            (false, false) => return None,
+        Some(HeaderValue::from_static(match (self.strict, self.lenient, outcome) {
+            (true, _, true) => "handling=strict, return=OperationOutcome",
+            (true, _, false) => "handling=strict",
+            (false, true, true) => "handling=lenient, return=OperationOutcome",
+            (false, true, false) => "handling=lenient",
+            (false, false, true) => "return=OperationOutcome",
+            (false, false, false) => return None,
         }))
     }
 
@@ -85,7 +89,8 @@ mod tests {
         let check = |value: &str, answer: Option<Return>, strict: bool| {
             let mut headers = HeaderMap::new();
             headers.insert("prefer", value.parse().unwrap());
-            assert_eq!(Prefer::of(&headers), Prefer { answer, strict }, "{value}");
+            let found = Prefer::of(&headers);
+            assert_eq!((found.answer, found.strict), (answer, strict), "{value}");
         };
         check("return=minimal", Some(Return::Minimal), false);
         check("handling=strict; return=OperationOutcome", Some(Return::Outcome), true);

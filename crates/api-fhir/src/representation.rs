@@ -8,9 +8,14 @@ use jhe_domain::Phi;
 use jhe_domain::observation::{EffectiveTime, Observation};
 use jhe_domain::patient::Patient;
 use jhe_fhir::Projection;
+use jhe_fhir::device::DeviceOut;
+use jhe_fhir::group::GroupOut;
 use jhe_fhir::observation::{EffectiveOut, ObservationOut};
+use jhe_fhir::organization::OrganizationOut;
 use jhe_fhir::patient::PatientOut;
+use jhe_fhir::practitioner::PractitionerOut;
 use jhe_fhir::time::version_id;
+use jhe_store::record::{DataSourceRow, OrganizationRow, PractitionerRow, StudyRow};
 
 use crate::negotiate::FHIR_JSON;
 
@@ -79,6 +84,56 @@ pub(crate) fn patient(row: &Patient, projection: &Projection, out: &mut Vec<u8>)
         birth_date: row.birth_date.as_ref().map(|date| *date.reveal()),
         phone: row.telecom_phone.as_ref().map(|phone| phone.reveal().as_str()),
         email: row.telecom_email.as_ref().map(|email: &Phi<String>| email.reveal().as_str()),
+    }
+    .write_json(out, projection);
+}
+
+/// Appends a study; `counts` tells how many patients are enrolled.
+pub(crate) fn group(row: &StudyRow, counts: bool, projection: &Projection, out: &mut Vec<u8>) {
+    GroupOut {
+        id: row.id,
+        last_updated: row.last_updated,
+        name: &row.name,
+        description: Some(&row.description).filter(|text| !text.is_empty()).map(String::as_str),
+        organization_id: Some(row.organization_id),
+        enrolled: u32::try_from(row.enrolled).ok().filter(|_| counts),
+    }
+    .write_json(out, projection);
+}
+
+/// Appends a data source.
+pub(crate) fn device(row: &DataSourceRow, projection: &Projection, out: &mut Vec<u8>) {
+    DeviceOut {
+        id: row.id,
+        last_updated: row.last_updated,
+        name: row.name.as_deref().unwrap_or_default(),
+        kind: row.type_code.as_deref().unwrap_or_default(),
+    }
+    .write_json(out, projection);
+}
+
+/// Appends an organization.
+pub(crate) fn organization(row: &OrganizationRow, projection: &Projection, out: &mut Vec<u8>) {
+    OrganizationOut {
+        id: row.id,
+        last_updated: row.last_updated,
+        name: &row.name,
+        kind: &row.type_code,
+        part_of_id: row.part_of_id,
+    }
+    .write_json(out, projection);
+}
+
+/// Appends a practitioner.
+pub(crate) fn practitioner(row: &PractitionerRow, projection: &Projection, out: &mut Vec<u8>) {
+    let text = |value: &'_ Option<Phi<String>>| value.as_ref().map(|value| value.reveal().clone());
+    let (identifier, family, given) = (text(&row.identifier), text(&row.name_family), text(&row.name_given));
+    PractitionerOut {
+        id: row.id,
+        last_updated: row.last_updated,
+        identifier: identifier.as_deref(),
+        family: family.as_deref(),
+        given: given.as_deref(),
     }
     .write_json(out, projection);
 }

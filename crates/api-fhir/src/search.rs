@@ -5,11 +5,13 @@ use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use jhe_app::App;
-use jhe_authz::{Actor, Authorizer, Location};
+use jhe_authz::{Actor, Authorizer, FhirRole, Location};
 use jhe_domain::page::Place;
 use jhe_domain::{OrganizationId, PatientId, StudyId};
 use jhe_fhir::bundle::SearchsetWriter;
-use jhe_fhir::search::{PageRef, ScopeParameters, SearchRequest, SourceFilter, TotalMode, paging_query};
+use jhe_fhir::search::{
+    PageRef, ScopeParameters, SearchRequest, SourceFilter, TotalMode, is_part_of_view, paging_query,
+};
 use jhe_fhir::{Failure, Issue, IssueCode, OperationOutcome, ResourceType, catalogue};
 use jhe_http::normalize::{FhirBase, OriginalPath};
 use jhe_http::{Origin, body, query};
@@ -93,6 +95,13 @@ impl SearchCall {
         SearchRequest::parse(kind, &self.pairs, self.prefer.strict, &|base| self.own.is(base))
     }
 
+    /// As [`SearchCall::parse`], for an operation with a parameter of its own: its value, and what the others mean.
+    pub(crate) fn parse_with(&self, kind: ResourceType, own: &str) -> Result<(Option<String>, SearchRequest), Failure> {
+        let (found, others): (Vec<_>, Vec<_>) = self.pairs.iter().cloned().partition(|(name, _)| name == own);
+        let request = SearchRequest::parse(kind, &others, self.prefer.strict, &|base| self.own.is(base))?;
+        Ok((found.into_iter().next_back().map(|(_, value)| value), request))
+    }
+
     /// The address of one resource.
     pub(crate) fn full_url(&self, kind: ResourceType, id: i64) -> String {
         format!("{}/{}/{id}", self.root, kind.as_str())
@@ -101,14 +110,10 @@ impl SearchCall {
     /// Remembers the view for a practitioner who asks for that: the parameters by name, without those of the page and
     /// those that the profile remembers by itself.
     pub(crate) async fn remember(&self, app: &App, actor: &Actor, kind: ResourceType) -> Result<(), FhirError> {
-        if !self.remembers {
+        if !self.remembers || !matches!(actor.fhir_role(), FhirRole::Practitioner(_)) {
             return Ok(());
         }
-        let dropped = |name: &str| {
-            matches!(name, "_page" | "_count" | "_summary" | "_cursor" | "_offset" | "patient.organization")
-                || name.to_ascii_lowercase().ends_with("_has:group:member:_id")
-        };
-        let mut pairs: Vec<_> = self.pairs.iter().filter(|(name, _)| !dropped(name)).collect();
+        let mut pairs: Vec<_> = self.pairs.iter().filter(|(name, _)| is_part_of_view(kind, name)).collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         let text: Vec<String> =
             pairs.iter().map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value))).collect();
@@ -181,6 +186,12 @@ pub(crate) struct PageWindow {
     pub(crate) after: Option<Place>,
     /// What changed after this moment is left out.
     pub(crate) snapshot: Option<DateTime<Utc>>,
+    /// What has a greater id is left out.
+    pub(crate) newest: Option<i64>,
+    /// All there is is gone through, instead of asking for each readable pair.
+    pub(crate) walk: bool,
+    /// Where polling for changes may go on.
+    pub(crate) time: DateTime<Utc>,
     /// Rows to fetch: one more than the page holds, to know whether there are more.
     pub(crate) limit: i64,
 }
@@ -241,7 +252,7 @@ impl<'a> Pager<'a> {
     /// The total to show.
     pub(crate) fn total(&self, counted: Option<i64>) -> Option<i64> {
         match (self.request.result.total, &self.cursor) {
-            (TotalMode::None, _) => None,
+            (TotalMode::None, _) if !self.request.result.is_count_only() => None,
             (_, Some(cursor)) => cursor.total,
             (_, None) => counted,
         }
@@ -264,17 +275,19 @@ impl<'a> Pager<'a> {
             (None, None) => self.cursor.as_ref().map_or(0, |cursor| cursor.start),
         };
         let cursor = self.cursor.clone().unwrap_or_default();
-        Ok(PageWindow { start, after: cursor.after, snapshot: cursor.snapshot, limit: count + 1 })
+        let (snapshot, newest) = (cursor.snapshot, cursor.newest);
+        let time = self.app.now();
+        Ok(PageWindow { start, after: cursor.after, snapshot, newest, walk: cursor.walk, time, limit: count + 1 })
     }
 
     /// Writes the Bundle of one page. `rows` holds up to one row more than the page; `place` is where a row stands in the
-    /// order of the search; the window's snapshot bounds the pages that follow.
+    /// order of the search, if pages go on by that; the window's snapshot bounds the pages that follow.
     pub(crate) fn respond<T>(
         &self,
         window: &PageWindow,
         counted: Option<i64>,
         mut rows: Vec<T>,
-        place: impl Fn(&T) -> Place,
+        place: impl Fn(&T) -> Option<Place>,
         id: impl Fn(&T) -> i64,
         write: impl Fn(&T, &mut Vec<u8>),
     ) -> Result<Response, FhirError> {
@@ -286,7 +299,8 @@ impl<'a> Pager<'a> {
             Mode::Page => Ok(self.call.link("_page", &(start / count + 1).to_string())),
             Mode::Offset => Ok(self.call.link("_offset", &start.to_string())),
             Mode::Cursor => {
-                let cursor = Cursor { start, after, snapshot: window.snapshot, total };
+                let cursor =
+                    Cursor { start, after, snapshot: window.snapshot, newest: window.newest, walk: window.walk, total };
                 cursor.seal(self.app, &self.search).map(|cursor| self.call.link("_cursor", &cursor))
             }
         };
@@ -295,9 +309,9 @@ impl<'a> Pager<'a> {
             links.push(("previous", link((window.start - count).max(0), None)?));
         }
         if more {
-            links.push(("next", link(window.start + count, rows.last().map(&place))?));
+            links.push(("next", link(window.start + count, rows.last().and_then(&place))?));
         }
-        let mut writer = self.writer(total, &links);
+        let mut writer = Self::writer(window.time, total, &links);
         for row in &rows {
             writer.entry_with(&self.call.full_url(self.request.resource_type, id(row)), |out| write(row, out));
         }
@@ -306,14 +320,14 @@ impl<'a> Pager<'a> {
 
     /// Writes a Bundle without entries.
     pub(crate) fn respond_empty(&self, counted: Option<i64>) -> Response {
-        let writer = self.writer(self.total(counted), &[("self", self.call.self_link())]);
+        let writer = Self::writer(self.app.now(), self.total(counted), &[("self", self.call.self_link())]);
         self.finish(writer)
     }
 
-    fn writer(&self, total: Option<i64>, links: &[(&str, String)]) -> SearchsetWriter {
+    fn writer(time: DateTime<Utc>, total: Option<i64>, links: &[(&str, String)]) -> SearchsetWriter {
         let links: Vec<(&str, &str)> = links.iter().map(|(relation, url)| (*relation, url.as_str())).collect();
         let total = total.map(|total| u64::try_from(total).unwrap_or_default());
-        SearchsetWriter::new(&Uuid::new_v4().to_string(), self.app.now(), total, &links)
+        SearchsetWriter::new(&Uuid::new_v4().to_string(), time, total, &links)
     }
 
     fn finish(&self, mut writer: SearchsetWriter) -> Response {

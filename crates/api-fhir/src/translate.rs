@@ -2,16 +2,24 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use jhe_domain::Phi;
+use jhe_domain::data_source::DATA_SOURCE_TYPES;
+use jhe_domain::organization::ORGANIZATION_TYPES;
+use jhe_fhir::ResourceType;
+use jhe_fhir::organization::type_system;
 use jhe_fhir::search::{
     Bound, DateMatch, DatePrefix, Filter, PatientField, ScopeParameters, SearchRequest, StringMatch, StringMode,
     SystemMatch, TokenValue,
 };
 use jhe_fhir::structure::OBSERVATION_STATUS;
-use jhe_fhir::types::positive_id;
+use jhe_fhir::types::{DATA_SOURCE_TYPE_SYSTEM, MODEL_SYSTEM, positive_id};
 use jhe_store::filter::{
     DateMatch as DayMatch, PersonFilter, TextMatch, TextOp, TimeMatch, TimeOp, Token, TokenSystem,
 };
 use jhe_store::observation::{CodeFilter, ObservationFilter};
+use jhe_store::record::{RecordFilter, RecordKey, RecordQuery};
+
+/// The system of `Group.type`, which a code implies.
+const GROUP_TYPE_SYSTEM: &str = "http://hl7.org/fhir/group-type";
 
 /// The conditions of an observation search.
 pub(crate) fn observation_filter(request: &SearchRequest, now: DateTime<Utc>) -> ObservationFilter {
@@ -63,6 +71,57 @@ pub(crate) fn person_filter(request: &SearchRequest, now: DateTime<Utc>) -> Pers
         }
     }
     filter
+}
+
+/// The conditions of a search of records; `parse_id` reads the ids of their kind.
+pub(crate) fn record_query(
+    request: &SearchRequest,
+    parse_id: impl Fn(&str) -> Option<i64>,
+    now: DateTime<Utc>,
+) -> RecordQuery {
+    RecordQuery {
+        ids: request.ids.as_ref().map(|ids| ids.iter().filter_map(|id| parse_id(id)).collect()),
+        last_updated: request.last_updated.iter().map(|any| exact_times(any, now)).collect(),
+        person: person_of(&request.scope, now),
+        filters: request.filters.iter().filter_map(|filter| record_filter(request.resource_type, filter)).collect(),
+        ..RecordQuery::default()
+    }
+}
+
+fn record_filter(kind: ResourceType, filter: &Filter) -> Option<RecordFilter> {
+    let model = |values: &[TokenValue], code| values.iter().any(|value| value.matches(MODEL_SYSTEM, code));
+    let types = |values: &[TokenValue], known: &[(&str, &str)], system: &dyn Fn(&str) -> &'static str| {
+        let matching = known.iter().filter(|(code, _)| values.iter().any(|value| value.matches(system(code), code)));
+        RecordFilter::Type(matching.map(|(code, _)| (*code).to_owned()).collect())
+    };
+    Some(match filter {
+        Filter::Name(values) if kind == ResourceType::Practitioner => {
+            RecordFilter::Text(vec![RecordKey::Family, RecordKey::Given], texts(values))
+        }
+        Filter::Name(values) | Filter::DeviceName(values) => RecordFilter::Text(vec![RecordKey::Name], texts(values)),
+        Filter::Family(values) => RecordFilter::Text(vec![RecordKey::Family], texts(values)),
+        Filter::Given(values) => RecordFilter::Text(vec![RecordKey::Given], texts(values)),
+        Filter::GroupCode(values) => RecordFilter::Constant(model(values, "study")),
+        Filter::GroupType(values) => {
+            RecordFilter::Constant(values.iter().any(|value| value.matches(GROUP_TYPE_SYSTEM, "person")))
+        }
+        Filter::DeviceType(values) if model(values, "data-source") => RecordFilter::Constant(true),
+        Filter::DeviceType(values) => types(values, DATA_SOURCE_TYPES, &|_| DATA_SOURCE_TYPE_SYSTEM),
+        Filter::OrganizationType(values) if model(values, "organization") => RecordFilter::Constant(true),
+        Filter::OrganizationType(values) => types(values, ORGANIZATION_TYPES, &type_system),
+        Filter::ManagingEntity(ids) | Filter::PartOf(ids) => RecordFilter::Owner(ids.clone()),
+        // Identifiers of practitioners have no system.
+        Filter::Identifier(values) => RecordFilter::Identifier(
+            values
+                .iter()
+                .filter(|value| !matches!(value.system, SystemMatch::Exact(_)))
+                .filter_map(|value| value.code.clone().map(Phi::new))
+                .collect(),
+        ),
+        Filter::Not(inner) => RecordFilter::Not(Box::new(record_filter(kind, inner)?)),
+        // The request only holds what the type has.
+        _ => return None,
+    })
 }
 
 fn take(filter: &mut PersonFilter, one: &Filter, now: DateTime<Utc>) {

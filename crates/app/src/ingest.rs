@@ -7,14 +7,16 @@
 mod candidate;
 mod facts;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use jhe_authz::{Actor, ConsentedUpload};
+use jhe_authz::{Actor, Authorizer, ConsentedUpload, Location};
 use jhe_domain::ObservationId;
 use jhe_domain::error::Error;
 use jhe_domain::observation::{NewObservation, Observation};
 use jhe_fhir::Failure;
 use jhe_store::Work;
-use jhe_store::observation::is_identifier_race;
+use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, is_identifier_race};
 
 pub use candidate::Candidate;
 use facts::{Facts, Seen};
@@ -31,6 +33,10 @@ const LINE: &str = "ingest.identifiers";
 /// What became of an upload.
 #[derive(Debug, Clone)]
 pub struct Receipt {
+    /// It was stored now; else its condition found it there already.
+    pub created: bool,
+    /// It was there already, and the caller may not read it.
+    pub hidden: bool,
     /// The stored observation.
     pub id: ObservationId,
     /// Its version.
@@ -43,7 +49,7 @@ pub struct Receipt {
     pub coding_code: String,
     /// Name of its data type.
     pub coding_text: String,
-    /// All of it, where that was asked for.
+    /// All of it, where that was asked for; of one that was there already, if the caller may read it.
     pub observation: Option<Observation>,
 }
 
@@ -52,6 +58,16 @@ struct Accepted {
     upload: ConsentedUpload,
     new: NewObservation,
     coding: (String, String, String),
+}
+
+/// The verdict on an upload.
+enum Judged {
+    /// To be stored.
+    New(Box<Accepted>),
+    /// There already.
+    Stored(IdentifierMatch),
+    /// The same as one that is to be stored, by its number among those.
+    Earlier(usize),
 }
 
 /// How uploads of one request stand to each other.
@@ -95,39 +111,82 @@ async fn attempt(
     if again {
         work.queue_up(LINE).await?;
     }
-    let facts =
-        Facts::load(&mut work, actor, candidates.iter().filter_map(|candidate| candidate.as_ref().ok())).await?;
+    let readable = candidates.iter().enumerate();
+    let readable = readable.filter_map(|(number, candidate)| Some((number, candidate.as_ref().ok()?)));
+    let facts = Facts::load(&mut work, actor, readable).await?;
     let mut seen = Seen::default();
-    let judged: Vec<Result<Accepted, Failure>> = candidates
+    let judged: Vec<Result<Judged, Failure>> = candidates
         .iter()
-        .map(|candidate| match candidate {
-            Ok(candidate) => facts.judge(candidate, &mut seen),
+        .enumerate()
+        .map(|(number, candidate)| match candidate {
+            Ok(candidate) => facts.judge(number, candidate, &mut seen),
             Err(failure) => Err(failure.clone()),
         })
         .collect();
     if together == Together::Transaction && judged.iter().any(Result::is_err) {
         return Ok(judged.into_iter().map(|outcome| outcome.err().map(Err)).collect());
     }
-    let mut rows = Vec::new();
-    let mut codings = Vec::new();
-    let mut outcomes = Vec::with_capacity(judged.len());
+    let (mut rows, mut codings, mut verdicts) = (Vec::new(), Vec::new(), Vec::with_capacity(judged.len()));
     for outcome in judged {
-        match outcome {
-            Ok(accepted) => {
+        verdicts.push(outcome.map(|judged| match judged {
+            Judged::New(accepted) => {
                 rows.push((accepted.upload, accepted.new));
                 codings.push(accepted.coding);
-                outcomes.push(None);
+                Verdict { created: true, place: Place::Made(rows.len() - 1) }
             }
-            Err(failure) => outcomes.push(Some(Err(failure))),
-        }
+            Judged::Earlier(number) => Verdict { created: false, place: Place::Made(number) },
+            Judged::Stored(found) => Verdict { created: false, place: Place::Stored(found) },
+        }));
     }
-    let receipts = insert(&mut work, &rows, codings, whole).await?;
+    let made = insert(&mut work, &rows, codings, whole).await?;
+    let stored = verdicts.iter().filter_map(|verdict| match verdict {
+        Ok(Verdict { place: Place::Stored(found), .. }) => Some(found.id),
+        _ => None,
+    });
+    let stored = read_again(&mut work, actor, stored.collect()).await?;
     work.commit().await?;
-    let mut receipts = receipts.into_iter();
-    for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
-        *outcome = receipts.next().map(Ok);
+    let receipt = |verdict: Verdict| match verdict.place {
+        Place::Made(number) => made.get(number).map(|made| Receipt { created: verdict.created, ..made.clone() }),
+        Place::Stored(found) => Some(Receipt {
+            created: false,
+            hidden: !stored.contains_key(&found.id),
+            id: ObservationId(found.id),
+            last_updated: found.last_updated,
+            status: found.status,
+            coding_system: found.coding_system,
+            coding_code: found.coding_code,
+            coding_text: found.coding_text,
+            observation: stored.get(&found.id).cloned(),
+        }),
+    };
+    Ok(verdicts.into_iter().map(|verdict| verdict.map(receipt).transpose()).collect())
+}
+
+/// Where the observation of an upload is.
+struct Verdict {
+    created: bool,
+    place: Place,
+}
+
+enum Place {
+    /// Among those stored now.
+    Made(usize),
+    /// It was there.
+    Stored(IdentifierMatch),
+}
+
+/// Observations that were there already, as far as the caller may read them: to have written one is no right to read it.
+async fn read_again(work: &mut Work, actor: &Actor, ids: Vec<i64>) -> Result<HashMap<i64, Observation>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
     }
-    Ok(outcomes)
+    let everywhere = Location::default();
+    let scope = Authorizer::new(actor, work).fhir_observations(&everywhere, everywhere.clone()).await?;
+    let mut page = ObservationPage::window(0, i64::try_from(ids.len()).unwrap_or(i64::MAX));
+    page.identifiers = true;
+    let filter = ObservationFilter { ids: Some(ids), ..ObservationFilter::default() };
+    let rows = work.observations().search(&scope, &filter, &page).await?.rows;
+    Ok(rows.into_iter().map(|row| (row.id.0, row)).collect())
 }
 
 async fn insert(
@@ -144,6 +203,8 @@ async fn insert(
     }
     let mut observations = observations.into_iter();
     let receipts = rows.iter().zip(stored).zip(codings).map(|(((_, new), stored), (system, code, text))| Receipt {
+        created: true,
+        hidden: false,
         id: stored.id,
         last_updated: stored.last_updated,
         status: new.status.clone(),

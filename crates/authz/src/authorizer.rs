@@ -9,7 +9,7 @@ use jhe_domain::{
 };
 
 use crate::actor::{Actor, FhirRole};
-use crate::port::{AuthzPort, UploadTarget};
+use crate::port::{AuthzPort, Hidden, UploadTarget};
 use crate::proof::{AccessScope, ConsentedUpload, Grant, Location, Reach};
 use crate::{action, resource};
 
@@ -613,49 +613,55 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         }
     }
 
-    /// Observations for FHIR: what is named must be the caller's (data model §5.6). A patient reads its own record
-    /// whatever organizations and studies are named.
-    pub async fn fhir_observations(&mut self, within: Location) -> Result<AccessScope<resource::Observation>, Error> {
-        let (reach, within) = self.fhir_reach(within).await?;
-        Ok(AccessScope::new(reach, within))
+    /// Observations for FHIR: what is `named` must be the caller's (data model §5.6), also where nothing of it is left in
+    /// `within`. A patient reads its own record whatever organizations and studies are named.
+    pub async fn fhir_observations(
+        &mut self,
+        named: &Location,
+        within: Location,
+    ) -> Result<AccessScope<resource::Observation>, Error> {
+        self.fhir_scope(named, within).await
     }
 
     /// Patients for FHIR, under the same rule.
-    pub async fn fhir_patients(&mut self, within: Location) -> Result<AccessScope<resource::Patient>, Error> {
-        let (reach, within) = self.fhir_reach(within).await?;
-        Ok(AccessScope::new(reach, within))
+    pub async fn fhir_patients(
+        &mut self,
+        named: &Location,
+        within: Location,
+    ) -> Result<AccessScope<resource::Patient>, Error> {
+        self.fhir_scope(named, within).await
     }
 
-    async fn fhir_reach(&mut self, within: Location) -> Result<(Reach, Location), Error> {
-        let patients = within.patients.as_deref().unwrap_or_default();
+    /// Studies, data sources, organizations or practitioners for FHIR, under the same rule.
+    pub async fn fhir_records<R: resource::Record>(
+        &mut self,
+        named: &Location,
+        within: Location,
+    ) -> Result<AccessScope<R>, Error> {
+        self.fhir_scope(named, within).await
+    }
+
+    async fn fhir_scope<R>(&mut self, named: &Location, within: Location) -> Result<AccessScope<R>, Error> {
         match self.actor.fhir_role() {
-            FhirRole::Patient(own) => match patients.iter().find(|&&named| named != own) {
-                Some(other) => Self::deny(Why::PatientFilter(other.0)),
-                None => Ok((Reach::Own(own), Location { patients: within.patients, ..Location::default() })),
-            },
-            FhirRole::Bare => Ok((Reach::Nothing, within)),
+            FhirRole::Patient(own) => {
+                if let Some(other) = named.patients.iter().flatten().find(|&&named| named != own) {
+                    return Self::deny(Why::PatientFilter(other.0));
+                }
+                let within = Location { patients: within.patients, ..Location::default() };
+                Ok(AccessScope::new(Reach::Own(own), within))
+            }
+            FhirRole::Bare => Ok(AccessScope::new(Reach::Nothing, within)),
             FhirRole::Practitioner(who) => {
-                for &organization in within.organizations.as_deref().unwrap_or_default() {
-                    if self.port.role(who, organization).await?.is_none() {
-                        return Self::deny(Why::OrganizationFilter(organization.0));
-                    }
-                }
-                for &study in within.studies.as_deref().unwrap_or_default() {
-                    let visible = match self.port.organization_of(study).await? {
-                        Some(organization) => self.port.role(who, organization).await?.is_some(),
-                        None => false,
-                    };
-                    if !visible {
-                        return Self::deny(Why::StudyFilter(study.0));
-                    }
-                }
-                for &patient in patients {
-                    if !self.port.shares(who, patient).await? {
-                        return Self::deny(Why::PatientFilter(patient.0));
+                if *named != Location::default() {
+                    match self.port.hidden(who, named).await? {
+                        Some(Hidden::Organization(id)) => return Self::deny(Why::OrganizationFilter(id.0)),
+                        Some(Hidden::Study(id)) => return Self::deny(Why::StudyFilter(id.0)),
+                        Some(Hidden::Patient(id)) => return Self::deny(Why::PatientFilter(id.0)),
+                        None => {}
                     }
                 }
                 let reach = if self.actor.is_superuser() { Reach::Superuser } else { Reach::Shared(who) };
-                Ok((reach, within))
+                Ok(AccessScope::new(reach, within))
             }
         }
     }
@@ -716,6 +722,15 @@ impl UploadRights {
     /// Whether the patient exists.
     pub fn knows(&self, patient: PatientId) -> bool {
         self.targets.contains_key(&patient)
+    }
+
+    /// Through whom the caller may write at all: for the patients a practitioner manages, or for itself.
+    pub const fn writer(&self) -> (Option<PractitionerId>, Option<PatientId>) {
+        match self.role {
+            FhirRole::Practitioner(who) => (Some(who), None),
+            FhirRole::Patient(own) => (None, Some(own)),
+            FhirRole::Bare => (None, None),
+        }
     }
 
     /// Whether the caller may write for the patient (FHIR §5.3 step 8).

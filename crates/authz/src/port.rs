@@ -9,6 +9,8 @@ use jhe_domain::{
     ApplicationId, FhirSourceId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
 };
 
+use crate::proof::Location;
+
 /// What a bearer token stands for, whether or not it is still good.
 #[derive(Debug, Clone)]
 pub struct Bearer {
@@ -97,6 +99,12 @@ pub trait AuthzPort: Send {
     /// The organization of a study.
     fn organization_of(&mut self, study: StudyId)
     -> impl Future<Output = Result<Option<OrganizationId>, Error>> + Send;
+    /// The first of what is named, organizations before studies before patients, that does not exist for a practitioner.
+    fn hidden(
+        &mut self,
+        who: PractitionerId,
+        named: &Location,
+    ) -> impl Future<Output = Result<Option<Hidden>, Error>> + Send;
     /// Whether a patient exists.
     fn patient_exists(&mut self, patient: PatientId) -> impl Future<Output = Result<bool, Error>> + Send;
     /// `shares(P,pt)`.
@@ -139,6 +147,17 @@ pub trait AuthzPort: Send {
         who: Option<PractitionerId>,
         patients: &[PatientId],
     ) -> impl Future<Output = Result<Vec<UploadTarget>, Error>> + Send;
+}
+
+/// Something a caller named that is not its to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// No organization the practitioner is a member of.
+    Organization(OrganizationId),
+    /// No study of such an organization.
+    Study(StudyId),
+    /// No patient shared with the practitioner.
+    Patient(PatientId),
 }
 
 /// How a practitioner stands to one observation.

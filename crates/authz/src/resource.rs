@@ -11,6 +11,22 @@ pub trait Resource {
     type Id: Copy + std::fmt::Debug;
 }
 
+/// What FHIR searches find besides patients and their observations: rows that belong to organizations, not to a person.
+pub trait Record: Resource + private::Sealed {}
+
+mod private {
+    pub trait Sealed {}
+}
+
+macro_rules! records {
+    ($($name:ident)*) => {$(
+        impl private::Sealed for $name {}
+        impl Record for $name {}
+    )*};
+}
+
+records! { Study DataSource Organization Practitioner }
+
 macro_rules! resources {
     ($($(#[$doc:meta])* $name:ident($id:ty))*) => {$(
         $(#[$doc])*

@@ -67,12 +67,39 @@ impl Connection {
         let head = String::from_utf8_lossy(self.buffer.get(..head_end).unwrap_or_default()).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status line")?;
         let mut answer = Answer { status, head, body: Vec::new() };
+        if answer.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+            answer.body = self.chunks(head_end).await?;
+            return Ok(answer);
+        }
         let length: usize = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         while self.buffer.len() < head_end + length {
             self.fill().await?;
         }
         answer.body = self.buffer.split_off(head_end);
         Ok(answer)
+    }
+
+    /// A body in chunks, which begin at a place of the buffer (RFC 9112 §7.1); there are no trailers.
+    async fn chunks(&mut self, mut at: usize) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let rest = self.buffer.get(at..).unwrap_or_default();
+            let Some(line) = rest.windows(2).position(|window| window == b"\r\n") else {
+                self.fill().await?;
+                continue;
+            };
+            let size = std::str::from_utf8(rest.get(..line).unwrap_or_default())?;
+            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16)?;
+            let start = at + line + 2;
+            while self.buffer.len() < start + size + 2 {
+                self.fill().await?;
+            }
+            if size == 0 {
+                return Ok(body);
+            }
+            body.extend_from_slice(self.buffer.get(start..start + size).unwrap_or_default());
+            at = start + size + 2;
+        }
     }
 
     async fn fill(&mut self) -> Result<()> {

@@ -1,15 +1,17 @@
 //! `jhe-bench`: drives a server of this tree over HTTP and prints what it reached beside what the machine allows: the
-//! cost of one signature, one password hash, one indexed lookup, taken in the same run.
+//! cost of one signature, one password hash, one indexed lookup, the same rows without a server, taken in the same run.
 //!
 //! A private PostgreSQL that writes through to disk, the server as a process of its own, the load from this one. CPU is
 //! what the kernel accounts to each. Never part of a test: numbers are for people to read.
 
 mod cpu;
+mod fhir;
 mod http;
 mod identity;
 mod ingest;
 mod limits;
 mod load;
+mod memory;
 mod place;
 
 use std::path::PathBuf;
@@ -33,6 +35,9 @@ struct Cli {
     /// Connections that ask at once.
     #[arg(long, default_value_t = 32)]
     connections: usize,
+    /// Observations to load for the suite fhir.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(i64).range(10_000..=100_000_000))]
+    rows: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,6 +46,8 @@ enum Suite {
     Identity,
     /// Uploads, alone and while people sign in.
     Ingest,
+    /// Reading, exporting and storing observations of a study of many rows.
+    Fhir,
 }
 
 fn main() -> Result<()> {
@@ -51,16 +58,26 @@ fn main() -> Result<()> {
 }
 
 async fn run(cli: &Cli, server: PathBuf) -> Result<()> {
-    let wanted = |suite: Suite| cli.suites.is_empty() || cli.suites.contains(&suite);
     let place = place::Place::start(&server).await.context("no server")?;
+    let outcome = drive(cli, &place).await;
+    place.stop().await?;
+    outcome
+}
+
+async fn drive(cli: &Cli, place: &place::Place) -> Result<()> {
+    let wanted = |suite: Suite| cli.suites.is_empty() || cli.suites.contains(&suite);
     let plan = load::Plan { duration: Duration::from_secs(cli.seconds), connections: cli.connections };
-    let limits = limits::measure(&place, plan).await?;
+    let memory = memory::Watch::begin(place.server_pid);
+    let limits = limits::measure(place, plan).await?;
     limits.print();
     if wanted(Suite::Identity) {
-        identity::run(&place, plan, &limits).await?;
+        identity::run(place, plan, &limits).await?;
     }
     if wanted(Suite::Ingest) {
-        ingest::run(&place, plan).await?;
+        ingest::run(place, plan).await?;
     }
-    place.stop().await
+    if wanted(Suite::Fhir) {
+        fhir::run(place, plan, cli.rows, memory).await?;
+    }
+    Ok(())
 }

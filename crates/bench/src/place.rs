@@ -29,10 +29,32 @@ pub(crate) struct Place {
     pub(crate) postmaster: u32,
     /// The database, for preparing data and for the limits.
     pub(crate) store: Store,
+    /// A folder that the database can read files from.
+    pub(crate) folder: PathBuf,
+    options: DatabaseOptions,
     audit: AuditWriter,
     server: Child,
     cluster: Cluster,
-    folder: PathBuf,
+}
+
+/// Connections to the database of their own.
+pub(crate) struct Pool {
+    /// Each clone takes a connection when it needs one.
+    pub(crate) store: Store,
+    audit: AuditWriter,
+}
+
+impl Pool {
+    /// Runs statements that prepare data.
+    pub(crate) async fn execute(&self, sql: String) -> Result<()> {
+        self.store.execute_raw(sql.leak()).await.map_err(plain)
+    }
+
+    /// Closes the connections.
+    pub(crate) async fn close(self) {
+        self.audit.stop().await;
+        self.store.close().await;
+    }
 }
 
 /// An error of the workspace as one of this program.
@@ -74,7 +96,8 @@ impl Place {
         wait_for(address).await?;
         let backend = store.scalar_raw("SELECT pg_backend_pid()::text").await.map_err(plain)?.unwrap_or_default();
         let postmaster = backend.parse().ok().and_then(cpu::parent).context("the database's process")?;
-        Ok(Self { address, base, server_pid: server.id(), postmaster, store, audit, server, cluster, folder })
+        let server_pid = server.id();
+        Ok(Self { address, base, server_pid, postmaster, store, folder, options, audit, server, cluster })
     }
 
     /// One connection for each worker.
@@ -86,9 +109,31 @@ impl Place {
         Ok(connections)
     }
 
+    /// So many connections to the database that wait up to a time for a statement.
+    pub(crate) async fn pool(&self, connections: usize, patience: Duration) -> Result<Pool> {
+        let options = DatabaseOptions {
+            max_connections: u32::try_from(connections)?,
+            acquire_timeout: patience,
+            statement_timeout: patience,
+            ..self.options.clone()
+        };
+        let (store, audit) = Store::connect(&options).await.map_err(plain)?;
+        Ok(Pool { store, audit })
+    }
+
     /// Runs statements that prepare data.
     pub(crate) async fn execute(&self, sql: String) -> Result<()> {
         self.store.execute_raw(sql.leak()).await.map_err(plain)
+    }
+
+    /// The one value that a query answers, as text.
+    pub(crate) async fn scalar(&self, sql: String) -> Result<String> {
+        self.store.scalar_raw(sql.leak()).await.map_err(plain)?.context("no value")
+    }
+
+    /// The one value that a query answers, as a number.
+    pub(crate) async fn number(&self, sql: &str) -> Result<i64> {
+        Ok(self.scalar(format!("SELECT ({sql})::text")).await?.parse()?)
     }
 
     /// Stops everything and removes it.

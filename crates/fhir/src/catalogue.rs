@@ -164,11 +164,6 @@ fn shown(text: &str) -> &str {
     text.char_indices().nth(LONGEST).map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
-/// A conditional create, which is not offered: silently storing the resource again would be wrong.
-pub fn conditional_create_not_supported() -> Failure {
-    error(400, IssueCode::NotSupported, "Conditional create (If-None-Exist) is not supported.")
-}
-
 /// An operation below a resource that is not offered.
 pub fn below_resource_not_supported(what: &str, kind: &str) -> Failure {
     error(404, IssueCode::NotSupported, format!("'{}' is not supported for {kind}.", shown(what)))

@@ -46,7 +46,7 @@ async fn unknown(axum::extract::State(app): axum::extract::State<App>, request: 
     }
     if path == "/api" || path.starts_with("/api/") {
         jhe_api_admin::unknown_path()
-    } else if path.starts_with("/fhir/r5") {
+    } else if path.starts_with("/fhir/r5") || path.starts_with("/fhir-import") {
         jhe_api_fhir::unknown_path(&request)
     } else if path == "/o" || path.starts_with("/o/") {
         jhe_api_oauth::unknown_path(&request)

@@ -5,7 +5,16 @@ use jhe_domain::error::{Error, Lookup};
 use jhe_domain::page::{Place, Window};
 use sqlx::{Postgres, QueryBuilder};
 
-/// One key of an order. Rows without the value come last, in both directions.
+/// How many rows match, and the greatest id among them.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct Counted {
+    /// Rows.
+    pub count: i64,
+    /// Greatest id; 0 where there is none.
+    pub newest: i64,
+}
+
+/// One key of an order. Where the value may be missing, rows without it come last, in both directions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
     /// The SQL expression.
@@ -16,12 +25,14 @@ pub(crate) struct Key {
     pub(crate) descending: bool,
     /// The expression is the value in lower case.
     pub(crate) folded: bool,
+    /// Every row has the value, as indexes need to know.
+    pub(crate) always: bool,
 }
 
 impl Key {
     /// A key that is the value itself.
     pub(crate) const fn new(expression: &'static str, sql_type: &'static str, descending: bool) -> Self {
-        Self { expression, sql_type, descending, folded: false }
+        Self { expression, sql_type, descending, folded: false, always: false }
     }
 }
 
@@ -43,7 +54,7 @@ impl Order {
 
     /// By time, newest first, then the greatest id.
     pub(crate) fn newest(time: &'static str, id: &'static str) -> Self {
-        Self { keys: vec![Key::new(time, "timestamptz", true)], id, id_descending: true }
+        Self { keys: vec![Key { always: true, ..Key::new(time, "timestamptz", true) }], id, id_descending: true }
     }
 
     /// By name whatever its case, then as it is written; both expressions with the collation of bytes, so that every
@@ -97,11 +108,37 @@ pub(crate) const fn numbered(id: i64) -> Place {
     Place { keys: Vec::new(), id }
 }
 
+const fn direction(key: &Key) -> &'static str {
+    match (key.descending, key.always) {
+        (true, true) => " DESC, ",
+        (true, false) => " DESC NULLS LAST, ",
+        (false, true) => ", ",
+        (false, false) => " NULLS LAST, ",
+    }
+}
+
+/// Pushes ` ORDER BY …` over the columns that [`push_keys`] made, of a query called `w`.
+pub(crate) fn push_order_of_keys(sql: &mut QueryBuilder<Postgres>, order: &Order) {
+    sql.push(" ORDER BY ");
+    for (index, key) in order.keys.iter().enumerate() {
+        sql.push("w.k").push(index).push(direction(key));
+    }
+    sql.push("w.id").push(if order.id_descending { " DESC" } else { "" });
+}
+
+/// Pushes the id and the keys of an order as columns.
+pub(crate) fn push_keys(sql: &mut QueryBuilder<Postgres>, order: &Order) {
+    sql.push(order.id);
+    for (index, key) in order.keys.iter().enumerate() {
+        sql.push(", ").push(key.expression).push(" AS k").push(index);
+    }
+}
+
 /// Pushes ` ORDER BY …`.
 pub(crate) fn push_order(sql: &mut QueryBuilder<Postgres>, order: &Order) {
     sql.push(" ORDER BY ");
     for key in &order.keys {
-        sql.push(key.expression).push(if key.descending { " DESC NULLS LAST, " } else { " NULLS LAST, " });
+        sql.push(key.expression).push(direction(key));
     }
     sql.push(order.id).push(if order.id_descending { " DESC" } else { "" });
 }
@@ -109,7 +146,7 @@ pub(crate) fn push_order(sql: &mut QueryBuilder<Postgres>, order: &Order) {
 /// Pushes the condition for the rows below `place` in an order.
 pub(crate) fn push_below(sql: &mut QueryBuilder<Postgres>, order: &Order, place: &Place) {
     for (key, value) in order.keys.iter().zip(&place.keys) {
-        let Key { expression, sql_type, descending, folded } = *key;
+        let Key { expression, sql_type, descending, folded, always } = *key;
         let bind = |sql: &mut QueryBuilder<Postgres>, value: &str| {
             sql.push(if folded { "lower(" } else { "" }).push_bind(value.to_owned()).push("::").push(sql_type);
             sql.push(if folded { ")" } else { "" });
@@ -118,7 +155,10 @@ pub(crate) fn push_below(sql: &mut QueryBuilder<Postgres>, order: &Order, place:
             Some(value) => {
                 sql.push("(").push(expression).push(if descending { " < " } else { " > " });
                 bind(sql, value);
-                sql.push(" OR ").push(expression).push(" IS NULL OR (").push(expression).push(" = ");
+                if !always {
+                    sql.push(" OR ").push(expression).push(" IS NULL");
+                }
+                sql.push(" OR (").push(expression).push(" = ");
                 bind(sql, value);
             }
             // Nothing comes after the rows without the value.

@@ -11,12 +11,12 @@ use jhe_domain::error::{Conflict, Error};
 use jhe_domain::observation::{EffectiveTime, NewObservation, Observation};
 use jhe_domain::page::Place;
 use jhe_domain::{DataSourceId, ObservationId, PatientId, Phi, ScopeCodeId, UserId};
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{FromRow as _, Postgres, QueryBuilder};
 
 use crate::fault::Db;
 use crate::filter::{PersonFilter, TimeMatch, Token, TokenSystem, push_any, push_person, push_time, push_token};
-use crate::keyset::{Key, Order, push_below, push_order, time_key};
-use crate::scope::{Access, push_readable_pairs};
+use crate::keyset::{Key, Order, push_below, push_keys, push_order, push_order_of_keys, time_key};
+use crate::scope::{Access, push_readable, push_readable_pairs};
 use crate::work::Work;
 
 /// Access to observations.
@@ -165,6 +165,43 @@ pub struct ObservationPage {
     pub documents: bool,
     /// Identifiers are wanted.
     pub identifiers: bool,
+    /// Go through all there is by time and sort out what may not be read, instead of asking for each readable pair.
+    pub walk: bool,
+}
+
+/// How many observations match, and among how many they are.
+#[derive(Debug, Clone, Copy, Default, sqlx::FromRow)]
+pub struct Extent {
+    /// Observations that match.
+    pub count: i64,
+    /// Readable pairs of patient and data type.
+    pub pairs: i64,
+    /// Observations of those pairs.
+    pub readable: i64,
+    /// Observations in all, about.
+    pub stored: i64,
+}
+
+impl Extent {
+    /// Whether a page of `limit` rows by time is found sooner by walking through all there is than by asking for each pair.
+    /// The weights are microseconds, measured.
+    pub fn favours_walk(&self, limit: i64) -> bool {
+        const VISIT: i64 = 2;
+        const PROBE: i64 = 5;
+        let readable = self.readable.max(1);
+        let visited = limit.saturating_mul(self.stored.max(readable)) / readable;
+        let probed = self.pairs.saturating_mul(PROBE + (self.readable / self.pairs.max(1)).min(limit) / 5);
+        visited.saturating_mul(VISIT) < probed
+    }
+}
+
+/// A page of observations.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Its rows.
+    pub rows: Vec<Observation>,
+    /// How many match, where finding the page told so.
+    pub extent: Option<Extent>,
 }
 
 impl ObservationPage {
@@ -178,10 +215,27 @@ impl ObservationPage {
         Place { keys, id: row.id.0 }
     }
 
+    /// Whether it is among the first pages of the newest rows, of which counters tell where they are.
+    pub fn is_first_of(&self, filter: &ObservationFilter) -> bool {
+        self.order.is_empty() && !filter.looks_at_rows() && self.after.is_none() && self.not_after.is_none()
+    }
+
+    /// Whether rows are wanted by time alone, in an order that an index has.
+    pub fn walks(&self) -> bool {
+        match self.order.as_slice() {
+            [] => true,
+            [key] => key.by == ObservationOrder::LastUpdated && key.descending == self.id_descending,
+            _ => false,
+        }
+    }
+
     fn keys(&self) -> Order {
         let newest = [OrderKey { by: ObservationOrder::LastUpdated, descending: true }];
         let chosen = if self.order.is_empty() { newest.as_slice() } else { &self.order };
-        let key = |key: &OrderKey| Key::new(key.by.expression(), key.by.sql_type(), key.descending);
+        let key = |key: &OrderKey| Key {
+            always: key.by != ObservationOrder::Effective,
+            ..Key::new(key.by.expression(), key.by.sql_type(), key.descending)
+        };
         let keys = chosen.iter().map(key).collect();
         Order { keys, id: "o.id", id_descending: self.order.is_empty() || self.id_descending }
     }
@@ -197,6 +251,7 @@ impl ObservationPage {
             not_after: None,
             documents: true,
             identifiers: false,
+            walk: false,
         }
     }
 }
@@ -294,16 +349,25 @@ fn push_row_filter(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter)
     }
 }
 
-/// Pushes `WITH pair AS (…)`: the readable pairs, narrowed by what can be said of patient and code.
+/// Pushes `WITH pair AS (…)`: the readable pairs, narrowed by what can be said of patient and code; `counted` with the
+/// number of their observations and the newest time among them, and only those that have any.
 fn push_pairs(
     sql: &mut QueryBuilder<Postgres>,
     scope: &AccessScope<resource::Observation>,
     filter: &ObservationFilter,
     access: Access,
+    counted: bool,
 ) {
-    sql.push("WITH pair AS MATERIALIZED (SELECT q.patient_id, q.scope_code_id FROM (");
+    sql.push("WITH pair AS MATERIALIZED (SELECT q.patient_id, q.scope_code_id");
+    sql.push(if counted { ", s.n, s.newest FROM (" } else { " FROM (" });
     push_readable_pairs(sql, scope, access);
     sql.push(") AS q");
+    if counted {
+        sql.push(
+            " JOIN jhe_observation_stats AS s
+                ON s.patient_id = q.patient_id AND s.scope_code_id = q.scope_code_id AND s.n > 0",
+        );
+    }
     if !filter.codes.is_empty() {
         sql.push(" JOIN core_codeableconcept AS k ON k.id = q.scope_code_id");
     }
@@ -317,6 +381,77 @@ fn push_pairs(
     }
     push_person(sql, &filter.person);
     sql.push(") ");
+}
+
+/// How far the readable pairs reach, beside a count; from `pair` with counters.
+const EXTENT: &str = ", count(*) AS pairs, coalesce(sum(pair.n), 0)::bigint AS readable,
+    (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'core_observation'::regclass) AS stored";
+
+/// Pushes `w`: the newest rows. The first so many can only come from as many pairs, those with the newest rows, and are
+/// not older than the newest row of the last of these.
+fn push_newest(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage) {
+    let reach = page.offset.saturating_add(page.limit);
+    sql.push(", top AS MATERIALIZED (SELECT patient_id, scope_code_id, newest FROM pair ORDER BY newest DESC LIMIT ");
+    sql.push_bind(reach).push(
+        "), w AS (SELECT w.id, w.k0 FROM top CROSS JOIN LATERAL (
+              SELECT o.id, o.last_updated AS k0 FROM core_observation AS o
+               WHERE o.subject_patient_id = top.patient_id AND o.codeable_concept_id = top.scope_code_id
+                 AND o.last_updated >= (SELECT CASE WHEN count(*) >= ",
+    );
+    sql.push_bind(reach).push(" THEN min(newest) ELSE '-infinity' END FROM top)");
+    sql.push(" ORDER BY o.last_updated DESC, o.id DESC LIMIT ").push_bind(reach);
+    sql.push(") AS w ORDER BY w.k0 DESC, w.id DESC OFFSET ").push_bind(page.offset);
+    sql.push(" LIMIT ").push_bind(page.limit).push(") ");
+}
+
+/// Pushes `w`: rows by time, whoever's they are, of which those are taken that may be read.
+fn push_walk(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page: &ObservationPage, order: &Order) {
+    // Inside CASE the pairs are looked up in a hash; elsewhere the planner might read all rows to join them.
+    sql.push(
+        ", w AS (SELECT o.id, o.last_updated AS k0 FROM core_observation AS o
+           WHERE CASE WHEN (o.subject_patient_id, o.codeable_concept_id) IN (SELECT patient_id, scope_code_id FROM pair)
+                      THEN true ELSE false END",
+    );
+    push_row_filter(sql, filter);
+    push_rest(sql, page, order);
+    push_order(sql, order);
+    sql.push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") ");
+}
+
+/// Pushes `w`: rows found by asking for each pair.
+fn push_probes(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page: &ObservationPage, order: &Order) {
+    sql.push(", w AS (SELECT w.* FROM pair CROSS JOIN LATERAL (SELECT ");
+    push_keys(sql, order);
+    sql.push(
+        " FROM core_observation AS o
+           WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id",
+    );
+    push_row_filter(sql, filter);
+    push_rest(sql, page, order);
+    push_order(sql, order);
+    sql.push(" LIMIT ").push_bind(page.offset.saturating_add(page.limit)).push(") AS w");
+    push_order_of_keys(sql, order);
+    sql.push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") ");
+}
+
+/// Pushes ` AND …` for what is below the last page and was there when the first one was read.
+fn push_rest(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage, order: &Order) {
+    match page.after.as_ref().map(|place| (place, place.keys.as_slice())) {
+        // The same as below, in the form that an index range serves.
+        Some((place, [Some(time)])) if page.walks() => {
+            let compare =
+                if order.id_descending { " AND (o.last_updated, o.id) < (" } else { " AND (o.last_updated, o.id) > (" };
+            sql.push(compare).push_bind(time.clone()).push("::timestamptz, ").push_bind(place.id).push(")");
+        }
+        Some((place, _)) => {
+            sql.push(" AND ");
+            push_below(sql, order, place);
+        }
+        None => {}
+    }
+    if let Some(not_after) = page.not_after {
+        sql.push(" AND o.last_updated <= ").push_bind(not_after);
+    }
 }
 
 const COLUMNS: &str =
@@ -338,28 +473,47 @@ fn push_columns(sql: &mut QueryBuilder<Postgres>, documents: bool, identifiers: 
     });
 }
 
+/// Pushes the newest `max` rows of each pair as `o`, with the time by which they are the newest as `taken`.
+fn push_last(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, max: i64) {
+    const TAKEN: &str = "coalesce(o.effective_date_time, o.effective_period_start, o.effective_period_end)";
+    sql.push("pair CROSS JOIN LATERAL (SELECT o.* FROM (");
+    // Apart, so that an index range serves each.
+    for (index, (condition, time)) in [(" IS NOT NULL", TAKEN), (" IS NULL", "o.last_updated")].into_iter().enumerate()
+    {
+        sql.push(if index == 0 { "(SELECT o.*, " } else { " UNION ALL (SELECT o.*, " }).push(time);
+        sql.push(
+            " AS taken FROM core_observation AS o
+               WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id AND ",
+        );
+        sql.push(TAKEN).push(condition);
+        push_row_filter(sql, filter);
+        sql.push(" ORDER BY ").push(time).push(" DESC, o.id DESC LIMIT ").push_bind(max).push(")");
+    }
+    sql.push(") AS o ORDER BY o.taken DESC, o.id DESC LIMIT ").push_bind(max).push(") AS o");
+}
+
 impl Observations<'_> {
     /// How many observations in `scope` match: a sum of counters, or counted by index when a condition looks at rows.
     pub async fn count(
         &mut self,
         scope: &AccessScope<resource::Observation>,
         filter: &ObservationFilter,
-    ) -> Result<i64, Error> {
+    ) -> Result<Extent, Error> {
         let mut sql = QueryBuilder::new("");
-        push_pairs(&mut sql, scope, filter, Access::Search);
+        push_pairs(&mut sql, scope, filter, Access::Search, true);
+        sql.push("SELECT ");
         if filter.looks_at_rows() {
             sql.push(
-                "SELECT count(*) FROM pair JOIN core_observation AS o
+                "(SELECT count(*) FROM pair JOIN core_observation AS o
                      ON o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id WHERE true",
             );
             push_row_filter(&mut sql, filter);
+            sql.push(") AS count");
         } else {
-            sql.push(
-                "SELECT coalesce(sum(s.n), 0)::bigint FROM pair JOIN jhe_observation_stats AS s
-                     ON s.patient_id = pair.patient_id AND s.scope_code_id = pair.scope_code_id",
-            );
+            sql.push("coalesce(sum(pair.n), 0)::bigint AS count");
         }
-        sql.build_query_scalar().fetch_one(self.0.connection()).await.db()
+        sql.push(EXTENT).push(" FROM pair");
+        sql.build_query_as().fetch_one(self.0.connection()).await.db()
     }
 
     /// Observations in `scope` that match, one page of them.
@@ -368,60 +522,81 @@ impl Observations<'_> {
         scope: &AccessScope<resource::Observation>,
         filter: &ObservationFilter,
         page: &ObservationPage,
-    ) -> Result<Vec<Observation>, Error> {
+    ) -> Result<Found, Error> {
         if page.limit <= 0 {
-            return Ok(Vec::new());
+            return Ok(Found::default());
         }
-        let reach = page.offset.saturating_add(page.limit);
         let order = page.keys();
-        let mut sql = QueryBuilder::new("");
-        push_pairs(&mut sql, scope, filter, Access::Search);
-        push_columns(&mut sql, page.documents, page.identifiers);
-        sql.push(" FROM (SELECT o.* FROM ");
-        let newest_pairs_suffice =
-            page.order.is_empty() && !filter.looks_at_rows() && page.after.is_none() && page.not_after.is_none();
-        if newest_pairs_suffice {
-            // The first n rows by time can only come from the n pairs with the newest readings.
-            sql.push(
-                "(SELECT pair.patient_id, pair.scope_code_id FROM pair JOIN jhe_observation_stats AS s
-                    ON s.patient_id = pair.patient_id AND s.scope_code_id = pair.scope_code_id AND s.n > 0
-                  ORDER BY s.newest DESC, pair.patient_id, pair.scope_code_id LIMIT ",
-            );
-            sql.push_bind(reach).push(") AS pair");
-        } else {
-            sql.push("pair");
-        }
-        sql.push(
-            " CROSS JOIN LATERAL (SELECT o.* FROM core_observation AS o
-                 WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id",
-        );
-        push_row_filter(&mut sql, filter);
         if let Some(place) = &page.after {
             order.check(place)?;
         }
-        match page.after.as_ref().map(|place| (place, place.keys.as_slice())) {
-            // The same as below, in the form that an index range serves.
-            Some((place, [Some(time)])) if page.order.is_empty() => {
-                sql.push(" AND (o.last_updated, o.id) < (").push_bind(time.clone()).push("::timestamptz, ");
-                sql.push_bind(place.id).push(")");
-            }
-            Some((place, _)) => {
-                sql.push(" AND ");
-                push_below(&mut sql, &order, place);
-            }
-            None => {}
+        let is_first = page.is_first_of(filter);
+        let mut sql = QueryBuilder::new("");
+        push_pairs(&mut sql, scope, filter, Access::Search, is_first);
+        if is_first {
+            push_newest(&mut sql, page);
+        } else if page.walk && page.walks() {
+            push_walk(&mut sql, filter, page, &order);
+        } else {
+            push_probes(&mut sql, filter, page, &order);
         }
-        if let Some(not_after) = page.not_after {
-            sql.push(" AND o.last_updated <= ").push_bind(not_after);
+        push_columns(&mut sql, page.documents, page.identifiers);
+        if is_first {
+            sql.push(", e.*");
         }
-        push_order(&mut sql, &order);
-        sql.push(" LIMIT ").push_bind(reach).push(") AS o");
-        push_order(&mut sql, &order);
-        sql.push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") AS o").push(JOINS);
-        push_order(&mut sql, &order);
+        sql.push(" FROM w JOIN core_observation AS o ON o.id = w.id").push(JOINS);
+        if is_first {
+            sql.push("CROSS JOIN (SELECT coalesce(sum(pair.n), 0)::bigint AS count").push(EXTENT);
+            sql.push(" FROM pair) AS e");
+        }
+        push_order_of_keys(&mut sql, &order);
+        let rows = sql.build().fetch_all(self.0.connection()).await.db()?;
+        self.audit_read(scope, rows.len());
+        let extent = match rows.first() {
+            Some(first) if is_first => Some(Extent::from_row(first).db()?),
+            // Nothing on the first page is nothing at all.
+            None if is_first && page.offset == 0 => Some(Extent::default()),
+            _ => None,
+        };
+        let rows =
+            rows.iter().map(|row| ObservationRow::from_row(row).map(Into::into)).collect::<Result<_, _>>().db()?;
+        Ok(Found { rows, extent })
+    }
+
+    /// The newest `max` observations of each readable pair by when they were taken, those without a time by when they
+    /// changed; by patient and data type.
+    pub async fn last(
+        &mut self,
+        scope: &AccessScope<resource::Observation>,
+        filter: &ObservationFilter,
+        max: i64,
+        page: &ObservationPage,
+    ) -> Result<Vec<Observation>, Error> {
+        const ORDER: &str = " ORDER BY o.subject_patient_id, o.codeable_concept_id, o.taken DESC, o.id DESC";
+        let mut sql = QueryBuilder::new("");
+        push_pairs(&mut sql, scope, filter, Access::Search, false);
+        push_columns(&mut sql, page.documents, page.identifiers);
+        sql.push(" FROM (SELECT o.* FROM ");
+        push_last(&mut sql, filter, max);
+        sql.push(ORDER).push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") AS o");
+        sql.push(JOINS).push(ORDER);
         let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         self.audit_read(scope, rows.len());
         Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// How many observations [`Observations::last`] finds on all pages.
+    pub async fn count_last(
+        &mut self,
+        scope: &AccessScope<resource::Observation>,
+        filter: &ObservationFilter,
+        max: i64,
+    ) -> Result<i64, Error> {
+        let mut sql = QueryBuilder::new("");
+        push_pairs(&mut sql, scope, filter, Access::Search, false);
+        sql.push("SELECT count(*) FROM ");
+        push_last(&mut sql, filter, max);
+        sql.build_query_scalar().fetch_one(self.0.connection()).await.db()
     }
 
     fn audit_read(&mut self, scope: &AccessScope<resource::Observation>, rows: usize) {
@@ -445,12 +620,9 @@ impl Observations<'_> {
         id: ObservationId,
     ) -> Result<Option<Observation>, Error> {
         let mut sql = QueryBuilder::new("");
-        push_pairs(&mut sql, scope, &ObservationFilter::default(), Access::Read);
         push_columns(&mut sql, true, true);
-        sql.push(" FROM core_observation AS o").push(JOINS).push("WHERE o.id = ").push_bind(id.0);
-        sql.push(
-            " AND EXISTS (SELECT 1 FROM pair WHERE pair.patient_id = o.subject_patient_id AND pair.scope_code_id = o.codeable_concept_id)",
-        );
+        sql.push(" FROM core_observation AS o").push(JOINS).push("WHERE o.id = ").push_bind(id.0).push(" AND ");
+        push_readable(&mut sql, scope, Access::Read);
         let row: Option<ObservationRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         let mut entry = AuditEntry::new(AuditAction::Read, "Observation").id(id.0);
         entry.patient_id = row.as_ref().map(|row| PatientId(row.subject_patient_id));
@@ -611,6 +783,54 @@ impl Observations<'_> {
         .db()
     }
 
+    /// Observations that have an identifier, for each of the conditions in `wanted`: the token with the number of its
+    /// condition. Of many the first two of each token, those first that the caller may write for.
+    pub async fn matching(
+        &mut self,
+        rights: &jhe_authz::UploadRights,
+        wanted: &[(usize, Token)],
+    ) -> Result<Vec<IdentifierMatch>, Error> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (who, own) = rights.writer();
+        let (mut conditions, mut systems, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (condition, token) in wanted {
+            let spellings = match &token.system {
+                TokenSystem::Any => vec![None],
+                TokenSystem::Absent => vec![Some(String::new())],
+                TokenSystem::OneOf(systems) => systems.iter().cloned().map(Some).collect(),
+            };
+            for system in spellings {
+                conditions.push(i64::try_from(*condition).unwrap_or(i64::MAX));
+                systems.push(system);
+                values.push(token.value.as_ref().map(|value| value.reveal().clone()));
+            }
+        }
+        sqlx::query_as(
+            "SELECT w.condition, m.*
+               FROM unnest($1::bigint[], $2::text[], $3::text[]) AS w (condition, system, value)
+              CROSS JOIN LATERAL (
+                  SELECT o.id, o.last_updated, o.status, k.coding_system, k.coding_code, k.text AS coding_text,
+                         coalesce(o.subject_patient_id = $4, false)
+                           OR EXISTS (SELECT 1 FROM jhe_manages_patient AS g
+                                       WHERE g.patient_id = o.subject_patient_id AND g.practitioner_id = $5) AS writable
+                    FROM core_observationidentifier AS i
+                    JOIN core_observation AS o ON o.id = i.observation_id
+                    JOIN core_codeableconcept AS k ON k.id = o.codeable_concept_id
+                   WHERE i.value = w.value AND (w.system IS NULL OR coalesce(i.system, '') = w.system)
+                   ORDER BY writable DESC, o.id LIMIT 2) AS m",
+        )
+        .bind(conditions)
+        .bind(systems)
+        .bind(values)
+        .bind(own.map(|id| id.0))
+        .bind(who.map(|id| id.0))
+        .fetch_all(self.0.connection())
+        .await
+        .db()
+    }
+
     /// Data types by (system, code), for an upload.
     pub async fn upload_codes(
         &mut self,
@@ -673,6 +893,27 @@ pub struct StoredObservation {
     pub created: DateTime<Utc>,
     /// The same, as its version.
     pub last_updated: DateTime<Utc>,
+}
+
+/// An observation that a conditional create asks about.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct IdentifierMatch {
+    /// The number of the condition.
+    pub condition: i64,
+    /// Its id.
+    pub id: i64,
+    /// Its version.
+    pub last_updated: DateTime<Utc>,
+    /// Its status.
+    pub status: String,
+    /// Coding system of its data type.
+    pub coding_system: String,
+    /// Code of its data type.
+    pub coding_code: String,
+    /// Name of its data type.
+    pub coding_text: String,
+    /// The caller may write for its patient.
+    pub writable: bool,
 }
 
 /// Whether an error is an identifier that somebody else used first.

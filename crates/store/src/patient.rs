@@ -174,37 +174,49 @@ fn push_where(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Pa
     if let Some(ids) = &query.ids {
         sql.push(" AND p.id = ANY (").push_bind(ids.clone()).push(")");
     }
+    if let Some(moment) = query.not_after {
+        sql.push(" AND p.last_updated <= ").push_bind(moment);
+    }
 }
 
 impl Patients<'_> {
-    /// Patients in `scope` that match.
+    /// A page of the patients in `scope` that match.
     pub async fn list(
         &mut self,
         scope: &AccessScope<resource::Patient>,
         query: &PatientQuery,
         window: Window,
     ) -> Result<Page<Patient>, Error> {
+        let count = self.count(scope, query).await?;
+        let rows = if window.limit == 0 { Vec::new() } else { self.search(scope, query, &window).await? };
+        Ok(Page::of(&window, count, rows, |row| query.place(row)))
+    }
+
+    /// How many patients in `scope` match.
+    pub async fn count(&mut self, scope: &AccessScope<resource::Patient>, query: &PatientQuery) -> Result<i64, Error> {
         let mut sql = QueryBuilder::new("SELECT count(*) FROM core_patient AS p WHERE ");
         push_where(&mut sql, scope, query);
-        let count: i64 = sql.build_query_scalar().fetch_one(self.0.connection()).await.db()?;
-        let rows = if window.limit == 0 {
-            Vec::new()
-        } else {
-            let mut sql = QueryBuilder::new("");
-            push_from(&mut sql, scope.reach(), scope.within().organizations.as_deref());
-            push_where(&mut sql, scope, query);
-            if let Some(moment) = query.not_after {
-                sql.push(" AND p.last_updated <= ").push_bind(moment);
-            }
-            push_window(&mut sql, " AND ", &query.keys(), &window)?;
-            sql.build_query_as().fetch_all(self.0.connection()).await.db()?
-        };
+        sql.build_query_scalar().fetch_one(self.0.connection()).await.db()
+    }
+
+    /// Patients in `scope` that match, in order.
+    pub async fn search(
+        &mut self,
+        scope: &AccessScope<resource::Patient>,
+        query: &PatientQuery,
+        window: &Window,
+    ) -> Result<Vec<Patient>, Error> {
+        let mut sql = QueryBuilder::new("");
+        push_from(&mut sql, scope.reach(), scope.within().organizations.as_deref());
+        push_where(&mut sql, scope, query);
+        push_window(&mut sql, " AND ", &query.keys(), window)?;
+        let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         let rows = self.assemble(scope.reach(), rows).await?;
         let mut entry =
             AuditEntry::new(AuditAction::Read, "Patient").rows(i64::try_from(rows.len()).unwrap_or(i64::MAX));
         entry.patient_id = scope.within().patients.as_ref().and_then(|ids| ids.first().copied());
         self.0.audit(entry);
-        Ok(Page::of(&window, count, rows, |row| query.place(row)))
+        Ok(rows)
     }
 
     /// One patient in `scope`.

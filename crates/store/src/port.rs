@@ -1,8 +1,10 @@
 //! What the authorization core asks, answered from the predicate views.
 
 use chrono::{DateTime, Utc};
+use jhe_authz::Location;
 use jhe_authz::port::{
-    Account, Attribution, AuthzPort, Bearer, CredentialPort, ObservationStanding, OrganizationPosition, UploadTarget,
+    Account, Attribution, AuthzPort, Bearer, CredentialPort, Hidden, ObservationStanding, OrganizationPosition,
+    UploadTarget,
 };
 use jhe_domain::error::Error;
 use jhe_domain::role::Role;
@@ -109,6 +111,37 @@ impl AuthzPort for Work {
             .await
             .db()?;
         Ok(id.map(OrganizationId))
+    }
+
+    async fn hidden(&mut self, who: PractitionerId, named: &Location) -> Result<Option<Hidden>, Error> {
+        let organizations = named.organizations.iter().flatten().map(|id| id.0).collect::<Vec<_>>();
+        let studies = named.studies.iter().flatten().map(|id| id.0).collect::<Vec<_>>();
+        let patients = named.patients.iter().flatten().map(|id| id.0).collect::<Vec<_>>();
+        let row: Option<(String, i64)> = sqlx::query_as(
+            "SELECT kind, id FROM (
+                 SELECT 1 AS place, 'organization' AS kind, id, n FROM unnest($2::bigint[]) WITH ORDINALITY AS named (id, n)
+                  WHERE NOT EXISTS (SELECT 1 FROM jhe_member AS m WHERE m.organization_id = id AND m.practitioner_id = $1)
+                 UNION ALL
+                 SELECT 2, 'study', id, n FROM unnest($3::bigint[]) WITH ORDINALITY AS named (id, n)
+                  WHERE NOT EXISTS (SELECT 1 FROM core_study AS s JOIN jhe_member AS m ON m.organization_id = s.organization_id
+                                     WHERE s.id = named.id AND m.practitioner_id = $1)
+                 UNION ALL
+                 SELECT 3, 'patient', id, n FROM unnest($4::bigint[]) WITH ORDINALITY AS named (id, n)
+                  WHERE NOT EXISTS (SELECT 1 FROM jhe_shares AS h WHERE h.patient_id = id AND h.practitioner_id = $1)
+             ) AS hidden ORDER BY place, n LIMIT 1",
+        )
+        .bind(who.0)
+        .bind(organizations)
+        .bind(studies)
+        .bind(patients)
+        .fetch_optional(self.connection())
+        .await
+        .db()?;
+        Ok(row.map(|(kind, id)| match kind.as_str() {
+            "organization" => Hidden::Organization(OrganizationId(id)),
+            "study" => Hidden::Study(StudyId(id)),
+            _ => Hidden::Patient(PatientId(id)),
+        }))
     }
 
     async fn patient_exists(&mut self, patient: PatientId) -> Result<bool, Error> {

@@ -3,6 +3,8 @@
 use jhe_authz::{AccessScope, Location, Reach, resource};
 use sqlx::{Postgres, QueryBuilder};
 
+use crate::filter::{PersonFilter, push_person};
+
 /// Which of the two consented actions a query performs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -25,9 +27,13 @@ fn patients(within: &Location) -> Option<Vec<i64>> {
 }
 
 fn push_in(sql: &mut QueryBuilder<Postgres>, column: &'static str, ids: Option<Vec<i64>>) {
-    if let Some(ids) = ids {
-        sql.push(" AND ").push(column).push(" = ANY (").push_bind(ids).push(")");
-    }
+    let Some(ids) = ids else { return };
+    sql.push(" AND ").push(column);
+    match ids.as_slice() {
+        // The usual case, which is planned as what it is.
+        [id] => sql.push(" = ").push_bind(*id),
+        _ => sql.push(" = ANY (").push_bind(ids).push(")"),
+    };
 }
 
 /// Pushes the condition on `core_patient AS p`. `awaiting` adds patients that wait for their own confirmation, whom
@@ -37,8 +43,11 @@ pub(crate) fn push_patient_scope(
     scope: &AccessScope<resource::Patient>,
     awaiting: bool,
 ) {
-    let within = scope.within();
-    match *scope.reach() {
+    push_patient_reach(sql, *scope.reach(), scope.within(), awaiting);
+}
+
+fn push_patient_reach(sql: &mut QueryBuilder<Postgres>, reach: Reach, within: &Location, awaiting: bool) {
+    match reach {
         Reach::Nothing | Reach::Account(_) => {
             sql.push("false");
         }
@@ -85,6 +94,75 @@ pub(crate) fn push_patient_scope(
     push_in(sql, "p.id", patients(within));
 }
 
+/// How rows of a kind, as `r`, belong to organizations, studies and patients.
+#[derive(Debug)]
+pub struct Relation {
+    /// Through which other row it belongs to them, if any: all conditions hold for one and the same.
+    pub(crate) witness: Option<&'static str>,
+    /// The organization.
+    pub(crate) organization: &'static str,
+    /// What stands before and after the comparison of a study.
+    pub(crate) study: (&'static str, &'static str),
+    /// The condition that it belongs to patient `p`.
+    pub(crate) patient: &'static str,
+}
+
+/// Pushes the condition on a row `r` that belongs to organizations, with conditions on the patients it belongs to: patients
+/// whom the viewer may not see never match, so that a name found nowhere and a stranger's name look alike.
+pub(crate) fn push_record_scope<R: resource::Record>(
+    sql: &mut QueryBuilder<Postgres>,
+    scope: &AccessScope<R>,
+    relation: &Relation,
+    person: &PersonFilter,
+) {
+    let (reach, within) = (*scope.reach(), scope.within());
+    match relation.witness {
+        Some(witness) => sql.push("EXISTS (SELECT 1 FROM ").push(witness),
+        None => sql.push("(true"),
+    };
+    match reach {
+        Reach::Nothing | Reach::Account(_) | Reach::Internal(_) => {
+            sql.push(" AND false");
+        }
+        Reach::Shared(who) => {
+            sql.push(" AND EXISTS (SELECT 1 FROM jhe_member AS m WHERE m.organization_id = ")
+                .push(relation.organization);
+            sql.push(" AND m.practitioner_id = ").push_bind(who.0).push(")");
+        }
+        // A patient is held to what it belongs to itself by the condition on patients below.
+        Reach::Own(_) | Reach::Superuser => {}
+    }
+    push_in(sql, relation.organization, organizations(within));
+    if let Some(studies) = studies(within) {
+        let (before, after) = relation.study;
+        sql.push(" AND ").push(before).push(" = ANY (").push_bind(studies).push(")").push(after);
+    }
+    if matches!(reach, Reach::Own(_)) || within.patients.is_some() || !person.is_empty() {
+        sql.push(" AND EXISTS (SELECT 1 FROM core_patient AS p WHERE ").push(relation.patient).push(" AND ");
+        let named = Location { patients: within.patients.clone(), ..Location::default() };
+        push_patient_reach(sql, reach, &named, false);
+        push_person(sql, person);
+        sql.push(")");
+    }
+    sql.push(")");
+}
+
+/// Pushes the condition that the scope covers observation `o`.
+pub(crate) fn push_readable(
+    sql: &mut QueryBuilder<Postgres>,
+    scope: &AccessScope<resource::Observation>,
+    access: Access,
+) {
+    if let Reach::Own(own) = *scope.reach() {
+        sql.push("o.subject_patient_id = ").push_bind(own.0);
+        push_in(sql, "o.subject_patient_id", patients(scope.within()));
+        return;
+    }
+    sql.push("EXISTS (SELECT 1 FROM (");
+    push_readable_pairs(sql, scope, access);
+    sql.push(") AS q WHERE q.patient_id = o.subject_patient_id AND q.scope_code_id = o.codeable_concept_id)");
+}
+
 /// Pushes a query of the (patient_id, scope_code_id) pairs whose observations the scope covers. Organization, study
 /// and patient filters hold in the same study that releases the pair.
 pub(crate) fn push_readable_pairs(
@@ -93,6 +171,11 @@ pub(crate) fn push_readable_pairs(
     access: Access,
 ) {
     let within = scope.within();
+    // One study releases a pair once; several may release the same one.
+    let select = match within.studies.as_deref() {
+        Some([_]) => "SELECT r.patient_id, r.scope_code_id",
+        _ => "SELECT DISTINCT r.patient_id, r.scope_code_id",
+    };
     match *scope.reach() {
         Reach::Nothing | Reach::Account(_) | Reach::Internal(_) => {
             sql.push("SELECT NULL::bigint AS patient_id, NULL::bigint AS scope_code_id WHERE false");
@@ -106,13 +189,12 @@ pub(crate) fn push_readable_pairs(
             return;
         }
         Reach::Shared(who) => {
-            sql.push("SELECT DISTINCT r.patient_id, r.scope_code_id FROM jhe_readable AS r WHERE r.practitioner_id = ");
-            sql.push_bind(who.0);
+            sql.push(select).push(" FROM jhe_readable AS r WHERE r.practitioner_id = ").push_bind(who.0);
         }
         Reach::Superuser => {
             // Member of every organization; the consenting study is needed all the same.
-            sql.push(
-                "SELECT DISTINCT r.patient_id, r.scope_code_id FROM jhe_releases AS r
+            sql.push(select).push(
+                " FROM jhe_releases AS r
                    JOIN jhe_in_org AS i ON i.organization_id = r.organization_id AND i.patient_id = r.patient_id WHERE true",
             );
         }

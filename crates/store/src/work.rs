@@ -45,6 +45,16 @@ impl DatabaseOptions {
     }
 }
 
+/// A moment, as the database's clock tells it.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct Moment {
+    /// Now.
+    pub now: chrono::DateTime<chrono::Utc>,
+    /// Before it nothing more appears: it lies before every transaction that is still open, since what that one writes
+    /// bears an earlier time than its commit. Reading may go on here later.
+    pub settled: chrono::DateTime<chrono::Utc>,
+}
+
 /// The database, as units of work. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -59,6 +69,9 @@ impl Store {
             ("statement_timeout", options.statement_timeout.as_millis().to_string()),
             ("lock_timeout", "10000".to_owned()),
             ("timezone", "UTC".to_owned()),
+            // The same few statements are asked all day: to plan them anew each time costs more than to run them.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
+            ("jit", "off".to_owned()),
             ("application_name", "jhe".to_owned()),
         ]);
         let pool = PgPoolOptions::new()
@@ -137,6 +150,20 @@ impl Work {
     /// The database's clock, which stamps what it stores.
     pub async fn database_time(&mut self) -> Result<chrono::DateTime<chrono::Utc>, Error> {
         sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.connection()).await.db()
+    }
+
+    /// The moment, to be asked for before rows are read.
+    pub async fn moment(&mut self) -> Result<Moment, Error> {
+        // The clock is read first: a transaction that begins after that writes a later time.
+        sqlx::query_as(
+            "SELECT clock.now, least(clock.now, (SELECT min(a.xact_start) FROM pg_stat_get_activity(NULL) AS a
+                                       WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+                                         AND a.datid = (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settled
+               FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock",
+        )
+        .fetch_one(self.connection())
+        .await
+        .db()
     }
 
     /// Waits for its turn among the units of work that stand in the same line, until the end of this one.

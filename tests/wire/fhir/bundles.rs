@@ -124,7 +124,7 @@ async fn a_fault_inside_an_entry_is_that_entrys_alone() {
     let mut nested = heart_rate("62");
     nested["extension"] = json!([deep]);
     let conditional = json!({"resource": heart_rate("63"),
-        "request": {"method": "POST", "url": "Observation", "ifNoneExist": "identifier=a|b"}});
+        "request": {"method": "POST", "url": "Observation", "ifNoneExist": "code=a|b"}});
     let body = bundle(
         "batch",
         vec![entry(heart_rate("60")), entry(zero), entry(nested), conditional, entry(heart_rate("64"))],

@@ -196,7 +196,7 @@ async fn what_is_not_offered_is_refused_and_not_ignored() {
     let reply = server
         .post("/fhir/r5/Observation")
         .as_user(PETER)
-        .header("if-none-exist", "identifier=a|b")
+        .header("if-none-exist", "code=a|b")
         .json(&heart_rate("60"))
         .send()
         .await

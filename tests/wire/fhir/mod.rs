@@ -2,8 +2,11 @@
 
 mod authorization;
 mod bundles;
+mod corners;
 mod create;
 mod filters;
+mod more;
+mod others;
 mod paging;
 mod patients;
 mod samples;

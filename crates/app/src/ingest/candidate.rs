@@ -3,6 +3,7 @@
 use jhe_domain::Phi;
 use jhe_domain::observation::EffectiveTime;
 use jhe_fhir::observation::{DeviceRef, EffectiveIn, IncomingObservation, SubjectRef, is_native};
+use jhe_fhir::search::TokenValue;
 use jhe_fhir::{Failure, Issue, IssueCode, catalogue, structure};
 use jhe_omh::{OmhViolation, Schemas, ViolationKind};
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub struct Candidate {
     pub(super) coding: Result<(String, String), Failure>,
     pub(super) status: String,
     pub(super) reading: Result<Reading, Failure>,
+    /// It is stored unless there is an observation with one of these identifiers.
+    pub(super) unless: Option<Vec<TokenValue>>,
 }
 
 /// A document that conforms to its schema, and when it was measured.
@@ -60,7 +63,14 @@ impl Candidate {
             coding: coding.map(|(system, code)| (system.to_owned(), code.to_owned())),
             status: incoming.status.to_owned(),
             reading,
+            unless: None,
         })
+    }
+
+    /// Makes it conditional: it is stored unless there is an observation with one of these identifiers.
+    #[must_use]
+    pub fn unless(self, identifiers: Option<Vec<TokenValue>>) -> Self {
+        Self { unless: identifiers, ..self }
     }
 }
 

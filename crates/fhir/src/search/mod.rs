@@ -11,6 +11,7 @@ mod result;
 mod value;
 
 pub use date::{Bound, Comparison, DateMatch, DatePrefix, DateRule, DateTerm};
+pub use names::is_part_of_view;
 pub use paging::paging_query;
 pub use request::{Filter, PatientField, ScopeParameters, SearchRequest, SourceFilter};
 pub use result::{DEFAULT_COUNT, MAX_COUNT, PageRef, ResultParameters, SortField, SortKey, SummaryMode, TotalMode};

@@ -115,6 +115,24 @@ pub(super) fn lookup(kind: ResourceType, name: &str) -> Lookup<'_> {
     }
 }
 
+/// Whether a parameter says what is looked at, and not which page or form of it; organization and study, which profiles
+/// remember by themselves, do not count.
+pub fn is_part_of_view(kind: ResourceType, name: &str) -> bool {
+    !matches!(
+        lookup(kind, name),
+        Lookup::Known(
+            Parameter::Page
+                | Parameter::Count
+                | Parameter::Summary
+                | Parameter::Cursor
+                | Parameter::Offset
+                | Parameter::PatientOrganization
+                | Parameter::Study,
+            ..
+        )
+    )
+}
+
 fn chain<'a>(chained: &str, shown: &'a str) -> Lookup<'a> {
     let (base, modifier) = match chained.split_once(':') {
         Some((base, _)) => (base, shown.rsplit_once(':').map(|(_, modifier)| modifier)),

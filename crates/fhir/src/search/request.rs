@@ -338,6 +338,18 @@ impl Values<'_> {
         self.each(|item| value::reference(item, kind, self.is_own_base))
     }
 
+    /// Organizations, the one above all others among them, whose id is 0.
+    fn parents(&self) -> Result<Vec<i64>, Failure> {
+        if self.modifier.is_some_and(|modifier| modifier != "Organization") {
+            return Err(self.bad_modifier());
+        }
+        let parent = |item: &str| match item {
+            "0" | "Organization/0" => Some(0),
+            _ => value::reference(item, "Organization", self.is_own_base),
+        };
+        self.each(parent)
+    }
+
     fn tokens(&self) -> Result<Vec<TokenValue>, Failure> {
         self.each(TokenValue::parse)
     }
@@ -345,6 +357,21 @@ impl Values<'_> {
     /// The code parts of tokens whose system says nothing of use.
     fn codes(&self) -> Result<Vec<String>, Failure> {
         self.each(|item| TokenValue::parse(item)?.code)
+    }
+
+    /// `telecom`, of one sort where all values name that as their system.
+    fn telecom(&self) -> Result<Filter, Failure> {
+        let (tokens, codes) = (self.tokens()?, self.codes()?);
+        let all = |system: &str| {
+            tokens.iter().all(|token| matches!(&token.system, SystemMatch::Exact(named) if named == system))
+        };
+        Ok(if all("email") {
+            Filter::Email(codes)
+        } else if all("phone") {
+            Filter::Phone(codes)
+        } else {
+            Filter::Telecom(codes)
+        })
     }
 
     fn strings(&self) -> Result<Vec<StringMatch>, Failure> {
@@ -381,12 +408,12 @@ impl Values<'_> {
             Parameter::Name => Filter::Name(self.strings()?),
             Parameter::Birthdate => Filter::Birthdate(self.dates()?),
             Parameter::ManagingEntity => Filter::ManagingEntity(self.references("Organization")?),
-            Parameter::PartOf => Filter::PartOf(self.references("Organization")?),
+            Parameter::PartOf => Filter::PartOf(self.parents()?),
             Parameter::DeviceName => Filter::DeviceName(self.strings()?),
             Parameter::Identifier => self.plain_token(Filter::Identifier(self.tokens()?))?,
             Parameter::Email => self.plain_token(Filter::Email(self.codes()?))?,
             Parameter::Phone => self.plain_token(Filter::Phone(self.codes()?))?,
-            Parameter::Telecom => self.plain_token(Filter::Telecom(self.codes()?))?,
+            Parameter::Telecom => self.plain_token(self.telecom()?)?,
             Parameter::GroupCode => self.plain_token(Filter::GroupCode(self.tokens()?))?,
             Parameter::GroupType => self.plain_token(Filter::GroupType(self.tokens()?))?,
             Parameter::DeviceType => self.plain_token(Filter::DeviceType(self.tokens()?))?,

@@ -42,6 +42,16 @@ impl TokenValue {
         Some(Self { system, code })
     }
 
+    /// Whether a coding matches: the code where one is named, and the system where one is.
+    pub fn matches(&self, system: &str, code: &str) -> bool {
+        let system_fits = match &self.system {
+            SystemMatch::Any => true,
+            SystemMatch::None => false,
+            SystemMatch::Exact(wanted) => wanted == system,
+        };
+        system_fits && self.code.as_deref().is_none_or(|wanted| wanted == code)
+    }
+
     /// The systems under which the token's code may be stored, when it names one: see [`alias_systems`].
     pub fn systems(&self) -> Option<Vec<&str>> {
         match (&self.system, &self.code) {

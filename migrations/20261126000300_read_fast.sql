@@ -1,0 +1,6 @@
+-- For pages below a cursor when a caller may read much of all there is: a walk down the newest, sorting out the rest.
+-- New rows go to its end, where an index costs the least.
+CREATE INDEX core_observation_newest_idx ON core_observation (last_updated DESC, id DESC);
+
+-- Superusers are few, and every question about memberships asks who they are.
+CREATE INDEX core_jheuser_superuser_idx ON core_jheuser (id) WHERE is_superuser;
