@@ -2,7 +2,7 @@
 //!
 //! An upload goes through the checks of §5.3 in their order and the first that fails is its answer. What needs no
 //! database is done before a connection is taken: see [`Candidate::read`]. What the database knows is asked once for
-//! all uploads of a request: patients and rights, data sources, data types, identifiers.
+//! all uploads of a request: patients and rights, then data sources, data types and identifiers.
 
 mod candidate;
 mod facts;
@@ -11,9 +11,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use jhe_authz::{Actor, Authorizer, ConsentedUpload, Location};
-use jhe_domain::ObservationId;
 use jhe_domain::error::Error;
 use jhe_domain::observation::{NewObservation, Observation};
+use jhe_domain::{ObservationId, UserId};
 use jhe_fhir::Failure;
 use jhe_store::Work;
 use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, is_identifier_race};
@@ -56,6 +56,8 @@ pub struct Receipt {
 /// An upload that passed all checks.
 struct Accepted {
     upload: ConsentedUpload,
+    /// The account of its patient.
+    user: Option<UserId>,
     new: NewObservation,
     coding: (String, String, String),
 }
@@ -107,7 +109,8 @@ async fn attempt(
     whole: bool,
     again: bool,
 ) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
-    let mut work = app.store().begin().await?;
+    // One statement stores all there is to store, so it needs no transaction, but for holding a place in the line.
+    let mut work = if again { app.store().begin().await? } else { app.store().read().await? };
     if again {
         work.queue_up(LINE).await?;
     }
@@ -131,7 +134,7 @@ async fn attempt(
         verdicts.push(outcome.map(|judged| match judged {
             Judged::New(accepted) => {
                 rows.push((accepted.upload, accepted.new));
-                codings.push(accepted.coding);
+                codings.push((accepted.user, accepted.coding));
                 Verdict { created: true, place: Place::Made(rows.len() - 1) }
             }
             Judged::Earlier(number) => Verdict { created: false, place: Place::Made(number) },
@@ -192,26 +195,41 @@ async fn read_again(work: &mut Work, actor: &Actor, ids: Vec<i64>) -> Result<Has
 async fn insert(
     work: &mut Work,
     rows: &[(ConsentedUpload, NewObservation)],
-    codings: Vec<(String, String, String)>,
+    known: Vec<(Option<UserId>, (String, String, String))>,
     whole: bool,
 ) -> Result<Vec<Receipt>, Error> {
     let stored = work.observations().insert(rows).await?;
-    let mut observations = Vec::new();
-    if whole {
-        let uploads: Vec<_> = rows.iter().zip(&stored).map(|((upload, _), stored)| (*upload, stored.id)).collect();
-        observations = work.observations().just_stored(&uploads).await?;
-    }
-    let mut observations = observations.into_iter();
-    let receipts = rows.iter().zip(stored).zip(codings).map(|(((_, new), stored), (system, code, text))| Receipt {
-        created: true,
-        hidden: false,
-        id: stored.id,
-        last_updated: stored.last_updated,
-        status: new.status.clone(),
-        coding_system: system,
-        coding_code: code,
-        coding_text: text,
-        observation: observations.next(),
+    let receipts = rows.iter().zip(stored).zip(known).map(|(((upload, new), stored), (user, (system, code, text)))| {
+        let observation = whole.then(|| Observation {
+            id: stored.id,
+            patient_id: upload.patient(),
+            patient_user_id: user,
+            patient_name_family: None,
+            patient_name_given: None,
+            scope_code_id: upload.code(),
+            coding_system: system.clone(),
+            coding_code: code.clone(),
+            coding_text: text.clone(),
+            data_source_id: new.data_source_id,
+            data_source_name: None,
+            status: new.status.clone(),
+            document: Some(new.document.clone()),
+            effective: new.effective,
+            identifiers: new.identifiers.clone(),
+            created: stored.created,
+            last_updated: stored.last_updated,
+        });
+        Receipt {
+            created: true,
+            hidden: false,
+            id: stored.id,
+            last_updated: stored.last_updated,
+            status: new.status.clone(),
+            coding_system: system,
+            coding_code: code,
+            coding_text: text,
+            observation,
+        }
     });
     Ok(receipts.collect())
 }

@@ -724,6 +724,11 @@ impl UploadRights {
         self.targets.contains_key(&patient)
     }
 
+    /// The account of a patient that was asked about.
+    pub fn user_of(&self, patient: PatientId) -> Option<UserId> {
+        self.targets.get(&patient).and_then(|target| target.user)
+    }
+
     /// Through whom the caller may write at all: for the patients a practitioner manages, or for itself.
     pub const fn writer(&self) -> (Option<PractitionerId>, Option<PatientId>) {
         match self.role {

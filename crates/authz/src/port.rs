@@ -75,6 +75,8 @@ impl OrganizationPosition {
 pub struct UploadTarget {
     /// The patient.
     pub patient: PatientId,
+    /// Its account.
+    pub user: Option<UserId>,
     /// Whether the practitioner asked about manages it.
     pub managed: bool,
     /// Data types consented to in a study that requests them.

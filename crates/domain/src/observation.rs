@@ -30,6 +30,19 @@ pub enum EffectiveTime {
     Period(Option<DateTime<Utc>>, Option<DateTime<Utc>>),
 }
 
+impl EffectiveTime {
+    /// As exact as it is stored.
+    #[must_use]
+    pub fn to_micros(self) -> Self {
+        let micros = |at: DateTime<Utc>| DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
+        match self {
+            Self::Instant(at) => Self::Instant(micros(at)),
+            Self::Period(start, end) => Self::Period(start.map(micros), end.map(micros)),
+            Self::Unknown => Self::Unknown,
+        }
+    }
+}
+
 /// A stored observation with what its readers show beside it.
 #[derive(Debug, Clone)]
 pub struct Observation {

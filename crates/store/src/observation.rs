@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, ConsentedUpload, Grant, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
+use jhe_domain::data_source::ScopeCode;
 use jhe_domain::error::{Conflict, Error};
 use jhe_domain::observation::{EffectiveTime, NewObservation, Observation};
 use jhe_domain::page::Place;
@@ -408,14 +409,17 @@ fn push_newest(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage) {
 fn push_walk(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page: &ObservationPage, order: &Order) {
     // Inside CASE the pairs are looked up in a hash; elsewhere the planner might read all rows to join them.
     sql.push(
-        ", w AS (SELECT o.id, o.last_updated AS k0 FROM core_observation AS o
+        ", w AS (SELECT w.* FROM (SELECT o.id, o.last_updated AS k0 FROM core_observation AS o
            WHERE CASE WHEN (o.subject_patient_id, o.codeable_concept_id) IN (SELECT patient_id, scope_code_id FROM pair)
                       THEN true ELSE false END",
     );
     push_row_filter(sql, filter);
     push_rest(sql, page, order);
     push_order(sql, order);
-    sql.push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") ");
+    // A number that the planner can see, so that it knows that few rows are wanted; they are read one by one.
+    let reach = u64::try_from(page.offset.saturating_add(page.limit)).unwrap_or_default();
+    sql.push(" LIMIT ").push(reach.max(1024).next_power_of_two()).push(") AS w OFFSET ").push_bind(page.offset);
+    sql.push(" LIMIT ").push_bind(page.limit).push(") ");
 }
 
 /// Pushes `w`: rows found by asking for each pair.
@@ -466,11 +470,22 @@ fn push_columns(sql: &mut QueryBuilder<Postgres>, documents: bool, identifiers: 
     sql.push("SELECT ").push(COLUMNS);
     sql.push(if documents { ", o.omh_data" } else { ", NULL::text AS omh_data" });
     sql.push(if identifiers {
-        ", ARRAY (SELECT i.system FROM core_observationidentifier AS i WHERE i.observation_id = o.id ORDER BY i.id) AS identifier_systems,
-           ARRAY (SELECT i.value FROM core_observationidentifier AS i WHERE i.observation_id = o.id ORDER BY i.id) AS identifier_values"
+        ", named.identifier_systems, named.identifier_values"
     } else {
         ", NULL::text[] AS identifier_systems, NULL::text[] AS identifier_values"
     });
+}
+
+/// Pushes the joins of what [`push_columns`] names.
+fn push_joins(sql: &mut QueryBuilder<Postgres>, identifiers: bool) {
+    sql.push(JOINS);
+    if identifiers {
+        sql.push(
+            "LEFT JOIN LATERAL (SELECT array_agg(i.system ORDER BY i.id) AS identifier_systems,
+                                       array_agg(i.value ORDER BY i.id) AS identifier_values
+                                  FROM core_observationidentifier AS i WHERE i.observation_id = o.id) AS named ON true ",
+        );
+    }
 }
 
 /// Pushes the newest `max` rows of each pair as `o`, with the time by which they are the newest as `taken`.
@@ -544,7 +559,8 @@ impl Observations<'_> {
         if is_first {
             sql.push(", e.*");
         }
-        sql.push(" FROM w JOIN core_observation AS o ON o.id = w.id").push(JOINS);
+        sql.push(" FROM w JOIN core_observation AS o ON o.id = w.id");
+        push_joins(&mut sql, page.identifiers);
         if is_first {
             sql.push("CROSS JOIN (SELECT coalesce(sum(pair.n), 0)::bigint AS count").push(EXTENT);
             sql.push(" FROM pair) AS e");
@@ -579,7 +595,8 @@ impl Observations<'_> {
         sql.push(" FROM (SELECT o.* FROM ");
         push_last(&mut sql, filter, max);
         sql.push(ORDER).push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") AS o");
-        sql.push(JOINS).push(ORDER);
+        push_joins(&mut sql, page.identifiers);
+        sql.push(ORDER);
         let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         self.audit_read(scope, rows.len());
         Ok(rows.into_iter().map(Into::into).collect())
@@ -621,7 +638,9 @@ impl Observations<'_> {
     ) -> Result<Option<Observation>, Error> {
         let mut sql = QueryBuilder::new("");
         push_columns(&mut sql, true, true);
-        sql.push(" FROM core_observation AS o").push(JOINS).push("WHERE o.id = ").push_bind(id.0).push(" AND ");
+        sql.push(" FROM core_observation AS o");
+        push_joins(&mut sql, true);
+        sql.push("WHERE o.id = ").push_bind(id.0).push(" AND ");
         push_readable(&mut sql, scope, Access::Read);
         let row: Option<ObservationRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         let mut entry = AuditEntry::new(AuditAction::Read, "Observation").id(id.0);
@@ -672,7 +691,7 @@ impl Observations<'_> {
         Ok(patient.is_some())
     }
 
-    /// Stores observations with their identifiers in one statement, in the order given. An identifier that is taken,
+    /// Stores observations with their identifiers and their entries in the audit trail in one statement, in the order given. An identifier that is taken,
     /// also one taken by a concurrent upload, fails the whole statement with [`Conflict::Constraint`] of
     /// `core_observationidentifier_system_value_key`.
     pub async fn insert(
@@ -688,6 +707,7 @@ impl Observations<'_> {
         let time = |f: &dyn Fn(EffectiveTime) -> Option<DateTime<Utc>>| {
             rows.iter().map(|(_, new)| f(new.effective)).collect::<Vec<_>>()
         };
+        let who = self.0.who;
         let mut owners: Vec<i64> = Vec::new();
         let mut systems: Vec<Option<String>> = Vec::new();
         let mut values: Vec<String> = Vec::new();
@@ -716,7 +736,10 @@ impl Observations<'_> {
                  -- In one order for everybody, so that uploads that share identifiers wait for each other in a line.
                  INSERT INTO core_observationidentifier (id, observation_id, system, value)
                  SELECT i.id, w.id, i.system, i.value
-                   FROM numbered AS i JOIN wanted AS w ON w.n = i.owner ORDER BY jhe_identifier_digest(i.system, i.value))
+                   FROM numbered AS i JOIN wanted AS w ON w.n = i.owner ORDER BY jhe_identifier_digest(i.system, i.value)),
+             audited AS (
+                 INSERT INTO jhe_audit_event (actor_user_id, application_id, action, resource, patient_id, rows, ip)
+                 SELECT $12, $13, $14, 'Observation', patient_id, count(*), $15::inet FROM wanted GROUP BY patient_id)
              SELECT id, created, last_updated FROM made ORDER BY id",
         )
         .bind(column(&|upload, _| Some(upload.patient().0)))
@@ -739,48 +762,67 @@ impl Observations<'_> {
         .bind(owners)
         .bind(systems)
         .bind(values)
+        .bind(who.user_id.map(|id| id.0))
+        .bind(who.application_id.map(|id| id.0))
+        .bind(AuditAction::Create.as_str())
+        .bind(who.ip.map(|ip| ip.to_string()))
         .fetch_all(self.0.connection())
         .await
         .db()?;
-        let mut written: std::collections::BTreeMap<PatientId, i64> = std::collections::BTreeMap::new();
-        for (upload, _) in rows {
-            *written.entry(upload.patient()).or_default() += 1;
-        }
-        for (patient, rows) in written {
-            self.0.audit(AuditEntry::new(AuditAction::Create, "Observation").patient(patient).rows(rows));
-        }
         Ok(stored
             .into_iter()
             .map(|(id, created, last_updated)| StoredObservation { id: ObservationId(id), created, last_updated })
             .collect())
     }
 
-    /// Which of these identifiers observations have already.
-    pub async fn taken_identifiers(
+    /// What uploads mention, as far as it exists, asked in one question: `devices` that uploads may come from, which patient
+    /// apps are not, data types by (system, code), and which identifiers observations have already.
+    pub async fn upload_facts(
         &mut self,
         _rights: &jhe_authz::UploadRights,
-        identifiers: &[(Option<Phi<String>>, Phi<String>)],
-    ) -> Result<Vec<(Option<String>, String)>, Error> {
-        if identifiers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (systems, values): (Vec<String>, Vec<String>) = identifiers
-            .iter()
-            .map(|(system, value)| {
-                let system = system.as_ref().map(|system| system.reveal().clone()).unwrap_or_default();
-                (system, value.reveal().clone())
-            })
-            .unzip();
-        sqlx::query_as(
-            "SELECT i.system, i.value FROM unnest($1::text[], $2::text[]) AS w (system, value)
+        devices: &[DataSourceId],
+        codes: &[(String, String)],
+        identifiers: &[(String, String)],
+    ) -> Result<UploadFacts, Error> {
+        let (code_systems, codes): (Vec<&str>, Vec<&str>) = codes.iter().map(|(a, b)| (a.as_str(), b.as_str())).unzip();
+        let (systems, values): (Vec<&str>, Vec<&str>) =
+            identifiers.iter().map(|(a, b)| (a.as_str(), b.as_str())).unzip();
+        let rows: Vec<FactRow> = sqlx::query_as(
+            "SELECT 'device' AS kind, d.id, NULL AS system, NULL AS value, NULL AS text
+               FROM core_datasource AS d WHERE d.id = ANY ($1) AND d.type IN ('personal_device', 'medical_device')
+             UNION ALL
+             SELECT 'code', k.id, k.coding_system, k.coding_code, k.text
+               FROM unnest($2::text[], $3::text[]) AS w (system, code)
+               JOIN core_codeableconcept AS k ON k.coding_system = w.system AND k.coding_code = w.code
+             UNION ALL
+             SELECT 'identifier', i.id, i.system, i.value, NULL
+               FROM unnest($4::text[], $5::text[]) AS w (system, value)
                JOIN core_observationidentifier AS i
                  ON jhe_identifier_digest(i.system, i.value) = jhe_identifier_digest(w.system, w.value)",
         )
+        .bind(devices.iter().map(|id| id.0).collect::<Vec<_>>())
+        .bind(code_systems)
+        .bind(codes)
         .bind(systems)
         .bind(values)
         .fetch_all(self.0.connection())
         .await
-        .db()
+        .db()?;
+        let mut facts = UploadFacts::default();
+        for FactRow { kind, id, system, value, text } in rows {
+            let (system, value) = (system.unwrap_or_default(), value.unwrap_or_default());
+            match kind.as_str() {
+                "device" => facts.devices.push(DataSourceId(id)),
+                "code" => facts.codes.push(ScopeCode {
+                    id: ScopeCodeId(id),
+                    system,
+                    code: value,
+                    text: text.unwrap_or_default(),
+                }),
+                _ => facts.taken.push((system, value)),
+            }
+        }
+        Ok(facts)
     }
 
     /// Observations that have an identifier, for each of the conditions in `wanted`: the token with the number of its
@@ -830,58 +872,26 @@ impl Observations<'_> {
         .await
         .db()
     }
+}
 
-    /// Data types by (system, code), for an upload.
-    pub async fn upload_codes(
-        &mut self,
-        _rights: &jhe_authz::UploadRights,
-        codes: &[(String, String)],
-    ) -> Result<Vec<jhe_domain::data_source::ScopeCode>, Error> {
-        let (systems, codes): (Vec<String>, Vec<String>) = codes.iter().cloned().unzip();
-        let rows: Vec<crate::data_source::ScopeCodeRow> = sqlx::query_as(
-            "SELECT DISTINCT k.id AS scope_id, k.coding_system, k.coding_code, k.text AS scope_text
-               FROM unnest($1::text[], $2::text[]) AS w (system, code)
-               JOIN core_codeableconcept AS k ON k.coding_system = w.system AND k.coding_code = w.code",
-        )
-        .bind(systems)
-        .bind(codes)
-        .fetch_all(self.0.connection())
-        .await
-        .db()?;
-        Ok(rows.into_iter().map(Into::into).collect())
-    }
+/// What uploads mention and the database knows.
+#[derive(Debug, Default)]
+pub struct UploadFacts {
+    /// Devices uploads may come from.
+    pub devices: Vec<DataSourceId>,
+    /// Data types.
+    pub codes: Vec<ScopeCode>,
+    /// Identifiers that observations have already; no system is the empty one.
+    pub taken: Vec<(String, String)>,
+}
 
-    /// Which of these data sources uploads may come from: devices, not patient apps.
-    pub async fn upload_devices(
-        &mut self,
-        _rights: &jhe_authz::UploadRights,
-        devices: &[DataSourceId],
-    ) -> Result<Vec<DataSourceId>, Error> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM core_datasource WHERE id = ANY ($1) AND type IN ('personal_device', 'medical_device')",
-        )
-        .bind(devices.iter().map(|id| id.0).collect::<Vec<_>>())
-        .fetch_all(self.0.connection())
-        .await
-        .db()?;
-        Ok(ids.into_iter().map(DataSourceId).collect())
-    }
-
-    /// Observations just stored, as their uploader reads them back.
-    pub async fn just_stored(
-        &mut self,
-        uploads: &[(ConsentedUpload, ObservationId)],
-    ) -> Result<Vec<Observation>, Error> {
-        let mut sql = QueryBuilder::new("");
-        push_columns(&mut sql, true, true);
-        sql.push(" FROM core_observation AS o").push(JOINS).push("WHERE o.id = ANY (");
-        sql.push_bind(uploads.iter().map(|(_, id)| id.0).collect::<Vec<_>>());
-        sql.push(") AND o.subject_patient_id = ANY (");
-        sql.push_bind(uploads.iter().map(|(upload, _)| upload.patient().0).collect::<Vec<_>>());
-        sql.push(") ORDER BY o.id");
-        let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(rows.into_iter().map(Into::into).collect())
-    }
+#[derive(sqlx::FromRow)]
+struct FactRow {
+    kind: String,
+    id: i64,
+    system: Option<String>,
+    value: Option<String>,
+    text: Option<String>,
 }
 
 /// What the database gave a stored observation.

@@ -117,17 +117,20 @@ impl AuthzPort for Work {
         let organizations = named.organizations.iter().flatten().map(|id| id.0).collect::<Vec<_>>();
         let studies = named.studies.iter().flatten().map(|id| id.0).collect::<Vec<_>>();
         let patients = named.patients.iter().flatten().map(|id| id.0).collect::<Vec<_>>();
+        // Asked for each id by itself: a join would read all patients to answer for one.
         let row: Option<(String, i64)> = sqlx::query_as(
             "SELECT kind, id FROM (
                  SELECT 1 AS place, 'organization' AS kind, id, n FROM unnest($2::bigint[]) WITH ORDINALITY AS named (id, n)
-                  WHERE NOT EXISTS (SELECT 1 FROM jhe_member AS m WHERE m.organization_id = id AND m.practitioner_id = $1)
+                  WHERE (SELECT true FROM jhe_member AS m
+                          WHERE m.organization_id = named.id AND m.practitioner_id = $1 LIMIT 1) IS NULL
                  UNION ALL
                  SELECT 2, 'study', id, n FROM unnest($3::bigint[]) WITH ORDINALITY AS named (id, n)
-                  WHERE NOT EXISTS (SELECT 1 FROM core_study AS s JOIN jhe_member AS m ON m.organization_id = s.organization_id
-                                     WHERE s.id = named.id AND m.practitioner_id = $1)
+                  WHERE (SELECT true FROM core_study AS s JOIN jhe_member AS m ON m.organization_id = s.organization_id
+                          WHERE s.id = named.id AND m.practitioner_id = $1 LIMIT 1) IS NULL
                  UNION ALL
                  SELECT 3, 'patient', id, n FROM unnest($4::bigint[]) WITH ORDINALITY AS named (id, n)
-                  WHERE NOT EXISTS (SELECT 1 FROM jhe_shares AS h WHERE h.patient_id = id AND h.practitioner_id = $1)
+                  WHERE (SELECT true FROM jhe_shares AS h
+                          WHERE h.patient_id = named.id AND h.practitioner_id = $1 LIMIT 1) IS NULL
              ) AS hidden ORDER BY place, n LIMIT 1",
         )
         .bind(who.0)
@@ -240,8 +243,8 @@ impl AuthzPort for Work {
         who: Option<PractitionerId>,
         patients: &[PatientId],
     ) -> Result<Vec<UploadTarget>, Error> {
-        let rows: Vec<(i64, bool, Vec<i64>)> = sqlx::query_as(
-            "SELECT p.id,
+        let rows: Vec<(i64, Option<i64>, bool, Vec<i64>)> = sqlx::query_as(
+            "SELECT p.id, p.jhe_user_id,
                     EXISTS (SELECT 1 FROM jhe_manages_patient AS m WHERE m.practitioner_id = $1 AND m.patient_id = p.id),
                     ARRAY (SELECT DISTINCT r.scope_code_id FROM jhe_releases AS r WHERE r.patient_id = p.id)
                FROM core_patient AS p WHERE p.id = ANY ($2)",
@@ -253,8 +256,9 @@ impl AuthzPort for Work {
         .db()?;
         Ok(rows
             .into_iter()
-            .map(|(patient, managed, consented)| UploadTarget {
+            .map(|(patient, user, managed, consented)| UploadTarget {
                 patient: PatientId(patient),
+                user: user.map(UserId),
                 managed,
                 consented: consented.into_iter().map(ScopeCodeId).collect(),
             })

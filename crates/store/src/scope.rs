@@ -158,9 +158,9 @@ pub(crate) fn push_readable(
         push_in(sql, "o.subject_patient_id", patients(scope.within()));
         return;
     }
-    sql.push("EXISTS (SELECT 1 FROM (");
-    push_readable_pairs(sql, scope, access);
-    sql.push(") AS q WHERE q.patient_id = o.subject_patient_id AND q.scope_code_id = o.codeable_concept_id)");
+    sql.push("EXISTS (");
+    push_releases(sql, scope, access, "SELECT 1");
+    sql.push(" AND r.patient_id = o.subject_patient_id AND r.scope_code_id = o.codeable_concept_id)");
 }
 
 /// Pushes a query of the (patient_id, scope_code_id) pairs whose observations the scope covers. Organization, study
@@ -176,27 +176,38 @@ pub(crate) fn push_readable_pairs(
         Some([_]) => "SELECT r.patient_id, r.scope_code_id",
         _ => "SELECT DISTINCT r.patient_id, r.scope_code_id",
     };
+    if let Reach::Own(own) = *scope.reach() {
+        // One's own readings need nobody's consent.
+        sql.push("SELECT r.patient_id, r.scope_code_id FROM jhe_observation_stats AS r WHERE r.patient_id = ");
+        sql.push_bind(own.0);
+        push_in(sql, "r.patient_id", patients(within));
+        return;
+    }
+    push_releases(sql, scope, access, select);
+}
+
+/// Pushes a query of what releases observations to the viewer, one row for each study that does.
+fn push_releases(
+    sql: &mut QueryBuilder<Postgres>,
+    scope: &AccessScope<resource::Observation>,
+    access: Access,
+    select: &'static str,
+) {
+    let within = scope.within();
+    sql.push(select);
     match *scope.reach() {
-        Reach::Nothing | Reach::Account(_) | Reach::Internal(_) => {
-            sql.push("SELECT NULL::bigint AS patient_id, NULL::bigint AS scope_code_id WHERE false");
-            return;
-        }
-        Reach::Own(own) => {
-            // One's own readings need nobody's consent.
-            sql.push("SELECT r.patient_id, r.scope_code_id FROM jhe_observation_stats AS r WHERE r.patient_id = ");
-            sql.push_bind(own.0);
-            push_in(sql, "r.patient_id", patients(within));
-            return;
-        }
         Reach::Shared(who) => {
-            sql.push(select).push(" FROM jhe_readable AS r WHERE r.practitioner_id = ").push_bind(who.0);
+            sql.push(" FROM jhe_readable AS r WHERE r.practitioner_id = ").push_bind(who.0);
         }
         Reach::Superuser => {
             // Member of every organization; the consenting study is needed all the same.
-            sql.push(select).push(
+            sql.push(
                 " FROM jhe_releases AS r
-                   JOIN jhe_in_org AS i ON i.organization_id = r.organization_id AND i.patient_id = r.patient_id WHERE true",
+                  JOIN jhe_in_org AS i ON i.organization_id = r.organization_id AND i.patient_id = r.patient_id WHERE true",
             );
+        }
+        Reach::Nothing | Reach::Account(_) | Reach::Internal(_) | Reach::Own(_) => {
+            sql.push(" FROM jhe_releases AS r WHERE false");
         }
     }
     sql.push(match access {

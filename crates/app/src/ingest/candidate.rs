@@ -97,7 +97,7 @@ fn reading(incoming: &IncomingObservation<'_>, code: &str, max_bytes: usize) -> 
             None => EffectiveTime::Unknown,
         },
     };
-    Ok(Reading { document: Phi::new(document), effective })
+    Ok(Reading { document: Phi::new(document), effective: effective.to_micros() })
 }
 
 fn nonconforming(violations: &[OmhViolation]) -> Failure {

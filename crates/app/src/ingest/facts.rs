@@ -57,7 +57,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Four questions, five where uploads have conditions, however many uploads there are. Each comes with its number.
+    /// Two questions, three where uploads have conditions, however many uploads there are. Each comes with its number.
     pub(super) async fn load<'a>(
         work: &mut Work,
         actor: &Actor,
@@ -81,15 +81,13 @@ impl Facts {
             })
             .collect();
         let codes: Vec<(String, String)> = codes.into_iter().collect();
-        let identifiers: Vec<(Option<Phi<String>>, Phi<String>)> = candidates
+        let identifiers: Vec<Identifier> = candidates
             .flat_map(|c| &c.identifiers)
-            .map(|(system, value)| (system.clone().map(Phi::new), Phi::new(value.clone())))
+            .map(|(system, value)| (system.clone().unwrap_or_default(), value.clone()))
             .collect();
 
         let rights = Authorizer::new(actor, work).uploads(&patients).await?;
-        let devices = work.observations().upload_devices(&rights, &devices).await?.into_iter().collect();
-        let codes = work.observations().upload_codes(&rights, &codes).await?;
-        let taken = work.observations().taken_identifiers(&rights, &identifiers).await?;
+        let known = work.observations().upload_facts(&rights, &devices, &codes, &identifiers).await?;
         let mut matches: HashMap<usize, Vec<IdentifierMatch>> = HashMap::new();
         for found in work.observations().matching(&rights, &wanted).await? {
             let known = matches.entry(usize::try_from(found.condition).unwrap_or(usize::MAX)).or_default();
@@ -99,9 +97,9 @@ impl Facts {
         }
         Ok(Self {
             rights,
-            devices,
-            codes: codes.into_iter().map(|code| ((code.system.clone(), code.code.clone()), code)).collect(),
-            taken: taken.into_iter().map(|(system, value)| (system.unwrap_or_default(), value)).collect(),
+            devices: known.devices.into_iter().collect(),
+            codes: known.codes.into_iter().map(|code| ((code.system.clone(), code.code.clone()), code)).collect(),
+            taken: known.taken.into_iter().collect(),
             matches,
         })
     }
@@ -158,6 +156,7 @@ impl Facts {
         seen.accepted += 1;
         Ok(Judged::New(Box::new(Accepted {
             upload,
+            user: self.rights.user_of(patient),
             new: NewObservation {
                 data_source_id: Some(device),
                 status: candidate.status.clone(),
