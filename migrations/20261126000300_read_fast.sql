@@ -4,3 +4,7 @@ CREATE INDEX core_observation_newest_idx ON core_observation (last_updated DESC,
 
 -- Superusers are few, and every question about memberships asks who they are.
 CREATE INDEX core_jheuser_superuser_idx ON core_jheuser (id) WHERE is_superuser;
+
+-- Readings that cover an interval, among which a range of times cannot be cut out of the index of points in time.
+CREATE INDEX core_observation_pair_period_idx ON core_observation (subject_patient_id, codeable_concept_id)
+    WHERE effective_date_time IS NULL;

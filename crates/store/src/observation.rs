@@ -104,7 +104,7 @@ impl ObservationOrder {
         match self {
             Self::LastUpdated => "o.last_updated",
             Self::Created => "o.created",
-            Self::Effective => "coalesce(o.effective_date_time, o.effective_period_start, o.effective_period_end)",
+            Self::Effective => TAKEN,
             Self::Id => "o.id",
             Self::Status => "o.status",
             Self::Code => "(SELECT k.coding_code FROM core_codeableconcept AS k WHERE k.id = o.codeable_concept_id)",
@@ -317,7 +317,33 @@ const EFFECTIVE_LOW: &str = "CASE WHEN o.effective_date_time IS NOT NULL THEN o.
 const EFFECTIVE_HIGH: &str = "CASE WHEN o.effective_date_time IS NOT NULL THEN o.effective_date_time
     WHEN o.effective_period_start IS NOT NULL OR o.effective_period_end IS NOT NULL THEN coalesce(o.effective_period_end, 'infinity') END";
 
-/// Pushes ` AND …` for each condition on `core_observation AS o`.
+/// The moment of a reading, as the index has it.
+const TAKEN: &str = "coalesce(o.effective_date_time, o.effective_period_start, o.effective_period_end)";
+
+/// Pushes the observations of `pair` as `o`, those that were taken at the times wanted, up to `WHERE true`.
+fn push_rows_of_pair(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter) {
+    const ROWS: &str = "core_observation AS o
+        WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id";
+    if filter.effective.is_empty() {
+        sql.push(ROWS);
+        return;
+    }
+    // Points in time apart from intervals: of the former the index gives just the range that is wanted.
+    sql.push("(SELECT o.* FROM ").push(ROWS).push(" AND o.effective_date_time IS NOT NULL");
+    push_times(sql, &filter.effective, TAKEN, TAKEN);
+    sql.push(" UNION ALL SELECT o.* FROM ").push(ROWS).push(" AND o.effective_date_time IS NULL");
+    push_times(sql, &filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH);
+    sql.push(") AS o WHERE true");
+}
+
+fn push_times(sql: &mut QueryBuilder<Postgres>, all: &[Vec<TimeMatch>], low: &'static str, high: &'static str) {
+    for alternatives in all {
+        sql.push(" AND ");
+        push_any(sql, alternatives, |sql, m| push_time(sql, low, high, m));
+    }
+}
+
+/// Pushes ` AND …` for each condition on `o` but the times it was taken.
 fn push_row_filter(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter) {
     if let Some(ids) = &filter.ids {
         sql.push(" AND o.id = ANY (").push_bind(ids.clone()).push(")");
@@ -338,16 +364,8 @@ fn push_row_filter(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter)
         push_any(sql, &filter.excluded_identifiers, |sql, token| push_token(sql, "oi.system", "oi.value", token));
         sql.push(")");
     }
-    for (all, low, high) in [
-        (&filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH),
-        (&filter.last_updated, "o.last_updated", "o.last_updated"),
-        (&filter.created, "o.created", "o.created"),
-    ] {
-        for alternatives in all {
-            sql.push(" AND ");
-            push_any(sql, alternatives, |sql, m| push_time(sql, low, high, m));
-        }
-    }
+    push_times(sql, &filter.last_updated, "o.last_updated", "o.last_updated");
+    push_times(sql, &filter.created, "o.created", "o.created");
 }
 
 /// Pushes `WITH pair AS (…)`: the readable pairs, narrowed by what can be said of patient and code; `counted` with the
@@ -413,6 +431,7 @@ fn push_walk(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page:
            WHERE CASE WHEN (o.subject_patient_id, o.codeable_concept_id) IN (SELECT patient_id, scope_code_id FROM pair)
                       THEN true ELSE false END",
     );
+    push_times(sql, &filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH);
     push_row_filter(sql, filter);
     push_rest(sql, page, order);
     push_order(sql, order);
@@ -426,10 +445,8 @@ fn push_walk(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page:
 fn push_probes(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page: &ObservationPage, order: &Order) {
     sql.push(", w AS (SELECT w.* FROM pair CROSS JOIN LATERAL (SELECT ");
     push_keys(sql, order);
-    sql.push(
-        " FROM core_observation AS o
-           WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id",
-    );
+    sql.push(" FROM ");
+    push_rows_of_pair(sql, filter);
     push_row_filter(sql, filter);
     push_rest(sql, page, order);
     push_order(sql, order);
@@ -490,7 +507,6 @@ fn push_joins(sql: &mut QueryBuilder<Postgres>, identifiers: bool) {
 
 /// Pushes the newest `max` rows of each pair as `o`, with the time by which they are the newest as `taken`.
 fn push_last(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, max: i64) {
-    const TAKEN: &str = "coalesce(o.effective_date_time, o.effective_period_start, o.effective_period_end)";
     sql.push("pair CROSS JOIN LATERAL (SELECT o.* FROM (");
     // Apart, so that an index range serves each.
     for (index, (condition, time)) in [(" IS NOT NULL", TAKEN), (" IS NULL", "o.last_updated")].into_iter().enumerate()
@@ -501,6 +517,7 @@ fn push_last(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, max: 
                WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id AND ",
         );
         sql.push(TAKEN).push(condition);
+        push_times(sql, &filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH);
         push_row_filter(sql, filter);
         sql.push(" ORDER BY ").push(time).push(" DESC, o.id DESC LIMIT ").push_bind(max).push(")");
     }
@@ -518,12 +535,10 @@ impl Observations<'_> {
         push_pairs(&mut sql, scope, filter, Access::Search, true);
         sql.push("SELECT ");
         if filter.looks_at_rows() {
-            sql.push(
-                "(SELECT count(*) FROM pair JOIN core_observation AS o
-                     ON o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id WHERE true",
-            );
+            sql.push("(SELECT count(*) FROM pair CROSS JOIN LATERAL (SELECT 1 FROM ");
+            push_rows_of_pair(&mut sql, filter);
             push_row_filter(&mut sql, filter);
-            sql.push(") AS count");
+            sql.push(") AS o) AS count");
         } else {
             sql.push("coalesce(sum(pair.n), 0)::bigint AS count");
         }
@@ -550,6 +565,8 @@ impl Observations<'_> {
         push_pairs(&mut sql, scope, filter, Access::Search, is_first);
         if is_first {
             push_newest(&mut sql, page);
+            sql.push(", e AS MATERIALIZED (SELECT coalesce(sum(pair.n), 0)::bigint AS count").push(EXTENT);
+            sql.push(" FROM pair) ");
         } else if page.walk && page.walks() {
             push_walk(&mut sql, filter, page, &order);
         } else {
@@ -562,8 +579,7 @@ impl Observations<'_> {
         sql.push(" FROM w JOIN core_observation AS o ON o.id = w.id");
         push_joins(&mut sql, page.identifiers);
         if is_first {
-            sql.push("CROSS JOIN (SELECT coalesce(sum(pair.n), 0)::bigint AS count").push(EXTENT);
-            sql.push(" FROM pair) AS e");
+            sql.push("CROSS JOIN e");
         }
         push_order_of_keys(&mut sql, &order);
         let rows = sql.build().fetch_all(self.0.connection()).await.db()?;
