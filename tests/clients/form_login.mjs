@@ -3,8 +3,8 @@
 export const base = (process.env.JHE_URL ?? "http://localhost:8000").replace(/\/+$/, "");
 export const issuer = `${base}/o`;
 export const scope = "openid email read write";
-const email = "manager_mary@example.com";
-const password = process.env.JHE_DEMO_PASSWORD ?? "Jhe1234!";
+export const email = "manager_mary@example.com";
+export const password = process.env.JHE_DEMO_PASSWORD ?? "Jhe1234!";
 
 export function check(holds, text, seen) {
   if (!holds) throw new Error(seen === undefined ? text : `${text}: ${JSON.stringify(seen)}`);

@@ -62,7 +62,7 @@ def clients() -> list[Client]:
     return [public_client(), confidential]
 
 
-def authorize(authorization_url: str, redirect_uri: str) -> str:
+def authorize(authorization_url: str, redirect_uri: str, email: str = EMAIL) -> str:
     """Goes to the server, signs in where it asks for that; the address that it sends the browser back to."""
     reply = BROWSER.get(authorization_url, allow_redirects=False, timeout=TIMEOUT)
     for _ in range(6):
@@ -72,17 +72,17 @@ def authorize(authorization_url: str, redirect_uri: str) -> str:
                 return target
             reply = BROWSER.get(target, allow_redirects=False, timeout=TIMEOUT)
         else:
-            reply = submit(BROWSER, reply)
+            reply = submit(BROWSER, reply, email)
     raise AssertionError(f"the sign-in did not lead to {redirect_uri} but to {reply.url}")
 
 
-def submit(browser: requests.Session, page: requests.Response) -> requests.Response:
+def submit(browser: requests.Session, page: requests.Response, email: str = EMAIL) -> requests.Response:
     """Posts the login form of a page to the page's own address, which must lead on."""
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
     assert page.status_code == 200 and token, (page.status_code, page.url)
-    form = {"csrfmiddlewaretoken": unescape(token[1]), "username": EMAIL, "password": PASSWORD}
+    form = {"csrfmiddlewaretoken": unescape(token[1]), "username": email, "password": PASSWORD}
     reply = browser.post(page.url, data=form, allow_redirects=False, timeout=TIMEOUT)
-    assert reply.is_redirect, f"{EMAIL} could not sign in: {reply.status_code}"
+    assert reply.is_redirect, f"{email} could not sign in: {reply.status_code}"
     return reply
 
 

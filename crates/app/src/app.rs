@@ -12,6 +12,7 @@ use jhe_outbound::issuer::Issuers;
 use jhe_store::Store;
 
 use crate::identity::Identity;
+use crate::ingest::Gather;
 use crate::settings::Settings;
 
 /// Store, configuration, clock, settings and identity of one server process. Cheap to clone.
@@ -25,6 +26,7 @@ struct Inner {
     settings: Settings,
     identity: Identity,
     issuers: Issuers,
+    gather: Gather,
 }
 
 impl App {
@@ -35,7 +37,8 @@ impl App {
         // Parsed and linked now rather than at the first upload.
         let _ = Schemas::embedded();
         let issuers = Issuers::new(&config)?;
-        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers }));
+        let gather = Gather::start(&store);
+        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, gather }));
         tokio::spawn(keep_current(app.clone()));
         Ok(app)
     }
@@ -79,6 +82,11 @@ impl App {
     /// Keys of other issuers.
     pub(crate) fn issuers(&self) -> &Issuers {
         &self.0.issuers
+    }
+
+    /// Where single uploads line up.
+    pub(crate) fn gather(&self) -> &Gather {
+        &self.0.gather
     }
 
     /// Whether pages of a web origin may call the APIs: a configured origin, or one of an enabled client. When the

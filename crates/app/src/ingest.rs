@@ -6,20 +6,25 @@
 
 mod candidate;
 mod facts;
+mod gather;
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use jhe_authz::port::Attribution;
 use jhe_authz::{Actor, Authorizer, ConsentedUpload, Location};
 use jhe_domain::error::Error;
 use jhe_domain::observation::{NewObservation, Observation};
 use jhe_domain::{ObservationId, UserId};
 use jhe_fhir::Failure;
 use jhe_store::Work;
-use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, is_identifier_race};
+use jhe_store::observation::{
+    IdentifierMatch, ObservationFilter, ObservationPage, StoredObservation, is_identifier_race,
+};
 
 pub use candidate::Candidate;
 use facts::{Facts, Seen};
+pub(crate) use gather::Gather;
 
 use crate::App;
 
@@ -61,6 +66,9 @@ struct Accepted {
     new: NewObservation,
     coding: (String, String, String),
 }
+
+/// What is to be stored: the proof that it may be, the observation, and who sends it.
+type Upload = (ConsentedUpload, NewObservation, Attribution);
 
 /// The verdict on an upload.
 enum Judged {
@@ -129,11 +137,12 @@ async fn attempt(
     if together == Together::Transaction && judged.iter().any(Result::is_err) {
         return Ok(judged.into_iter().map(|outcome| outcome.err().map(Err)).collect());
     }
+    let who = work.who();
     let (mut rows, mut codings, mut verdicts) = (Vec::new(), Vec::new(), Vec::with_capacity(judged.len()));
     for outcome in judged {
         verdicts.push(outcome.map(|judged| match judged {
             Judged::New(accepted) => {
-                rows.push((accepted.upload, accepted.new));
+                rows.push((accepted.upload, accepted.new, who));
                 codings.push((accepted.user, accepted.coding));
                 Verdict { created: true, place: Place::Made(rows.len() - 1) }
             }
@@ -141,7 +150,14 @@ async fn attempt(
             Judged::Stored(found) => Verdict { created: false, place: Place::Stored(found) },
         }));
     }
-    let made = insert(&mut work, &rows, codings, whole).await?;
+    if let ([upload], [_], false) = (rows.as_slice(), candidates, again) {
+        // The connection goes back before the upload lines up with others.
+        work.commit().await?;
+        let stored = app.gather().store(upload.clone()).await?;
+        return Ok(receipts(&rows, vec![stored], codings, whole).into_iter().map(|made| Some(Ok(made))).collect());
+    }
+    let stored = work.observations().insert(&rows).await?;
+    let made = receipts(&rows, stored, codings, whole);
     let stored = verdicts.iter().filter_map(|verdict| match verdict {
         Ok(Verdict { place: Place::Stored(found), .. }) => Some(found.id),
         _ => None,
@@ -192,21 +208,21 @@ async fn read_again(work: &mut Work, actor: &Actor, ids: Vec<i64>) -> Result<Has
     Ok(rows.into_iter().map(|row| (row.id.0, row)).collect())
 }
 
-async fn insert(
-    work: &mut Work,
-    rows: &[(ConsentedUpload, NewObservation)],
+fn receipts(
+    rows: &[Upload],
+    stored: Vec<StoredObservation>,
     known: Vec<(Option<UserId>, (String, String, String))>,
     whole: bool,
-) -> Result<Vec<Receipt>, Error> {
-    let stored = work.observations().insert(rows).await?;
-    let receipts = rows.iter().zip(stored).zip(known).map(|(((upload, new), stored), (user, (system, code, text)))| {
+) -> Vec<Receipt> {
+    let receipts = rows.iter().zip(stored).zip(known).map(|((upload, stored), (user, (system, code, text)))| {
+        let (consented, new, _) = upload;
         let observation = whole.then(|| Observation {
             id: stored.id,
-            patient_id: upload.patient(),
+            patient_id: consented.patient(),
             patient_user_id: user,
             patient_name_family: None,
             patient_name_given: None,
-            scope_code_id: upload.code(),
+            scope_code_id: consented.code(),
             coding_system: system.clone(),
             coding_code: code.clone(),
             coding_text: text.clone(),
@@ -231,5 +247,5 @@ async fn insert(
             observation,
         }
     });
-    Ok(receipts.collect())
+    receipts.collect()
 }

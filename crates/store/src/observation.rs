@@ -5,6 +5,7 @@
 //! of counters that the table keeps itself.
 
 use chrono::{DateTime, Utc};
+use jhe_authz::port::Attribution;
 use jhe_authz::{AccessScope, ConsentedUpload, Grant, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::data_source::ScopeCode;
@@ -710,24 +711,25 @@ impl Observations<'_> {
     /// Stores observations with their identifiers and their entries in the audit trail in one statement, in the order given. An identifier that is taken,
     /// also one taken by a concurrent upload, fails the whole statement with [`Conflict::Constraint`] of
     /// `core_observationidentifier_system_value_key`.
+    ///
+    /// Each comes with the proof that it may be stored and with who sends it.
     pub async fn insert(
         &mut self,
-        rows: &[(ConsentedUpload, NewObservation)],
+        rows: &[(ConsentedUpload, NewObservation, Attribution)],
     ) -> Result<Vec<StoredObservation>, Error> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let column = |f: &dyn Fn(&ConsentedUpload, &NewObservation) -> Option<i64>| {
-            rows.iter().map(|(upload, new)| f(upload, new)).collect::<Vec<_>>()
+        let column = |f: &dyn Fn(&ConsentedUpload, &NewObservation, &Attribution) -> Option<i64>| {
+            rows.iter().map(|(consented, new, who)| f(consented, new, who)).collect::<Vec<_>>()
         };
         let time = |f: &dyn Fn(EffectiveTime) -> Option<DateTime<Utc>>| {
-            rows.iter().map(|(_, new)| f(new.effective)).collect::<Vec<_>>()
+            rows.iter().map(|(_, new, _)| f(new.effective)).collect::<Vec<_>>()
         };
-        let who = self.0.who;
         let mut owners: Vec<i64> = Vec::new();
         let mut systems: Vec<Option<String>> = Vec::new();
         let mut values: Vec<String> = Vec::new();
-        for (ordinal, (_, new)) in (1_i64..).zip(rows) {
+        for (ordinal, (_, new, _)) in (1_i64..).zip(rows) {
             for (system, value) in &new.identifiers {
                 owners.push(ordinal);
                 systems.push(system.as_ref().map(|system| system.reveal().clone()));
@@ -737,8 +739,10 @@ impl Observations<'_> {
         let stored: Vec<(i64, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
             "WITH wanted AS MATERIALIZED (
                  SELECT w.*, nextval('core_observation_id_seq') AS id
-                   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[])
-                        WITH ORDINALITY AS w (patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end, n)),
+                   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
+                               $12::bigint[], $13::bigint[], $14::text[])
+                        WITH ORDINALITY AS w (patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end,
+                                              actor, application, ip, n)),
              made AS (
                  INSERT INTO core_observation (id, subject_patient_id, codeable_concept_id, data_source_id, status, omh_data,
                         effective_date_time, effective_period_start, effective_period_end, created, last_updated)
@@ -755,14 +759,15 @@ impl Observations<'_> {
                    FROM numbered AS i JOIN wanted AS w ON w.n = i.owner ORDER BY jhe_identifier_digest(i.system, i.value)),
              audited AS (
                  INSERT INTO jhe_audit_event (actor_user_id, application_id, action, resource, patient_id, rows, ip)
-                 SELECT $12, $13, $14, 'Observation', patient_id, count(*), $15::inet FROM wanted GROUP BY patient_id)
+                 SELECT actor, application, $15, 'Observation', patient_id, count(*), ip::inet FROM wanted
+                  GROUP BY patient_id, actor, application, ip)
              SELECT id, created, last_updated FROM made ORDER BY id",
         )
-        .bind(column(&|upload, _| Some(upload.patient().0)))
-        .bind(column(&|upload, _| Some(upload.code().0)))
-        .bind(column(&|_, new| new.data_source_id.map(|id| id.0)))
-        .bind(rows.iter().map(|(_, new)| new.status.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, new)| new.document.reveal().as_str()).collect::<Vec<_>>())
+        .bind(column(&|consented, _, _| Some(consented.patient().0)))
+        .bind(column(&|consented, _, _| Some(consented.code().0)))
+        .bind(column(&|_, new, _| new.data_source_id.map(|id| id.0)))
+        .bind(rows.iter().map(|(_, new, _)| new.status.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, new, _)| new.document.reveal().as_str()).collect::<Vec<_>>())
         .bind(time(&|effective| match effective {
             EffectiveTime::Instant(instant) => Some(instant),
             _ => None,
@@ -778,10 +783,10 @@ impl Observations<'_> {
         .bind(owners)
         .bind(systems)
         .bind(values)
-        .bind(who.user_id.map(|id| id.0))
-        .bind(who.application_id.map(|id| id.0))
+        .bind(column(&|_, _, who| who.user_id.map(|id| id.0)))
+        .bind(column(&|_, _, who| who.application_id.map(|id| id.0)))
+        .bind(rows.iter().map(|(_, _, who)| who.ip.map(|ip| ip.to_string())).collect::<Vec<_>>())
         .bind(AuditAction::Create.as_str())
-        .bind(who.ip.map(|ip| ip.to_string()))
         .fetch_all(self.0.connection())
         .await
         .db()?;

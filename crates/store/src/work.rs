@@ -184,6 +184,11 @@ impl Work {
         self.who.ip = ip.or(self.who.ip);
     }
 
+    /// Who acts in this unit of work.
+    pub const fn who(&self) -> Attribution {
+        self.who
+    }
+
     /// Adds an event of signing in or of tokens to the audit trail of this unit of work.
     pub fn audit_event(&mut self, action: AuditAction, resource: &'static str, id: Option<i64>) {
         let mut entry = AuditEntry::new(action, resource);

@@ -1,0 +1,87 @@
+//! Single uploads that come at the same time share a statement and a commit.
+//!
+//! Nobody waits for others to come: while one statement runs, those that arrive line up for the next. Each has passed its
+//! own checks before, keeps its own answer, and hears of success only after the commit.
+
+use std::sync::Arc;
+
+use jhe_domain::error::Error;
+use jhe_store::Store;
+use jhe_store::observation::StoredObservation;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::Upload;
+
+/// Uploads of one statement.
+const GROUP: usize = 64;
+/// Statements at once: while one waits for the disk, the other works.
+const STATEMENTS: usize = 2;
+
+struct Waiting {
+    upload: Upload,
+    done: oneshot::Sender<Result<StoredObservation, Error>>,
+}
+
+/// The line in front of the database.
+pub(crate) struct Gather {
+    line: mpsc::Sender<Waiting>,
+}
+
+impl Gather {
+    /// Starts the tasks that store what lines up; they end with the last sender.
+    pub(crate) fn start(store: &Store) -> Self {
+        let (line, receiver) = mpsc::channel(GROUP * 16);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..STATEMENTS {
+            tokio::spawn(serve(store.clone(), Arc::clone(&receiver)));
+        }
+        Self { line }
+    }
+
+    /// Stores one upload, with those that come at the same time.
+    pub(crate) async fn store(&self, upload: Upload) -> Result<StoredObservation, Error> {
+        let (done, answer) = oneshot::channel();
+        self.line.send(Waiting { upload, done }).await.map_err(Error::internal)?;
+        answer.await.map_err(Error::internal)?
+    }
+}
+
+async fn serve(store: Store, line: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+    loop {
+        let mut group = Vec::new();
+        if line.lock().await.recv_many(&mut group, GROUP).await == 0 {
+            return;
+        }
+        let (uploads, waiting): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.upload, one.done)).unzip();
+        match insert(&store, &uploads).await {
+            Ok(stored) => {
+                for (done, stored) in waiting.into_iter().zip(stored) {
+                    done.send(Ok(stored)).ok();
+                }
+            }
+            // What is wrong with one must not fail the others.
+            Err(error) if uploads.len() == 1 => {
+                if let Some(done) = waiting.into_iter().next() {
+                    done.send(Err(error)).ok();
+                }
+            }
+            Err(_) => {
+                for (done, upload) in waiting.into_iter().zip(&uploads) {
+                    let alone = insert(&store, std::slice::from_ref(upload)).await;
+                    done.send(alone.and_then(first)).ok();
+                }
+            }
+        }
+    }
+}
+
+async fn insert(store: &Store, uploads: &[Upload]) -> Result<Vec<StoredObservation>, Error> {
+    let mut work = store.read().await?;
+    let stored = work.observations().insert(uploads).await?;
+    work.commit().await?;
+    Ok(stored)
+}
+
+fn first(stored: Vec<StoredObservation>) -> Result<StoredObservation, Error> {
+    stored.into_iter().next().ok_or_else(|| Error::internal("an upload that was stored and has no row"))
+}
