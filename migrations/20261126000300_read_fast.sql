@@ -8,3 +8,10 @@ CREATE INDEX core_jheuser_superuser_idx ON core_jheuser (id) WHERE is_superuser;
 -- Readings that cover an interval, among which a range of times cannot be cut out of the index of points in time.
 CREATE INDEX core_observation_pair_period_idx ON core_observation (subject_patient_id, codeable_concept_id)
     WHERE effective_date_time IS NULL;
+
+-- A change is later than what it changes, whatever the clock does: the newest time of a pair must not lie above its rows.
+CREATE OR REPLACE FUNCTION jhe_touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.last_updated := greatest(clock_timestamp(), OLD.last_updated + interval '1 microsecond');
+    RETURN NEW;
+END $$;

@@ -1,5 +1,5 @@
-# What the scripts of this folder share: the binary, and a demo server of it with a folder of its own. Sourced by them, at
-# the root of the tree. JHE_BIN names a binary to run as it is; without it one is built.
+# What the scripts of this folder share: the binary, and a demo server of it with a folder of its own. Sourced by them,
+# at the root of the tree. JHE_BIN names a binary to run as it is; without it one is built.
 
 . scripts/lib.sh
 need_tools

@@ -63,7 +63,14 @@ WHOLE = (
     "shoe-size=43",
     f"_format={quote(FHIR_JSON)}&_pretty=true",
 )
-PARTIAL = ("_summary=true", "_summary=text", "_summary=data", "_elements=id", "_elements=nothing", "_summary=true&_count=1")
+PARTIAL = (
+    "_summary=true",
+    "_summary=text",
+    "_summary=data",
+    "_elements=id",
+    "_elements=nothing",
+    "_summary=true&_count=1",
+)
 # fhir.resources leaves a code out that R5 deprecates and still has.
 MORE_CODES = {"Bundle.entry.search.mode": ("outcome",)}
 # Codes of required bindings that it names no values for.
@@ -241,7 +248,7 @@ class Session:
             yield from self.examine(inner)
 
     def search(self, kind: str, query: str, partial: bool, **arguments) -> list[dict]:
-        """The first pages of a search, each also by the link back to it; what matched, each tagged as partial or not."""
+        """The first pages of a search, each also by the link back to it; what matched, all partial or all whole."""
         found, path = [], f"{kind}?{query}"
         for _ in range(MOST_PAGES):
             page = self.ask(path, **arguments)
@@ -266,15 +273,14 @@ def is_partial(resource: dict) -> bool:
 def mandatory(kind: str) -> set[str]:
     """The elements that R5 wants in every resource of a type."""
     fields = get_fhir_model_class(kind).model_fields.values()
-    return {
-        field.alias
-        for field in fields
-        if field.is_required() or (isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("element_required"))
-    }
+    is_named = {field.alias: (field.json_schema_extra or {}).get("element_required") for field in fields}
+    return {field.alias for field in fields if field.is_required() or is_named[field.alias]}
 
 
 def check_searches(session: Session, kind: str, scope: str) -> None:
-    query = lambda form: "&".join(filter(None, (scope, form)))  # noqa: E731
+    def query(form: str) -> str:
+        return "&".join(filter(None, (scope, form)))
+
     whole = {resource["id"]: resource for resource in session.search(kind, query(""), partial=False)}
     for form in WHOLE:
         session.search(kind, query(form), partial=False)
@@ -465,8 +471,9 @@ def make_odd_rows(token: str) -> None:
     make("studies", name="Bare", description="-", organization=ORGANIZATION)
     for number, kind in enumerate(("personal_device", "patient_app", "medical_device")):
         make("data_sources", name=f"Odd Ünit {number}", type=kind)
-    person = {"organizationId": ORGANIZATION, "birthDate": "1900-02-28", "nameFamily": "O'Ñame \\ \"", "nameGiven": "Ḡ"}
-    make("patients", **person, telecomEmail=f"odd.{secrets.token_hex(4)}@example.com")
+    name = {"nameFamily": "O'Ñame \\ \"", "nameGiven": "Ḡ"}
+    email = f"odd.{secrets.token_hex(4)}@example.com"
+    make("patients", organizationId=ORGANIZATION, birthDate="1900-02-28", telecomEmail=email, **name)
 
 
 def main() -> int:
@@ -500,7 +507,8 @@ def main() -> int:
         print(f"  {kind}: {count}")
     if Session.lost:
         print(f"  (connections closed without notice: {Session.lost})")
-    print(f"{Session.requests} requests, {Session.validated.total()} resources, {len(Session.problems)} kinds of faults")
+    total, faults = Session.validated.total(), len(Session.problems)
+    print(f"{Session.requests} requests, {total} resources, {faults} kinds of faults")
     return 1 if Session.problems else 0
 
 

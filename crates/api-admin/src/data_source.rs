@@ -115,7 +115,7 @@ pub(crate) async fn list(
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
     let array = app.settings().strings("api.plain_array_lists").iter().any(|list| list == "data_sources");
-    let paging = Paging::new(&query, &path, DEFAULT_SIZE, array)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_SIZE, array)?;
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).data_sources();
     let mut page = work.data_sources().list(&scope, paging.window()?).await?;

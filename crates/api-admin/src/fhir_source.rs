@@ -57,7 +57,7 @@ pub(crate) async fn list(
     SentPath(path): SentPath,
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
-    let paging = Paging::new(&query, &path, DEFAULT_LONG, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_LONG, false)?;
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).fhir_sources();
     let mut page = work.fhir_sources().list(&scope, paging.window()?).await?;

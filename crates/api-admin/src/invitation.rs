@@ -122,7 +122,7 @@ pub(crate) async fn list(
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).invitations()?;
-    let paging = Paging::new(&query, &path, DEFAULT_LONG, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_LONG, false)?;
     let mut page = work.invitations().list(&scope, paging.window()?).await?;
     if let Some(last) = paging.last_window(page.count) {
         page = work.invitations().list(&scope, last).await?;

@@ -119,7 +119,7 @@ pub(crate) async fn list(
     let scope = Authorizer::new(&actor, &mut work).observations(Location::one(organization, study, patient))?;
     let filter = filter(&query)?;
     let order = order(&query)?;
-    let paging = Paging::new(&query, &path, DEFAULT_SIZE, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_SIZE, false)?;
     if paging.is_cursor() && !order.is_empty() {
         return Err(Error::invalid("ordering", "A cursor needs the default order.").into());
     }

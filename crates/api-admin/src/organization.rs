@@ -145,7 +145,7 @@ pub(crate) async fn list(
 ) -> Result<Response, AdminError> {
     let part_of = query.integer("partOf")?.map(OrganizationId);
     let array = app.settings().strings("api.plain_array_lists").iter().any(|list| list == "organizations");
-    let paging = Paging::new(&query, &path, DEFAULT_SIZE, array)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_SIZE, array)?;
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).organizations();
     let mut page = work.organizations().list(&scope, part_of, paging.window()?).await?;

@@ -197,7 +197,7 @@ pub(crate) async fn list(
     }
     person.search = query.get("search").map(|text| Phi::new(text.to_owned()));
     let filter = PatientQuery { person, awaiting: true, ..PatientQuery::default() };
-    let paging = Paging::new(&query, &path, DEFAULT_SIZE, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_SIZE, false)?;
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).patients(Location::one(organization, study, patient));
     let mut page = work.patients().list(&scope, &filter, paging.window()?).await?;

@@ -84,7 +84,7 @@ pub(crate) async fn list(
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let admin = Authorizer::new(&actor, &mut work).administer()?;
-    let paging = Paging::new(&query, &path, DEFAULT_LONG, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_LONG, false)?;
     let mut page = work.practitioners().list(&admin, paging.window()?).await?;
     if let Some(last) = paging.last_window(page.count) {
         page = work.practitioners().list(&admin, last).await?;

@@ -60,7 +60,7 @@ pub(crate) async fn list(
     SentPath(path): SentPath,
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
-    let paging = Paging::new(&query, &path, DEFAULT_LONG, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_LONG, false)?;
     let mut page = usecase::list(&app, &actor, paging.window()?).await?;
     if let Some(last) = paging.last_window(page.count) {
         page = usecase::list(&app, &actor, last).await?;

@@ -193,7 +193,7 @@ pub(crate) async fn list(
     let organization = query.integer("organizationId")?.map(OrganizationId);
     let study = query.integer("studyId")?.map(StudyId);
     let scope = Authorizer::new(&actor, &mut work).studies(Location::one(organization, None, None))?;
-    let paging = Paging::new(&query, &path, DEFAULT_SIZE, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_SIZE, false)?;
     let search = query.get("search");
     let mut page = work.studies().list(&scope, search, paging.window()?).await?;
     if let Some(last) = paging.last_window(page.count) {
@@ -340,7 +340,7 @@ pub(crate) async fn patients(
     let mut work = app.store().read().await?;
     let grant = Authorizer::new(&actor, &mut work).study_part(StudyId(id)).await?;
     let viewer = Authorizer::new(&actor, &mut work).patients(Location::default());
-    let paging = Paging::new(&query, &path, DEFAULT_SIZE, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_SIZE, false)?;
     let mut page = work.patients().enrolled(&grant, &viewer, paging.window()?).await?;
     if let Some(last) = paging.last_window(page.count) {
         page = work.patients().enrolled(&grant, &viewer, last).await?;

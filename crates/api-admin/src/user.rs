@@ -223,7 +223,7 @@ pub(crate) async fn list(
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).users()?;
-    let paging = Paging::new(&query, &path, DEFAULT_SIZE, false)?;
+    let paging = Paging::new(&app, &query, &path, DEFAULT_SIZE, false)?;
     let page = if let Some(email) = query.get("email") {
         let grant = Authorizer::new(&actor, &mut work).look_up_user()?;
         let found = work.users().by_email(&grant, &Phi::new(email.trim().to_owned())).await?;

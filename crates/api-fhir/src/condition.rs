@@ -1,7 +1,7 @@
 //! Conditional create: stored unless it is there already (FHIR §13 B-4).
 
 use axum::http::HeaderMap;
-use jhe_fhir::search::{Filter, SearchRequest, TokenValue};
+use jhe_fhir::search::{Filter, SearchRequest, SystemMatch, TokenValue};
 use jhe_fhir::{Failure, ResourceType, catalogue};
 use jhe_http::query;
 
@@ -26,9 +26,7 @@ pub(crate) fn read(text: &str) -> Result<Option<Vec<TokenValue>>, Failure> {
     let request = SearchRequest::parse(ResourceType::Observation, &pairs, true, &|_| false)?;
     let is_plain = pairs.len() == 1;
     match request.filters.as_slice() {
-        [Filter::Identifier(values)] if is_plain && values.iter().all(|value| value.code.is_some()) => {
-            Ok(Some(values.clone()))
-        }
+        [Filter::Identifier(values)] if is_plain && values.iter().all(is_whole) => Ok(Some(values.clone())),
         [Filter::Identifier(_)] if is_plain => Err(catalogue::invalid_value("If-None-Exist", text)),
         // Other conditions would need other proofs that what is found is the same reading.
         _ => {
@@ -36,6 +34,13 @@ pub(crate) fn read(text: &str) -> Result<Option<Vec<TokenValue>>, Failure> {
             Err(catalogue::unsupported_parameter(other.unwrap_or("identifier")))
         }
     }
+}
+
+/// A value that an identifier can have.
+fn is_whole(token: &TokenValue) -> bool {
+    let zero = |text: &str| text.contains('\0');
+    let system_is_whole = !matches!(&token.system, SystemMatch::Exact(system) if zero(system));
+    system_is_whole && token.code.as_deref().is_some_and(|code| !zero(code))
 }
 
 #[cfg(test)]
@@ -54,6 +59,7 @@ mod tests {
             ("code=omh:heart-rate:2.0", 400),
             ("identifier=a|b&identifier=a|c", 400),
             ("identifier=a|", 400),
+            ("identifier=a%00b", 400),
             ("identifier=a|b&status=final", 400),
             ("foo=bar", 400),
         ] {

@@ -15,7 +15,7 @@ use jhe_fhir::types::positive_id;
 use jhe_fhir::{Issue, IssueCode, OperationOutcome, Projection, ResourceType, catalogue};
 use jhe_http::normalize::FhirBase;
 use jhe_http::{Caller, Origin};
-use jhe_store::observation::{ObservationOrder, ObservationPage, OrderKey};
+use jhe_store::observation::{Found, ObservationOrder, ObservationPage, OrderKey};
 use serde_json::{Value, json};
 
 use crate::body::{JsonBytes, object, on_blocking_thread};
@@ -120,7 +120,9 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         window.time = moment.settled;
         window.snapshot = Some(moment.now).filter(|_| sorted);
     }
-    let found = work.observations().search(&scope, &filter, &page).await?;
+    // Beyond the end there is nothing to look for.
+    let is_beyond = page.after.is_none() && extent.is_some_and(|extent| page.offset >= extent.count);
+    let found = if is_beyond { Found::default() } else { work.observations().search(&scope, &filter, &page).await? };
     let rows = found.rows;
     extent = extent.or(found.extent);
     if pager.begins() {
@@ -170,7 +172,7 @@ pub(crate) async fn lastn(
             .ok_or_else(|| FhirError::from(catalogue::invalid_value("max", text)))?,
     };
     require_scope(&app, &actor, &request)?;
-    let pager = Pager::new(&app, &actor, &call, &request)?;
+    let pager = Pager::of_operation(&app, &actor, &call, &request, &format!("$lastn {max}"))?;
     let mut work = app.store().read().await?;
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(&actor, &mut work).fhir_observations(&named, within).await?;

@@ -211,9 +211,20 @@ impl<'a> Pager<'a> {
         call: &'a SearchCall,
         request: &'a SearchRequest,
     ) -> Result<Self, Failure> {
+        Self::of_operation(app, actor, call, request, "")
+    }
+
+    /// The same for an operation, to which its cursors belong, with what it takes beside the search.
+    pub(crate) fn of_operation(
+        app: &'a App,
+        actor: &Actor,
+        call: &'a SearchCall,
+        request: &'a SearchRequest,
+        operation: &str,
+    ) -> Result<Self, Failure> {
         let result = &request.result;
         let search = format!(
-            "{}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}",
+            "{operation}\0{}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}",
             actor.user_id().0,
             request.resource_type,
             request.scope,
@@ -338,7 +349,10 @@ impl<'a> Pager<'a> {
             } else {
                 format!("Ignored parameters: {}", ignored.join(", "))
             };
-            writer.outcome(&OperationOutcome::from(Issue::information(IssueCode::Informational, text)));
+            writer.outcome(
+                &Uuid::new_v4().to_string(),
+                &OperationOutcome::from(Issue::information(IssueCode::Informational, text)),
+            );
         }
         let mut response = ([(header::CONTENT_TYPE, FHIR_JSON)], writer.finish()).into_response();
         if !ignored.is_empty()

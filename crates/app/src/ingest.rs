@@ -18,9 +18,7 @@ use jhe_domain::observation::{NewObservation, Observation};
 use jhe_domain::{ObservationId, UserId};
 use jhe_fhir::Failure;
 use jhe_store::Work;
-use jhe_store::observation::{
-    IdentifierMatch, ObservationFilter, ObservationPage, StoredObservation, is_identifier_race,
-};
+use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, StoredObservation, is_race};
 
 pub use candidate::Candidate;
 use facts::{Facts, Seen};
@@ -102,7 +100,7 @@ pub async fn store(
 ) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
     for number in 1..ATTEMPTS {
         match attempt(app, actor, candidates, together, whole, number > 1).await {
-            Err(error) if is_identifier_race(&error) => {}
+            Err(error) if is_race(&error) => {}
             outcome => return outcome,
         }
     }
@@ -118,7 +116,7 @@ async fn attempt(
     again: bool,
 ) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
     // One statement stores all there is to store, so it needs no transaction, but for holding a place in the line.
-    let mut work = if again { app.store().begin().await? } else { app.store().read().await? };
+    let mut work = if again { app.store().begin().await? } else { app.store().single().await? };
     if again {
         work.queue_up(LINE).await?;
     }
@@ -156,26 +154,32 @@ async fn attempt(
         let stored = app.gather().store(upload.clone()).await?;
         return Ok(receipts(&rows, vec![stored], codings, whole).into_iter().map(|made| Some(Ok(made))).collect());
     }
-    let stored = work.observations().insert(&rows).await?;
-    let made = receipts(&rows, stored, codings, whole);
-    let stored = verdicts.iter().filter_map(|verdict| match verdict {
+    // Read first: once something is stored, nothing may fail any more.
+    let known = verdicts.iter().filter_map(|verdict| match verdict {
         Ok(Verdict { place: Place::Stored(found), .. }) => Some(found.id),
         _ => None,
     });
-    let stored = read_again(&mut work, actor, stored.collect()).await?;
-    work.commit().await?;
+    let known = read_again(&mut work, actor, known.collect()).await?;
+    let stored = work.observations().insert(&rows).await?;
+    if again {
+        work.commit().await?;
+    } else {
+        // Its entries go to the audit trail with those of reads.
+        drop(work);
+    }
+    let made = receipts(&rows, stored, codings, whole);
     let receipt = |verdict: Verdict| match verdict.place {
         Place::Made(number) => made.get(number).map(|made| Receipt { created: verdict.created, ..made.clone() }),
         Place::Stored(found) => Some(Receipt {
             created: false,
-            hidden: !stored.contains_key(&found.id),
+            hidden: !known.contains_key(&found.id),
             id: ObservationId(found.id),
             last_updated: found.last_updated,
             status: found.status,
             coding_system: found.coding_system,
             coding_code: found.coding_code,
             coding_text: found.coding_text,
-            observation: stored.get(&found.id).cloned(),
+            observation: known.get(&found.id).cloned(),
         }),
     };
     Ok(verdicts.into_iter().map(|verdict| verdict.map(receipt).transpose()).collect())

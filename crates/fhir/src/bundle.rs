@@ -55,10 +55,11 @@ impl SearchsetWriter {
         self.entry_with(full_url, |out| out.extend_from_slice(resource));
     }
 
-    /// Appends an outcome about the search itself.
-    pub fn outcome(&mut self, outcome: &OperationOutcome) {
+    /// Appends an outcome about the search itself; `uuid` names it, as every entry of a searchset is named (bdl-15).
+    pub fn outcome(&mut self, uuid: &str, outcome: &OperationOutcome) {
         self.comma();
         let mut members = Members::object(&mut self.out);
+        members.text("fullUrl", &format!("urn:uuid:{uuid}"));
         members.literal("search", r#"{"mode":"outcome"}"#);
         write::value(members.raw("resource"), outcome);
         members.end();
@@ -248,10 +249,10 @@ mod tests {
         );
         let mut two = SearchsetWriter::new("u", at(), None, &[]);
         two.entry("https://h/fhir/Patient/1", br#"{"resourceType":"Patient"}"#);
-        two.outcome(&Issue::information(IssueCode::Informational, "x").into());
+        two.outcome("o", &Issue::information(IssueCode::Informational, "x").into());
         assert_eq!(
             text(two.finish()),
-            r#"{"resourceType":"Bundle","id":"u","meta":{"lastUpdated":"2026-10-18T19:14:01Z"},"type":"searchset","link":[],"entry":[{"fullUrl":"https://h/fhir/Patient/1","resource":{"resourceType":"Patient"},"search":{"mode":"match"}},{"search":{"mode":"outcome"},"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational","diagnostics":"x"}]}}]}"#
+            r#"{"resourceType":"Bundle","id":"u","meta":{"lastUpdated":"2026-10-18T19:14:01Z"},"type":"searchset","link":[],"entry":[{"fullUrl":"https://h/fhir/Patient/1","resource":{"resourceType":"Patient"},"search":{"mode":"match"}},{"fullUrl":"urn:uuid:o","search":{"mode":"outcome"},"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational","diagnostics":"x"}]}}]}"#
         );
     }
 

@@ -68,6 +68,11 @@ fn restrict(resource: &mut Value, kind: ResourceType) {
         });
     }
     if let Some(members) = resource.as_object_mut() {
+        if creates {
+            members.insert("conditionalCreate".to_owned(), json!(true));
+            let definition = "http://hl7.org/fhir/OperationDefinition/Observation-lastn";
+            members.insert("operation".to_owned(), json!([{ "name": "lastn", "definition": definition }]));
+        }
         let documentation = if creates {
             "Observations are coded with system https://w3id.org/openmhealth (or https://w3id.org/ieee1752) and carry the \
              complete Open mHealth data point as Base64 JSON in valueAttachment."

@@ -1,7 +1,7 @@
 //! Layers around the whole server: request id and log, panics, security headers.
 
 use std::any::Any;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -55,6 +55,35 @@ pub async fn log(mut request: Request, next: Next) -> Response {
 
 fn is_well_formed(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// Longest body that is read before its request is looked at.
+const SHORT: usize = 64 * 1024;
+/// How long that may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Layer: reads a short body to its end before the request is looked at. A refusal that leaves a body unread ends the
+/// connection, on which the caller may be sending the next request already; with a long body it is told so.
+pub async fn read_short_bodies(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match length.and_then(|text| text.parse::<usize>().ok()) {
+        None | Some(0) => next.run(request).await,
+        Some(length) if length <= SHORT => {
+            let (parts, body) = request.into_parts();
+            match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, SHORT)).await {
+                Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+                Ok(Err(_)) => StatusCode::BAD_REQUEST.into_response(),
+                Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+            }
+        }
+        Some(_) => {
+            let mut response = next.run(request).await;
+            if response.status().is_client_error() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    }
 }
 
 /// Layer: headers every answer carries.

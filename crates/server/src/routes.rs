@@ -30,6 +30,7 @@ pub fn service(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), layers::secure))
         .layer(from_fn(layers::log))
         .layer(CatchPanicLayer::custom(layers::on_panic))
+        .layer(from_fn(layers::read_short_bodies))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
         .with_state(app.clone());
     // Paths are rewritten before routing, which a layer of the router would be too late for.

@@ -407,13 +407,15 @@ fn push_pairs(
 const EXTENT: &str = ", count(*) AS pairs, coalesce(sum(pair.n), 0)::bigint AS readable,
     (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'core_observation'::regclass) AS stored";
 
-/// Pushes `w`: the newest rows. The first so many can only come from as many pairs, those with the newest rows, and are
-/// not older than the newest row of the last of these.
+/// Pushes `w`: the newest rows. The first so many can only come from as many pairs, those with the newest rows, or from
+/// those that are as new as the last of these, and are not older than its newest row.
 fn push_newest(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage) {
     let reach = page.offset.saturating_add(page.limit);
-    sql.push(", top AS MATERIALIZED (SELECT patient_id, scope_code_id, newest FROM pair ORDER BY newest DESC LIMIT ");
+    sql.push(
+        ", top AS MATERIALIZED (SELECT patient_id, scope_code_id, newest FROM pair ORDER BY newest DESC FETCH FIRST (",
+    );
     sql.push_bind(reach).push(
-        "), w AS (SELECT w.id, w.k0 FROM top CROSS JOIN LATERAL (
+        ") ROWS WITH TIES), w AS (SELECT w.id, w.k0 FROM top CROSS JOIN LATERAL (
               SELECT o.id, o.last_updated AS k0 FROM core_observation AS o
                WHERE o.subject_patient_id = top.patient_id AND o.codeable_concept_id = top.scope_code_id
                  AND o.last_updated >= (SELECT CASE WHEN count(*) >= ",
@@ -438,8 +440,9 @@ fn push_walk(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page:
     push_order(sql, order);
     // A number that the planner can see, so that it knows that few rows are wanted; they are read one by one.
     let reach = u64::try_from(page.offset.saturating_add(page.limit)).unwrap_or_default();
-    sql.push(" LIMIT ").push(reach.max(1024).next_power_of_two()).push(") AS w OFFSET ").push_bind(page.offset);
-    sql.push(" LIMIT ").push_bind(page.limit).push(") ");
+    sql.push(" LIMIT ").push(reach.max(1024).next_power_of_two()).push(") AS w");
+    push_order_of_keys(sql, order);
+    sql.push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") ");
 }
 
 /// Pushes `w`: rows found by asking for each pair.
@@ -712,7 +715,8 @@ impl Observations<'_> {
     /// also one taken by a concurrent upload, fails the whole statement with [`Conflict::Constraint`] of
     /// `core_observationidentifier_system_value_key`.
     ///
-    /// Each comes with the proof that it may be stored and with who sends it.
+    /// Each comes with the proof that it may be stored and with who sends it. Consent is asked for once more in the statement
+    /// itself; where one is gone, nothing is stored: see [`is_race`].
     pub async fn insert(
         &mut self,
         rows: &[(ConsentedUpload, NewObservation, Attribution)],
@@ -743,10 +747,17 @@ impl Observations<'_> {
                                $12::bigint[], $13::bigint[], $14::text[])
                         WITH ORDINALITY AS w (patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end,
                                               actor, application, ip, n)),
+             gone AS MATERIALIZED (
+                 -- Consent that was withdrawn since it was looked at. Asked for each pair, of which there are few.
+                 SELECT 1 FROM (SELECT DISTINCT patient_id, scope_code_id FROM wanted) AS pair
+                  WHERE (SELECT true FROM jhe_releases AS r
+                          WHERE r.patient_id = pair.patient_id AND r.scope_code_id = pair.scope_code_id LIMIT 1) IS NULL),
              made AS (
                  INSERT INTO core_observation (id, subject_patient_id, codeable_concept_id, data_source_id, status, omh_data,
                         effective_date_time, effective_period_start, effective_period_end, created, last_updated)
-                 SELECT id, patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end, t.now, t.now
+                 -- Nobody is patient -1, so that nothing of the statement holds.
+                 SELECT id, CASE WHEN EXISTS (SELECT 1 FROM gone) THEN -1 ELSE patient_id END, scope_code_id, data_source_id,
+                        status, document, instant, period_start, period_end, t.now, t.now
                    FROM wanted, (SELECT clock_timestamp() AS now) AS t ORDER BY n
                  RETURNING id, created, last_updated),
              numbered AS MATERIALIZED (
@@ -947,9 +958,15 @@ pub struct IdentifierMatch {
     pub writable: bool,
 }
 
-/// Whether an error is an identifier that somebody else used first.
-pub fn is_identifier_race(error: &Error) -> bool {
-    matches!(error, Error::Conflict(Conflict::Constraint(name)) if name == "core_observationidentifier_system_value_key")
+/// Whether an upload failed because of what others did since it was looked at: used its identifier first, withdrew the
+/// consent, or removed the patient. It is to be looked at again.
+pub fn is_race(error: &Error) -> bool {
+    const CONSTRAINTS: [&str; 3] = [
+        "core_observationidentifier_system_value_key",
+        "core_observation_subject_patient_id_fkey",
+        "jhe_observation_stats_patient_id_fkey",
+    ];
+    matches!(error, Error::Conflict(Conflict::Constraint(name)) if CONSTRAINTS.contains(&name.as_str()))
 }
 
 /// A token of any system.

@@ -93,6 +93,12 @@ impl Store {
         Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
     }
 
+    /// A unit of work of which one statement writes, and all that it writes: for that a transaction would be two round trips
+    /// more. Its entries in the audit trail are part of that statement, or follow it.
+    pub async fn single(&self) -> Result<Work, Error> {
+        self.read().await
+    }
+
     /// A unit of work that writes: all of it with [`Work::commit`], else nothing.
     pub async fn begin(&self) -> Result<Work, Error> {
         Ok(Work::new(Connection::Write(self.pool.begin().await.db()?), None, self.audit.clone()))
@@ -255,9 +261,11 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         if let Some(place) = self.place.take()
-            && !self.entries.is_empty()
+            && !(self.entries.is_empty() && self.following.is_empty())
         {
-            place.send(Message::Batch(Batch { who: self.who, entries: std::mem::take(&mut self.entries) }));
+            let mut entries = std::mem::take(&mut self.entries);
+            entries.append(&mut self.following);
+            place.send(Message::Batch(Batch { who: self.who, entries }));
         }
     }
 }

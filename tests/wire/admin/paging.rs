@@ -133,7 +133,8 @@ async fn every_list_goes_on_below_its_last_row() {
             next = reply.at("/next").as_str().map(str::to_owned);
         }
         assert_eq!(seen, whole, "{list}");
-        for place in [json!([["x", "y", "z"], 1]), json!([["\0", "\0"], 1]), json!([["noon"], 1]), json!([[], "x"])] {
+        // A place that somebody made up is none, however well it is made.
+        for place in [json!([["x", "y", "z"], 1]), json!([[], 1]), json!([["2026-01-01T00:00:00Z"], 1])] {
             let cursor = URL_SAFE_NO_PAD.encode(place.to_string());
             let made_up = server.get(&format!("{path}?cursor={cursor}")).as_user(person).send().await.expect(404);
             assert_eq!(made_up.detail(), "Invalid cursor", "{list}");

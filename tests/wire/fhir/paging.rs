@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jhe_testkit::{ADMIN, MARY, MEGAN, PETER, TestServer, omh};
 use serde_json::json;
 
-use super::{get, ids, link, store_many};
+use super::{get, ids, link, store_many, total};
 
 #[tokio::test]
 async fn cursors_visit_every_row_once() {
@@ -210,5 +210,40 @@ async fn the_newest_rows_are_found_after_newer_ones_are_removed() {
     assert_eq!(once(&left).len(), all.len() - 1);
     let newest = server.scalar("SELECT bool_and(s.newest = (SELECT max(o.last_updated) FROM core_observation AS o WHERE o.subject_patient_id = s.patient_id AND o.codeable_concept_id = s.scope_code_id))::text FROM jhe_observation_stats AS s WHERE s.n > 0").await;
     assert_eq!(newest, "true");
+    server.stop().await;
+}
+
+/// Everything in one upload arrives at one moment, so all its pairs of patient and data type are equally new: pages of any
+/// size show each reading once.
+#[tokio::test]
+async fn readings_of_one_moment_are_each_met_once() {
+    let server = TestServer::start().await;
+    server
+        .execute(
+            "WITH moment AS (SELECT clock_timestamp() AS now)
+             INSERT INTO core_observation (subject_patient_id, codeable_concept_id, omh_data, created, last_updated)
+             SELECT 40001, k.id, '{}', moment.now, moment.now
+               FROM moment, generate_series(1, 4) AS n, core_codeableconcept AS k
+              WHERE k.id IN (SELECT scope_code_id FROM jhe_releases WHERE patient_id = 40001) ORDER BY n, k.id DESC",
+        )
+        .await;
+    let all = total(get(&server, MARY, "Observation?patient=40001&_summary=count").await);
+    for count in 1..=5 {
+        for (first, numbered) in [
+            (format!("Observation?patient=40001&_count={count}"), false),
+            (format!("Observation?patient=40001&_count={count}&_page=1"), true),
+        ] {
+            let mut page = get(&server, MARY, &first).await.expect(200);
+            let mut seen = ids(&page);
+            while let Some(next) = link(&page, "next") {
+                page = server.get(&next).as_user(MARY).send().await.expect(200);
+                seen.extend(ids(&page));
+            }
+            let met = seen.len();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!((seen.len(), met), (usize::try_from(all).unwrap(), seen.len()), "{count} {numbered}");
+        }
+    }
     server.stop().await;
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jhe_crypto::{OsEntropy, signing, token};
 use jhe_domain::audit::AuditAction;
 use jhe_domain::client::{Client, GrantType};
-use jhe_domain::error::{Error, Lookup};
+use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::Work;
 pub use jhe_store::credential::RefreshRow;
@@ -66,7 +66,7 @@ impl<'a> Exchange<'a> {
 
     /// Begins what is a single statement, for which a transaction would be two round trips more.
     pub async fn single(app: &'a App, client: &Client, ip: Option<IpAddr>) -> Result<Self, Error> {
-        let mut work = app.store().read().await?;
+        let mut work = app.store().single().await?;
         work.attribute(None, Some(client.id), ip);
         Ok(Self { app, work, now: app.now() })
     }
@@ -297,7 +297,9 @@ impl<'a> Exchange<'a> {
         family: Option<Family<'_>>,
     ) -> Result<Tokens, Error> {
         // What is held, or new, cannot go in between.
-        self.issue_unless_touched(client, source, family).await?.ok_or(Error::NotFound(Lookup::Address))
+        self.issue_unless_touched(client, source, family)
+            .await?
+            .ok_or_else(|| Error::internal("a token that is held or new was touched"))
     }
 
     async fn issue_unless_touched(

@@ -52,6 +52,8 @@ async fn serve(store: Store, line: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
         if line.lock().await.recv_many(&mut group, GROUP).await == 0 {
             return;
         }
+        // Whoever has given up meanwhile will send it again.
+        group.retain(|one| !one.done.is_closed());
         let (uploads, waiting): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.upload, one.done)).unzip();
         match insert(&store, &uploads).await {
             Ok(stored) => {
@@ -60,26 +62,39 @@ async fn serve(store: Store, line: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
                 }
             }
             // What is wrong with one must not fail the others.
-            Err(error) if uploads.len() == 1 => {
-                if let Some(done) = waiting.into_iter().next() {
-                    done.send(Err(error)).ok();
-                }
-            }
-            Err(_) => {
+            Err(Error::Conflict(_) | Error::Invalid(_) | Error::NotFound(_)) if uploads.len() > 1 => {
                 for (done, upload) in waiting.into_iter().zip(&uploads) {
                     let alone = insert(&store, std::slice::from_ref(upload)).await;
                     done.send(alone.and_then(first)).ok();
+                }
+            }
+            // Whether it was stored is not known, so it is not tried again here.
+            Err(error) => {
+                let error = Arc::new(error);
+                for done in waiting {
+                    done.send(Err(shared(&error))).ok();
                 }
             }
         }
     }
 }
 
+/// The same failure for each of a group; alone it is told as it is.
+fn shared(error: &Arc<Error>) -> Error {
+    match &**error {
+        Error::Conflict(conflict) => Error::Conflict(conflict.clone()),
+        Error::NotFound(lookup) => Error::NotFound(lookup.clone()),
+        Error::Invalid(violations) => Error::Invalid(violations.clone()),
+        Error::Unavailable { retry_after, .. } => {
+            Error::Unavailable { retry_after: *retry_after, source: Arc::clone(error).to_string().into() }
+        }
+        _ => Error::internal(error.to_string()),
+    }
+}
+
 async fn insert(store: &Store, uploads: &[Upload]) -> Result<Vec<StoredObservation>, Error> {
-    let mut work = store.read().await?;
-    let stored = work.observations().insert(uploads).await?;
-    work.commit().await?;
-    Ok(stored)
+    let mut work = store.single().await?;
+    work.observations().insert(uploads).await
 }
 
 fn first(stored: Vec<StoredObservation>) -> Result<StoredObservation, Error> {

@@ -182,6 +182,7 @@ impl SearchRequest {
             result: ResultParameters::default(),
             ignored: Vec::new(),
         };
+        let mut alternatives = 0;
         for (name, raw) in pairs {
             match lookup(resource_type, name) {
                 Lookup::Unknown => request.ignore(name),
@@ -189,6 +190,12 @@ impl SearchRequest {
                 _ if raw.is_empty() => {}
                 Lookup::Unsupported => return Err(catalogue::unsupported_parameter(name)),
                 Lookup::Known(parameter, shown, modifier) => {
+                    if is_condition(parameter) && !is_reference(parameter) {
+                        alternatives += split_list(raw).len();
+                    }
+                    if alternatives > MOST_ALTERNATIVES {
+                        return Err(catalogue::invalid_value(shown, "too many values"));
+                    }
                     request.take(parameter, &Values { shown, modifier, raw, is_own_base })?;
                 }
             }
@@ -426,6 +433,21 @@ impl Values<'_> {
     fn plain_token(&self, filter: Filter) -> Result<Filter, Failure> {
         Ok(if self.negated()? { Filter::Not(Box::new(filter)) } else { filter })
     }
+}
+
+/// Values of a search other than ids, in all: each is a condition of its own.
+const MOST_ALTERNATIVES: usize = 1000;
+
+const fn is_reference(parameter: Parameter) -> bool {
+    matches!(
+        parameter,
+        Parameter::Patient
+            | Parameter::Study
+            | Parameter::PatientOrganization
+            | Parameter::Device
+            | Parameter::ManagingEntity
+            | Parameter::PartOf
+    )
 }
 
 /// Whether a parameter narrows the result, so that one without a value is a mistake. `_id` may name ids that match

@@ -27,6 +27,7 @@ impl Record for DataSources {
     type Kind = resource::DataSource;
     type Row = DataSourceRow;
     const COLUMNS: &'static str = "r.id, r.name, r.type AS type_code, r.last_updated";
+    const NAME: &'static str = "DataSource";
     const TABLE: &'static str = "core_datasource";
     const RELATION: Relation = Relation {
         witness: Some(

@@ -11,6 +11,7 @@ mod study;
 use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, resource};
 use jhe_domain::Phi;
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
 use jhe_domain::page::{Place, Window};
 use sqlx::postgres::PgRow;
@@ -84,6 +85,8 @@ pub trait Record: Send {
     type Row: for<'r> FromRow<'r, PgRow> + Send + Unpin;
     /// Columns of a row, in the table `r`.
     const COLUMNS: &'static str;
+    /// What the audit trail calls it.
+    const NAME: &'static str;
     /// The table.
     const TABLE: &'static str;
     /// How it belongs to others.
@@ -157,7 +160,9 @@ impl Records<'_> {
     ) -> Result<Counted, Error> {
         let mut sql = QueryBuilder::new("SELECT count(*) AS count, coalesce(max(r.id), 0) AS newest");
         push_where::<R>(&mut sql, scope, query);
-        sql.build_query_as().fetch_one(self.0.connection()).await.db()
+        let counted: Counted = sql.build_query_as().fetch_one(self.0.connection()).await.db()?;
+        self.audit::<R>(scope, usize::try_from(counted.count).unwrap_or_default());
+        Ok(counted)
     }
 
     /// Records in `scope` that match, in order.
@@ -171,7 +176,16 @@ impl Records<'_> {
         sql.push(R::COLUMNS);
         push_where::<R>(&mut sql, scope, query);
         push_window(&mut sql, " AND ", &query.order::<R>(), window)?;
-        sql.build_query_as().fetch_all(self.0.connection()).await.db()
+        let rows: Vec<R::Row> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        self.audit::<R>(scope, rows.len());
+        Ok(rows)
+    }
+
+    fn audit<R: Record>(&mut self, scope: &AccessScope<R::Kind>, rows: usize) {
+        let mut entry = AuditEntry::new(AuditAction::Read, R::NAME).rows(i64::try_from(rows).unwrap_or(i64::MAX));
+        entry.patient_id = scope.within().patients.as_ref().and_then(|ids| ids.first().copied());
+        entry.organization_id = scope.within().organizations.as_ref().and_then(|ids| ids.first().copied());
+        self.0.audit(entry);
     }
 
     /// One record in `scope`.
@@ -179,6 +193,7 @@ impl Records<'_> {
         let mut sql = QueryBuilder::new("SELECT ");
         sql.push(R::COLUMNS);
         push_where::<R>(&mut sql, scope, &RecordQuery { ids: Some(vec![id]), ..RecordQuery::default() });
+        self.0.audit(AuditEntry::new(AuditAction::Read, R::NAME).id(id));
         sql.build_query_as().fetch_optional(self.0.connection()).await.db()
     }
 }

@@ -29,6 +29,7 @@ impl Record for Organizations {
     type Kind = resource::Organization;
     type Row = OrganizationRow;
     const COLUMNS: &'static str = "r.id, r.name, r.type AS type_code, r.part_of_id, r.last_updated";
+    const NAME: &'static str = "Organization";
     const TABLE: &'static str = "core_organization";
     const RELATION: Relation = Relation {
         witness: None,

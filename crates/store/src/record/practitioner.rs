@@ -45,6 +45,7 @@ impl Record for Practitioners {
     type Kind = resource::Practitioner;
     type Row = PractitionerRow;
     const COLUMNS: &'static str = "r.id, r.identifier, r.name_family, r.name_given, r.last_updated";
+    const NAME: &'static str = "Practitioner";
     const TABLE: &'static str = "core_practitioner";
     const RELATION: Relation = Relation {
         witness: Some("core_practitionerorganization AS t WHERE t.practitioner_id = r.id"),

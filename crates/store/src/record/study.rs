@@ -32,6 +32,7 @@ impl Record for Studies {
     type Row = StudyRow;
     const COLUMNS: &'static str = "r.id, r.name, r.description, r.organization_id, r.last_updated,
         (SELECT count(*) FROM core_studypatient AS e WHERE e.study_id = r.id) AS enrolled";
+    const NAME: &'static str = "Study";
     const TABLE: &'static str = "core_study";
     const RELATION: Relation = Relation {
         witness: None,
