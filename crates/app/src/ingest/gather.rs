@@ -70,23 +70,25 @@ async fn serve(store: Store, line: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
             }
             // Whether it was stored is not known, so it is not tried again here.
             Err(error) => {
-                let error = Arc::new(error);
+                let mut waiting = waiting.into_iter();
+                let last = waiting.next_back();
                 for done in waiting {
                     done.send(Err(shared(&error))).ok();
+                }
+                // With its cause, which so is logged once.
+                if let Some(done) = last {
+                    done.send(Err(error)).ok();
                 }
             }
         }
     }
 }
 
-/// The same failure for each of a group; alone it is told as it is.
-fn shared(error: &Arc<Error>) -> Error {
-    match &**error {
-        Error::Conflict(conflict) => Error::Conflict(conflict.clone()),
-        Error::NotFound(lookup) => Error::NotFound(lookup.clone()),
-        Error::Invalid(violations) => Error::Invalid(violations.clone()),
+/// The failure of a group, for each of it.
+fn shared(error: &Error) -> Error {
+    match error {
         Error::Unavailable { retry_after, .. } => {
-            Error::Unavailable { retry_after: *retry_after, source: Arc::clone(error).to_string().into() }
+            Error::Unavailable { retry_after: *retry_after, source: error.to_string().into() }
         }
         _ => Error::internal(error.to_string()),
     }
