@@ -6,14 +6,19 @@ WORKDIR /src
 # The toolchain of the image is the one of rust-toolchain.toml; nothing is to be downloaded beside it.
 ENV CARGO_TERM_COLOR=never RUSTUP_TOOLCHAIN=1.95.0
 
-# The manifests with empty sources. The next stage copies the outcome, so it runs again only when a manifest changes.
+# The manifests with empty sources. The next stage copies the outcome, so it runs again only when a manifest changes or a
+# crate comes or goes. Kept, without content, are the roots that cargo finds by itself; made are those that manifests name.
 FROM base AS manifests
 COPY . .
-RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' \
+        ! -path '*/src/lib.rs' ! -path '*/src/main.rs' ! -name build.rs -delete \
     && find . -depth -type d -empty -delete \
-    && for manifest in crates/*/Cargo.toml tests/Cargo.toml; do mkdir -p "${manifest%/*}/src" && touch "${manifest%/*}/src/lib.rs"; done \
-    && for main in crates/server/src xtask/src tests/wire tests/layers; do mkdir -p "$main" && echo 'fn main() {}' > "$main/main.rs"; done \
-    && for manifest in $(grep -l '^build = ' crates/*/Cargo.toml); do echo 'fn main() {}' > "${manifest%/*}/build.rs"; done
+    && for manifest in $(find . -name Cargo.toml); do \
+        for root in $(sed -n 's/^path = "\(.*\.rs\)"$/\1/p' "$manifest"); do \
+            mkdir -p "${manifest%/*}/${root%/*}" && touch "${manifest%/*}/$root"; \
+        done; \
+    done \
+    && for root in $(find . -name '*.rs'); do echo 'fn main() {}' > "$root"; done
 
 FROM base AS dependencies
 COPY --from=manifests /src .

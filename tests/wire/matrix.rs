@@ -62,6 +62,15 @@ const fn op(
 /// In an order in which what is removed is not asked about any more.
 const OPERATIONS: &[Operation] = &[
     op("index of the API", "GET", "/api/v1/", "/api/v1/", ""),
+    op("list the audit trail", "GET", "/api/v1/audit_events", "/api/v1/audit_events", ""),
+    op(
+        "list what was done with the patient's data",
+        "GET",
+        "/api/v1/audit_events",
+        "/api/v1/audit_events?patientId=40001",
+        "",
+    ),
+    op("read an entry of the audit trail", "GET", "/api/v1/audit_events/{id}", "/api/v1/audit_events/999999", ""),
     // Accounts.
     op("own profile", "GET", "/api/v1/users/profile", "/api/v1/users/profile", ""),
     op("own organizations", "GET", "/api/v1/users/organizations", "/api/v1/users/organizations", ""),
@@ -492,7 +501,7 @@ const OPERATIONS: &[Operation] = &[
 fn shown(status: u16, body: &[u8]) -> String {
     let rows = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Array(rows)) => Some(rows.len() as u64),
-        Ok(Value::Object(body)) if body.contains_key("results") => body["count"].as_u64(),
+        Ok(Value::Object(body)) if body.contains_key("results") => body.get("count").and_then(Value::as_u64),
         _ => None,
     };
     match rows {

@@ -3,6 +3,7 @@
 //! Floor 5. One module for each entity, with its handlers and its wire types. What all share: [`fields`] reads bodies,
 //! [`query`] and [`paging`] read query strings, [`error`] renders failures. Start with [`router`].
 
+mod audit_event;
 mod client;
 mod consent;
 mod data_source;
@@ -55,6 +56,8 @@ pub fn documented() -> DocumentedRouter<App> {
 fn protected() -> DocumentedRouter<App> {
     DocumentedRouter::new()
         .routes(routes!(root::index))
+        .routes(routes!(audit_event::list))
+        .routes(routes!(audit_event::get))
         .routes(routes!(user::list, user::create))
         .routes(routes!(user::profile))
         .routes(routes!(user::organizations))

@@ -142,6 +142,7 @@ async fn page(
 ) -> Result<Response, Error> {
     let window = paging.window()?;
     let mut wanted = ObservationPage::window(window.offset, window.reach());
+    wanted.ahead = window.by_place;
     wanted.id_descending = order.first().is_none_or(|key| key.descending);
     wanted.order = order;
     wanted.after = window.after.clone();

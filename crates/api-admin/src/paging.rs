@@ -33,6 +33,17 @@ pub(crate) struct PageJson<T> {
     results: Vec<T>,
 }
 
+/// A page of a list that is too long to be counted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyedPageJson<T> {
+    /// Address of the next page.
+    next: Option<String>,
+    /// Always null: pages go forward.
+    previous: Option<String>,
+    /// The rows of this page.
+    results: Vec<T>,
+}
+
 /// Which rows a request asks for.
 #[derive(Clone)]
 pub(crate) struct Paging {
@@ -72,6 +83,16 @@ impl Paging {
     /// Reads the parameters. `path` is the path as the caller sent it; `array` makes the bare array the default.
     pub(crate) fn new(app: &App, query: &AdminQuery, path: &str, default: i64, array: bool) -> Result<Self, Error> {
         Self::read(Some(app), query, path, default, array)
+    }
+
+    /// Reads the parameters of a list that is paged by keyset alone.
+    pub(crate) fn by_key(app: &App, query: &AdminQuery, path: &str, default: i64) -> Result<Self, Error> {
+        let number = |name: &str| query.get(name).and_then(|value| whole_number(value.trim()));
+        let asked = number("limit").or_else(|| number("page_size")).filter(|size| *size > 0);
+        let after = query.get("cursor").map(|text| open_cursor(Some(app), text)).transpose()?;
+        let size = asked.unwrap_or(default).min(MAX_PAGE_SIZE);
+        let (raw, path) = (query.raw.clone(), path.to_owned());
+        Ok(Self { raw, path, family: Family::Cursor(after), size, sealing: Some(app.clone()) })
     }
 
     fn read(app: Option<&App>, query: &AdminQuery, path: &str, default: i64, array: bool) -> Result<Self, Error> {
@@ -132,6 +153,13 @@ impl Paging {
 
     fn pages(&self, count: i64) -> i64 {
         ((count + self.size - 1) / self.size).max(1)
+    }
+
+    /// The answer of a list that is not counted.
+    pub(crate) fn respond_uncounted<T: Serialize>(&self, origin: &Origin, page: Page<T>) -> Result<Response, Error> {
+        let cursor = page.next.as_ref().map(|place| self.seal_cursor(place)).transpose()?;
+        let next = cursor.map(|cursor| self.link(origin, &[("cursor", Some(cursor))]));
+        Ok(ok(&KeyedPageJson { next, previous: None, results: page.rows }))
     }
 
     /// The answer.

@@ -94,7 +94,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     }
     let filter = translate::observation_filter(&request, app.now());
     if request.result.is_count_only() {
-        let total = work.observations().count(&scope, &filter).await?.count;
+        let total = work.observations().total(&scope, &filter).await?;
         drop(work);
         call.remember(app, actor, KIND).await?;
         return Ok(pager.respond_empty(Some(total)));
@@ -102,6 +102,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     let projection = request.result.projection();
     let sorted = !request.result.sort.is_empty();
     let mut page = ObservationPage::window(0, 0);
+    page.ahead = true;
     page.order = order(&request.result.sort);
     page.id_descending = !sorted;
     page.documents = ObservationOut::needs_document(&projection);
@@ -188,6 +189,7 @@ pub(crate) async fn lastn(
     let window = pager.window(Some(total))?;
     let projection = request.result.projection();
     let mut page = ObservationPage::window(window.start, window.limit);
+    page.ahead = true;
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
     let rows = work.observations().last(&scope, &filter, max, &page).await?;

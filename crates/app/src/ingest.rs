@@ -11,14 +11,13 @@ mod gather;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use jhe_authz::port::Attribution;
 use jhe_authz::{Actor, Authorizer, ConsentedUpload, Location};
 use jhe_domain::error::Error;
 use jhe_domain::observation::{NewObservation, Observation};
 use jhe_domain::{ObservationId, UserId};
 use jhe_fhir::Failure;
-use jhe_store::Work;
 use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, StoredObservation, is_race};
+use jhe_store::{Sender, Work};
 
 pub use candidate::Candidate;
 use facts::{Facts, Seen};
@@ -66,7 +65,7 @@ struct Accepted {
 }
 
 /// What is to be stored: the proof that it may be, the observation, and who sends it.
-type Upload = (ConsentedUpload, NewObservation, Attribution);
+type Upload = (ConsentedUpload, NewObservation, Sender);
 
 /// The verdict on an upload.
 enum Judged {
@@ -135,12 +134,12 @@ async fn attempt(
     if together == Together::Transaction && judged.iter().any(Result::is_err) {
         return Ok(judged.into_iter().map(|outcome| outcome.err().map(Err)).collect());
     }
-    let who = work.who();
+    let sender = work.sender();
     let (mut rows, mut codings, mut verdicts) = (Vec::new(), Vec::new(), Vec::with_capacity(judged.len()));
     for outcome in judged {
         verdicts.push(outcome.map(|judged| match judged {
             Judged::New(accepted) => {
-                rows.push((accepted.upload, accepted.new, who));
+                rows.push((accepted.upload, accepted.new, sender.clone()));
                 codings.push((accepted.user, accepted.coding));
                 Verdict { created: true, place: Place::Made(rows.len() - 1) }
             }

@@ -4,6 +4,7 @@
 //! One module for each entity, under the name it has everywhere.
 
 mod app;
+pub mod audit;
 pub mod client;
 pub mod consent;
 pub mod data_source;

@@ -128,6 +128,22 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         }
     }
 
+    /// The audit trail: all of it for superusers, that of their organizations for managers, and what others did with
+    /// their data for patients (operations §5).
+    pub async fn audit_trail(&mut self, within: Location) -> Result<AccessScope<resource::AuditEvent>, Error> {
+        match self.reach() {
+            reach @ (Reach::Superuser | Reach::Internal(_)) => return Ok(AccessScope::new(reach, within)),
+            Reach::Shared(who) if self.port.leads_anywhere(who).await? => {
+                return Ok(AccessScope::new(Reach::Shared(who), within));
+            }
+            _ => {}
+        }
+        match self.actor.patient() {
+            Some(patient) => Ok(AccessScope::new(Reach::Own(patient), within)),
+            None => Self::deny(Why::NotPermitted),
+        }
+    }
+
     // --- organizations ---
 
     /// The organization directory, which every account sees; rosters only where the reach covers them.

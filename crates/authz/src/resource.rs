@@ -1,8 +1,8 @@
 //! What a proof is about: one marker for each kind of row.
 
 use jhe_domain::{
-    ApplicationId, DataSourceId, FhirSourceId, InvitationId, ObservationId, OrganizationId, PatientId, PractitionerId,
-    StudyId, UserId,
+    ApplicationId, AuditEventId, DataSourceId, FhirSourceId, InvitationId, ObservationId, OrganizationId, PatientId,
+    PractitionerId, StudyId, UserId,
 };
 
 /// A kind of row with ids of its own.
@@ -61,6 +61,8 @@ resources! {
     DataSource(DataSourceId)
     /// Outside record systems.
     FhirSource(FhirSourceId)
+    /// The audit trail.
+    AuditEvent(AuditEventId)
     /// The server itself.
     Server(())
 }

@@ -1,6 +1,11 @@
 //! What the audit trail records (data model §2.26).
 
-use crate::id::{OrganizationId, PatientId};
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+
+use crate::id::{ApplicationId, AuditEventId, OrganizationId, PatientId, ScopeCodeId, StudyId, UserId};
+use crate::phi::Phi;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +91,8 @@ pub struct AuditEntry {
     pub resource_id: Option<i64>,
     /// Whose data.
     pub patient_id: Option<PatientId>,
+    /// Whose data, when it is that of several patients.
+    pub patients: Vec<PatientId>,
     /// In which organization.
     pub organization_id: Option<OrganizationId>,
     /// How many rows.
@@ -97,7 +104,16 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// An entry about a kind of row.
     pub const fn new(action: AuditAction, resource: &'static str) -> Self {
-        Self { action, resource, resource_id: None, patient_id: None, organization_id: None, rows: None, reason: None }
+        Self {
+            action,
+            resource,
+            resource_id: None,
+            patient_id: None,
+            patients: Vec::new(),
+            organization_id: None,
+            rows: None,
+            reason: None,
+        }
     }
 
     /// About this row.
@@ -114,6 +130,19 @@ impl AuditEntry {
         self
     }
 
+    /// About these patients: of one as of one, of several as of several.
+    #[must_use]
+    pub fn patients(mut self, ids: impl IntoIterator<Item = PatientId>) -> Self {
+        self.patients = ids.into_iter().collect();
+        self.patients.sort_unstable_by_key(|id| id.0);
+        self.patients.dedup();
+        if let [one] = self.patients.as_slice() {
+            self.patient_id = Some(*one);
+            self.patients.clear();
+        }
+        self
+    }
+
     /// In this organization.
     #[must_use]
     pub const fn organization(mut self, id: OrganizationId) -> Self {
@@ -127,4 +156,89 @@ impl AuditEntry {
         self.rows = Some(rows);
         self
     }
+}
+
+/// An entry as it is read back.
+#[derive(Debug, Clone)]
+pub struct AuditEvent {
+    /// Row id; greater is later, but for what was written at the same time.
+    pub id: AuditEventId,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+    /// Who; nobody for what the server did by itself.
+    pub actor_user_id: Option<UserId>,
+    /// The name of that account, while it exists.
+    pub actor_name: Option<Phi<String>>,
+    /// Through which client.
+    pub application_id: Option<ApplicationId>,
+    /// Its name, while it exists.
+    pub application_name: Option<String>,
+    /// What was done: the name of an [`AuditAction`].
+    pub action: String,
+    /// To which kind of row; `Request` for a request as a whole.
+    pub resource: String,
+    /// To which row.
+    pub resource_id: Option<String>,
+    /// Whose data, as far as the reader may know of them.
+    pub patients: Vec<PatientId>,
+    /// Of how many patients.
+    pub patient_count: i64,
+    /// In which organization.
+    pub organization_id: Option<OrganizationId>,
+    /// How many rows.
+    pub rows: Option<i64>,
+    /// HTTP status of the answer.
+    pub status: Option<i32>,
+    /// The id of the request.
+    pub request_id: Option<String>,
+    /// Method and route template of the request.
+    pub template: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// From where.
+    pub ip: Option<IpAddr>,
+    /// Where somebody else read a patient's observations: consents that then held towards the reader's organizations.
+    pub consents: Vec<HeldConsent>,
+}
+
+/// A consent that held at some moment.
+#[derive(Debug, Clone)]
+pub struct HeldConsent {
+    /// The study it was given for.
+    pub study_id: StudyId,
+    /// Its name.
+    pub study_name: String,
+    /// The organization of that study.
+    pub organization_id: OrganizationId,
+    /// The data type.
+    pub scope_code_id: ScopeCodeId,
+    /// Its name.
+    pub scope_code_text: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// A link of the hash chain over the audit trail: which entries it covers, and what they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    /// Number in the chain, from 1.
+    pub seq: i64,
+    /// Entries up to this id came from another cluster.
+    pub after_id: i64,
+    /// Entries of transactions from this one …
+    pub from_xact: i64,
+    /// … to the one before this.
+    pub below_xact: i64,
+    /// How many.
+    pub rows: i64,
+    /// The first of them.
+    pub first_id: i64,
+    /// The last of them.
+    pub last_id: i64,
+    /// The last seal of a cluster: it covers what was left, whatever its transaction.
+    pub closes: bool,
+    /// SHA-256 over the digests of the entries.
+    pub digest: Vec<u8>,
+    /// Keyed digest of all this and of the seal before.
+    pub seal: String,
 }

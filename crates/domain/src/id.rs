@@ -39,6 +39,8 @@ ids! {
     SettingId
     /// An outside record system a patient brings data from (`core_fhirsource`).
     FhirSourceId
+    /// An entry of the audit trail (`jhe_audit_event`).
+    AuditEventId
     /// A link row between two entities.
     LinkId
 }

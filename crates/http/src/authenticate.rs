@@ -23,6 +23,8 @@ pub struct LoggedCaller {
     pub user_id: i64,
     /// The client.
     pub application_id: Option<i64>,
+    /// The account administers the server.
+    pub superuser: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -39,8 +41,11 @@ pub async fn authenticate<F: Family>(State(app): State<App>, mut request: Reques
     let found = find_caller(&app, request.headers()).await;
     match found.and_then(|actor| within_scope(&app, &actor, &request).map(|()| actor)) {
         Ok(actor) => {
-            let logged =
-                LoggedCaller { user_id: actor.user_id().0, application_id: actor.application_id().map(|id| id.0) };
+            let logged = LoggedCaller {
+                user_id: actor.user_id().0,
+                application_id: actor.application_id().map(|id| id.0),
+                superuser: actor.is_superuser(),
+            };
             request.extensions_mut().insert(Caller(actor));
             let mut response = next.run(request).await;
             response.extensions_mut().insert(logged);

@@ -3,6 +3,7 @@
 //! Floor 4. Holds no route of a family. [`family::Family`] is how a family says its own errors; the layers here take it
 //! as a parameter, so that a refusal has the right words whichever layer made it.
 
+pub mod account;
 pub mod authenticate;
 pub mod body;
 pub mod cors;

@@ -29,6 +29,14 @@ impl Origin {
         format!("{}://{}", self.scheme, self.host)
     }
 
+    /// Address of the caller, as told by a trusted proxy, whatever host it names.
+    pub fn address(headers: &HeaderMap, peer: Option<IpAddr>, config: &Config) -> Option<IpAddr> {
+        let trusted = peer.is_some_and(|peer| config.site.trusted_proxies.contains(peer));
+        // The nearest address a trusted proxy did not add itself: walk the list from the right.
+        let client = if trusted { forwarded_for(headers, config) } else { None };
+        client.or(peer)
+    }
+
     /// Reads it from a request. `None` when the host is not an allowed one.
     pub fn of(headers: &HeaderMap, uri: &Uri, peer: Option<IpAddr>, config: &Config) -> Option<Self> {
         let trusted = peer.is_some_and(|peer| config.site.trusted_proxies.contains(peer));
@@ -42,9 +50,8 @@ impl Origin {
         let scheme = forwarded("x-forwarded-proto")
             .filter(|scheme| matches!(scheme.as_str(), "http" | "https"))
             .unwrap_or_else(|| "http".to_owned());
-        // The nearest address a trusted proxy did not add itself: walk the list from the right.
-        let client = if trusted { forwarded_for(headers, config) } else { None };
-        (is_host(&host) && config.site.allows_host(&host)).then_some(Self { scheme, host, peer: client.or(peer) })
+        let client = Self::address(headers, peer, config);
+        (is_host(&host) && config.site.allows_host(&host)).then_some(Self { scheme, host, peer: client })
     }
 }
 
@@ -71,12 +78,16 @@ fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {
 
 /// Layer: finds the origin or answers 400 in the family's words.
 pub async fn require_origin<F: Family>(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
-    match Origin::of(request.headers(), request.uri(), peer, app.config()) {
+    match Origin::of(request.headers(), request.uri(), peer(&request), app.config()) {
         Some(origin) => {
             request.extensions_mut().insert(origin);
             next.run(request).await
         }
         None => F::invalid_host(),
     }
+}
+
+/// The address a request came from directly.
+pub(crate) fn peer(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }

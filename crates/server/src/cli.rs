@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use jhe_config::Config;
 use tracing_subscriber::EnvFilter;
 
-use crate::{check, demo, manage, openapi, serve};
+use crate::{audit, check, demo, manage, openapi, serve};
 
 /// The JupyterHealth Exchange: patient-consented health data for research.
 #[derive(Debug, Parser)]
@@ -59,6 +59,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: manage::KeysCommand,
+    },
+    /// Check the audit trail.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
     },
     /// Print the OpenAPI document.
     Openapi(OpenapiArgs),
@@ -112,6 +117,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
         Command::User { command } => runtime.block_on(manage::user(config, command)),
         Command::Client { command } => runtime.block_on(manage::client(config, command)),
         Command::Keys { command } => runtime.block_on(manage::keys(config, command)),
+        Command::Audit { command } => runtime.block_on(audit::run(config, command)),
         Command::Openapi(args) => {
             let document = openapi::document();
             let text = if args.json { document.to_pretty_json()? } else { document.to_yaml()? };

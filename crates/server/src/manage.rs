@@ -138,7 +138,7 @@ fn parse_grant(text: &str) -> Result<GrantType, String> {
 }
 
 /// Runs something on a migrated database.
-async fn on_store<T>(config: &Config, run: impl AsyncFnOnce(&Store) -> Result<T>) -> Result<T> {
+pub(crate) async fn on_store<T>(config: &Config, run: impl AsyncFnOnce(&Store) -> Result<T>) -> Result<T> {
     let database = Database::open(config).await?;
     serve::prepare(&database, true).await?;
     let (store, audit) = database.connect().await?;

@@ -5,8 +5,9 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
+use jhe_domain::error::Error;
 use jhe_http::family::Family as _;
-use jhe_http::{DocumentedRouter, Origin, cors, layers};
+use jhe_http::{DocumentedRouter, Origin, account, cors, layers};
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -28,6 +29,7 @@ pub fn service(app: &App) -> Router {
         .fallback(unknown)
         .layer(from_fn_with_state(app.clone(), cors::allow_origins))
         .layer(from_fn_with_state(app.clone(), layers::secure))
+        .layer(from_fn_with_state((app.clone(), render as account::Render), account::account))
         .layer(from_fn(layers::log))
         .layer(CatchPanicLayer::custom(layers::on_panic))
         .layer(from_fn(layers::read_short_bodies))
@@ -37,6 +39,19 @@ pub fn service(app: &App) -> Router {
     Router::new().fallback_service(
         router.map_request(jhe_http::normalize::normalize).map_response(jhe_http::normalize::complete_allow),
     )
+}
+
+/// An error on a path, in the words of the family it belongs to.
+fn render(path: &str, error: Error) -> Response {
+    if path == "/api" || path.starts_with("/api/") {
+        jhe_api_admin::Admin::render(error)
+    } else if path.starts_with("/fhir/r5") || path.starts_with("/fhir-import") {
+        jhe_api_fhir::Fhir::render(error)
+    } else if path == "/o" || path.starts_with("/o/") {
+        jhe_api_oauth::OAuth::render(error)
+    } else {
+        jhe_web::Web::render(error)
+    }
 }
 
 /// A path nobody serves, in the words of the family it would belong to.

@@ -47,6 +47,7 @@ pub async fn start(
     let background = vec![
         tokio::spawn(deliver(app.clone(), stopped.clone())),
         tokio::spawn(jhe_app::housekeeping::run(app.clone(), stopped.clone())),
+        tokio::spawn(jhe_app::audit::run(app.clone(), stopped.clone())),
     ];
     let mut addresses = Vec::new();
     let mut tasks = Vec::new();

@@ -1,21 +1,44 @@
 //! The audit trail: writes commit their entries with the change; reads hand theirs to the writer when they end.
 //!
 //! A read reserves its place in the queue before it starts and waits when the queue is full, so an entry can neither
-//! be skipped nor lost to a full queue, and a request does not wait for the insert itself.
+//! be skipped nor lost to a full queue. What requests read at the same time is stored with one statement and one commit,
+//! for which their answers wait: see [`crate::request`].
+
+mod event;
+mod seal;
+
+use std::sync::Arc;
 
 use jhe_authz::port::Attribution;
+use jhe_domain::PatientId;
 use jhe_domain::audit::AuditEntry;
 use jhe_domain::error::Error;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fault::Db;
+use crate::request::RequestFacts;
 
-/// Entries of one unit of work.
+pub use event::{AuditEvents, AuditFilter};
+pub use seal::{Summed, Unsealed};
+
+/// Entries of one request, or of one unit of work that none stands behind.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) who: Attribution,
-    pub(crate) entries: Vec<AuditEntry>,
+    pub(crate) facts: Option<Arc<RequestFacts>>,
+    /// How the request ended.
+    pub(crate) status: Option<u16>,
+    pub(crate) entries: Vec<(Attribution, AuditEntry)>,
+    /// Who waits until they are stored.
+    pub(crate) done: Option<oneshot::Sender<()>>,
+}
+
+/// One entry with all that is known of it.
+pub(crate) struct Line<'a> {
+    pub(crate) who: &'a Attribution,
+    pub(crate) facts: Option<&'a RequestFacts>,
+    pub(crate) status: Option<u16>,
+    pub(crate) entry: &'a AuditEntry,
 }
 
 #[derive(Debug)]
@@ -82,7 +105,7 @@ async fn write(pool: PgPool, mut receiver: mpsc::Receiver<Message>) {
                 }
             }
         }
-        for done in waiting {
+        for done in batches.into_iter().filter_map(|batch| batch.done).chain(waiting) {
             done.send(()).ok();
         }
     }
@@ -90,38 +113,55 @@ async fn write(pool: PgPool, mut receiver: mpsc::Receiver<Message>) {
 
 async fn store(pool: &PgPool, batches: &[Batch]) -> Result<(), Error> {
     let mut connection = pool.acquire().await.db()?;
-    let entries: Vec<(&Attribution, &AuditEntry)> =
-        batches.iter().flat_map(|batch| batch.entries.iter().map(move |entry| (&batch.who, entry))).collect();
-    insert(&mut connection, &entries).await
+    let mut lines = Vec::new();
+    for Batch { facts, status, entries, .. } in batches {
+        lines.extend(entries.iter().map(|(who, entry)| Line { who, facts: facts.as_deref(), status: *status, entry }));
+    }
+    insert(&mut connection, &lines).await
 }
 
 /// Appends entries with one statement.
-pub(crate) async fn insert(
-    connection: &mut PgConnection,
-    entries: &[(&Attribution, &AuditEntry)],
-) -> Result<(), Error> {
-    if entries.is_empty() {
+pub(crate) async fn insert(connection: &mut PgConnection, lines: &[Line<'_>]) -> Result<(), Error> {
+    if lines.is_empty() {
         return Ok(());
     }
-    let column = |f: fn(&(&Attribution, &AuditEntry)) -> Option<i64>| entries.iter().map(f).collect::<Vec<_>>();
+    let number = |f: fn(&Line<'_>) -> Option<i64>| lines.iter().map(f).collect::<Vec<_>>();
+    let text = |f: fn(&Line<'_>) -> Option<String>| lines.iter().map(f).collect::<Vec<_>>();
     sqlx::query(
         "INSERT INTO jhe_audit_event
-             (actor_user_id, application_id, action, resource, resource_id, patient_id, organization_id, rows, reason, ip)
-         SELECT a, b, c, d, e, f, g, h, i, j::inet FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                              $8::bigint[], $9::text[], $10::text[]) AS entry (a, b, c, d, e, f, g, h, i, j)",
+             (actor_user_id, application_id, action, resource, resource_id, patient_id, organization_id, rows, reason, ip,
+              status, request_id, template, patient_ids)
+         SELECT a, b, c, d, e, f, g, h, i, j::inet, k, l, m, n::bigint[]
+           FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                       $8::bigint[], $9::text[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::text[])
+                AS entry (a, b, c, d, e, f, g, h, i, j, k, l, m, n)",
     )
-    .bind(column(|(who, _)| who.user_id.map(|id| id.0)))
-    .bind(column(|(who, _)| who.application_id.map(|id| id.0)))
-    .bind(entries.iter().map(|(_, entry)| entry.action.as_str()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|(_, entry)| entry.resource).collect::<Vec<_>>())
-    .bind(entries.iter().map(|(_, entry)| entry.resource_id.map(|id| id.to_string())).collect::<Vec<_>>())
-    .bind(column(|(_, entry)| entry.patient_id.map(|id| id.0)))
-    .bind(column(|(_, entry)| entry.organization_id.map(|id| id.0)))
-    .bind(column(|(_, entry)| entry.rows))
-    .bind(entries.iter().map(|(_, entry)| entry.reason.clone()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|(who, _)| who.ip.map(|ip| ip.to_string())).collect::<Vec<_>>())
+    .bind(number(|line| line.who.user_id.map(|id| id.0)))
+    .bind(number(|line| line.who.application_id.map(|id| id.0)))
+    .bind(lines.iter().map(|line| line.entry.action.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.entry.resource).collect::<Vec<_>>())
+    .bind(text(|line| line.entry.resource_id.map(|id| id.to_string())))
+    .bind(number(|line| line.entry.patient_id.map(|id| id.0)))
+    .bind(number(|line| line.entry.organization_id.map(|id| id.0)))
+    .bind(number(|line| line.entry.rows))
+    .bind(text(|line| line.entry.reason.clone()))
+    .bind(text(|line| line.who.ip.or(line.facts.and_then(|facts| facts.ip)).map(|ip| ip.to_string())))
+    .bind(lines.iter().map(|line| line.status.map(i32::from)).collect::<Vec<_>>())
+    .bind(text(|line| line.facts.map(|facts| facts.id.clone())))
+    .bind(text(|line| line.facts.map(|facts| facts.template.clone())))
+    // Arrays of several lengths are no array of arrays, so each goes as text.
+    .bind(text(|line| several(&line.entry.patients)))
     .execute(connection)
     .await
     .db()?;
     Ok(())
+}
+
+/// Whose data, when there are several, as the text of an array.
+fn several(patients: &[PatientId]) -> Option<String> {
+    if patients.is_empty() {
+        return None;
+    }
+    let ids: Vec<String> = patients.iter().map(|id| id.0.to_string()).collect();
+    Some(format!("{{{}}}", ids.join(",")))
 }

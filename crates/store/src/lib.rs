@@ -5,7 +5,7 @@
 //! rows they touch. Rows become visible through the predicate views of `migrations/`, inside the query; [`scope`] is
 //! the only place where a reach becomes SQL. Start reading there.
 
-mod audit;
+pub mod audit;
 pub mod client;
 pub mod consent;
 pub mod credential;
@@ -26,6 +26,7 @@ mod port;
 pub mod practitioner;
 pub mod practitioner_client;
 pub mod record;
+mod request;
 pub mod scope;
 pub mod seed;
 pub mod setting;
@@ -34,4 +35,5 @@ pub mod user;
 mod work;
 
 pub use audit::AuditWriter;
-pub use work::{DatabaseOptions, Moment, Store, Work};
+pub use request::{RequestFacts, Trail};
+pub use work::{DatabaseOptions, Moment, Sender, Store, Work};

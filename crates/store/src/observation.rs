@@ -5,7 +5,6 @@
 //! of counters that the table keeps itself.
 
 use chrono::{DateTime, Utc};
-use jhe_authz::port::Attribution;
 use jhe_authz::{AccessScope, ConsentedUpload, Grant, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::data_source::ScopeCode;
@@ -18,8 +17,9 @@ use sqlx::{FromRow as _, Postgres, QueryBuilder};
 use crate::fault::Db;
 use crate::filter::{PersonFilter, TimeMatch, Token, TokenSystem, push_any, push_person, push_time, push_token};
 use crate::keyset::{Key, Order, push_below, push_keys, push_order, push_order_of_keys, time_key};
+use crate::request::RequestFacts;
 use crate::scope::{Access, push_readable, push_readable_pairs};
-use crate::work::Work;
+use crate::work::{Sender, Work};
 
 /// Access to observations.
 pub struct Observations<'a>(&'a mut Work);
@@ -159,6 +159,8 @@ pub struct ObservationPage {
     pub offset: i64,
     /// Rows wanted at most.
     pub limit: i64,
+    /// The last of them only tells whether there are more, and is shown to nobody.
+    pub ahead: bool,
     /// Continue below this place of the order.
     pub after: Option<Place>,
     /// Leave out what changed after this moment, so that pages stay put while data arrives.
@@ -249,12 +251,19 @@ impl ObservationPage {
             id_descending: true,
             offset,
             limit,
+            ahead: false,
             after: None,
             not_after: None,
             documents: true,
             identifiers: false,
             walk: false,
         }
+    }
+
+    /// The patients of the rows that are shown, row by row.
+    fn shown(&self, rows: &[Observation]) -> Vec<i64> {
+        let most = usize::try_from(self.limit - i64::from(self.ahead)).unwrap_or_default();
+        rows.iter().take(most).map(|row| row.patient_id.0).collect()
     }
 }
 
@@ -529,6 +538,20 @@ fn push_last(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, max: 
 }
 
 impl Observations<'_> {
+    /// As [`Observations::count`], when the number itself is the answer.
+    pub async fn total(
+        &mut self,
+        scope: &AccessScope<resource::Observation>,
+        filter: &ObservationFilter,
+    ) -> Result<i64, Error> {
+        let count = self.count(scope, filter).await?.count;
+        let mut entry = AuditEntry::new(AuditAction::Read, "Observation").rows(count);
+        let within = scope.within();
+        entry.organization_id = within.organizations.as_ref().and_then(|ids| ids.first().copied());
+        self.0.audit(entry.patients(within.patients.iter().flatten().copied()));
+        Ok(count)
+    }
+
     /// How many observations in `scope` match: a sum of counters, or counted by index when a condition looks at rows.
     pub async fn count(
         &mut self,
@@ -587,15 +610,15 @@ impl Observations<'_> {
         }
         push_order_of_keys(&mut sql, &order);
         let rows = sql.build().fetch_all(self.0.connection()).await.db()?;
-        self.audit_read(scope, rows.len());
         let extent = match rows.first() {
             Some(first) if is_first => Some(Extent::from_row(first).db()?),
             // Nothing on the first page is nothing at all.
             None if is_first && page.offset == 0 => Some(Extent::default()),
             _ => None,
         };
-        let rows =
+        let rows: Vec<Observation> =
             rows.iter().map(|row| ObservationRow::from_row(row).map(Into::into)).collect::<Result<_, _>>().db()?;
+        self.audit_read(scope, &page.shown(&rows));
         Ok(Found { rows, extent })
     }
 
@@ -618,8 +641,9 @@ impl Observations<'_> {
         push_joins(&mut sql, page.identifiers);
         sql.push(ORDER);
         let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        self.audit_read(scope, rows.len());
-        Ok(rows.into_iter().map(Into::into).collect())
+        let rows: Vec<Observation> = rows.into_iter().map(Into::into).collect();
+        self.audit_read(scope, &page.shown(&rows));
+        Ok(rows)
     }
 
     /// How many observations [`Observations::last`] finds on all pages.
@@ -636,15 +660,21 @@ impl Observations<'_> {
         sql.build_query_scalar().fetch_one(self.0.connection()).await.db()
     }
 
-    fn audit_read(&mut self, scope: &AccessScope<resource::Observation>, rows: usize) {
+    /// Records whose rows a page shows, which ends with one that is not shown when it looks `ahead`.
+    fn audit_read(&mut self, scope: &AccessScope<resource::Observation>, shown: &[i64]) {
         let within = scope.within();
-        let mut entry = AuditEntry::new(AuditAction::Read, "Observation").rows(i64::try_from(rows).unwrap_or(i64::MAX));
+        let rows = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut entry = AuditEntry::new(AuditAction::Read, "Observation");
         entry.organization_id = within.organizations.as_ref().and_then(|ids| ids.first().copied());
         match within.patients.as_deref() {
-            None | Some([]) => self.0.audit(entry),
+            None | Some([]) => {
+                let patients = shown.iter().copied().map(PatientId);
+                self.0.audit(entry.rows(rows(shown.len())).patients(patients));
+            }
             Some(patients) => {
                 for &patient in patients {
-                    self.0.audit(entry.clone().patient(patient));
+                    let own = shown.iter().filter(|id| **id == patient.0).count();
+                    self.0.audit(entry.clone().patient(patient).rows(rows(own)));
                 }
             }
         }
@@ -719,16 +749,19 @@ impl Observations<'_> {
     /// itself; where one is gone, nothing is stored: see [`is_race`].
     pub async fn insert(
         &mut self,
-        rows: &[(ConsentedUpload, NewObservation, Attribution)],
+        rows: &[(ConsentedUpload, NewObservation, Sender)],
     ) -> Result<Vec<StoredObservation>, Error> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let column = |f: &dyn Fn(&ConsentedUpload, &NewObservation, &Attribution) -> Option<i64>| {
-            rows.iter().map(|(consented, new, who)| f(consented, new, who)).collect::<Vec<_>>()
+        let column = |f: &dyn Fn(&ConsentedUpload, &NewObservation, &Sender) -> Option<i64>| {
+            rows.iter().map(|(consented, new, sender)| f(consented, new, sender)).collect::<Vec<_>>()
         };
         let time = |f: &dyn Fn(EffectiveTime) -> Option<DateTime<Utc>>| {
             rows.iter().map(|(_, new, _)| f(new.effective)).collect::<Vec<_>>()
+        };
+        let request = |f: &dyn Fn(&RequestFacts) -> Option<String>| {
+            rows.iter().map(|(_, _, sender)| sender.request.as_deref().and_then(f)).collect::<Vec<_>>()
         };
         let mut owners: Vec<i64> = Vec::new();
         let mut systems: Vec<Option<String>> = Vec::new();
@@ -744,9 +777,9 @@ impl Observations<'_> {
             "WITH wanted AS MATERIALIZED (
                  SELECT w.*, nextval('core_observation_id_seq') AS id
                    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
-                               $12::bigint[], $13::bigint[], $14::text[])
+                               $12::bigint[], $13::bigint[], $14::text[], $16::text[], $17::text[])
                         WITH ORDINALITY AS w (patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end,
-                                              actor, application, ip, n)),
+                                              actor, application, ip, request_id, template, n)),
              gone AS MATERIALIZED (
                  -- Consent that was withdrawn since it was looked at. Asked for each pair, of which there are few.
                  SELECT 1 FROM (SELECT DISTINCT patient_id, scope_code_id FROM wanted) AS pair
@@ -769,9 +802,9 @@ impl Observations<'_> {
                  SELECT i.id, w.id, i.system, i.value
                    FROM numbered AS i JOIN wanted AS w ON w.n = i.owner ORDER BY jhe_identifier_digest(i.system, i.value)),
              audited AS (
-                 INSERT INTO jhe_audit_event (actor_user_id, application_id, action, resource, patient_id, rows, ip)
-                 SELECT actor, application, $15, 'Observation', patient_id, count(*), ip::inet FROM wanted
-                  GROUP BY patient_id, actor, application, ip)
+                 INSERT INTO jhe_audit_event (actor_user_id, application_id, action, resource, patient_id, rows, ip, request_id, template)
+                 SELECT actor, application, $15, 'Observation', patient_id, count(*), ip::inet, request_id, template FROM wanted
+                  GROUP BY patient_id, actor, application, ip, request_id, template)
              SELECT id, created, last_updated FROM made ORDER BY id",
         )
         .bind(column(&|consented, _, _| Some(consented.patient().0)))
@@ -794,10 +827,12 @@ impl Observations<'_> {
         .bind(owners)
         .bind(systems)
         .bind(values)
-        .bind(column(&|_, _, who| who.user_id.map(|id| id.0)))
-        .bind(column(&|_, _, who| who.application_id.map(|id| id.0)))
-        .bind(rows.iter().map(|(_, _, who)| who.ip.map(|ip| ip.to_string())).collect::<Vec<_>>())
+        .bind(column(&|_, _, sender| sender.who.user_id.map(|id| id.0)))
+        .bind(column(&|_, _, sender| sender.who.application_id.map(|id| id.0)))
+        .bind(request(&|facts| facts.ip.map(|ip| ip.to_string())))
         .bind(AuditAction::Create.as_str())
+        .bind(request(&|facts| Some(facts.id.clone())))
+        .bind(request(&|facts| Some(facts.template.clone())))
         .fetch_all(self.0.connection())
         .await
         .db()?;

@@ -212,10 +212,10 @@ impl Patients<'_> {
         push_window(&mut sql, " AND ", &query.keys(), window)?;
         let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         let rows = self.assemble(scope.reach(), rows).await?;
-        let mut entry =
-            AuditEntry::new(AuditAction::Read, "Patient").rows(i64::try_from(rows.len()).unwrap_or(i64::MAX));
-        entry.patient_id = scope.within().patients.as_ref().and_then(|ids| ids.first().copied());
-        self.0.audit(entry);
+        let shown = rows.len().min(usize::try_from(window.limit).unwrap_or(usize::MAX));
+        let entry = AuditEntry::new(AuditAction::Read, "Patient").rows(i64::try_from(shown).unwrap_or(i64::MAX));
+        let named = scope.within().patients.iter().flatten().copied().filter(|_| rows.is_empty());
+        self.0.audit(entry.patients(rows.iter().take(shown).map(|row| row.id).chain(named)));
         Ok(rows)
     }
 
@@ -270,8 +270,11 @@ impl Patients<'_> {
         push_window(&mut sql, " AND ", &Order::by_id("p.id"), &window)?;
         let rows = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         let rows = self.assemble(viewer.reach(), rows).await?;
-        self.0.audit(AuditEntry::new(AuditAction::Read, "StudyPatient").id(study.0).rows(count));
-        Ok(Page::of(&window, count, rows, |row| numbered(row.id.0)))
+        let page = Page::of(&window, count, rows, |row| numbered(row.id.0));
+        let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
+        let entry = AuditEntry::new(AuditAction::Read, "StudyPatient").id(study.0).rows(shown);
+        self.0.audit(entry.patients(page.rows.iter().map(|row| row.id)));
+        Ok(page)
     }
 
     async fn assemble(&mut self, reach: &Reach, rows: Vec<PatientRow>) -> Result<Vec<Patient>, Error> {

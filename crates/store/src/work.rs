@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jhe_authz::port::Attribution;
@@ -13,8 +14,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
-use crate::audit::{self, AuditWriter, Batch, Message};
+use crate::audit::{self, AuditWriter, Batch, Line, Message};
 use crate::fault::Db;
+use crate::request::{RequestFacts, Trail};
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ pub struct Moment {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) pool: PgPool,
-    audit: mpsc::Sender<Message>,
+    pub(crate) audit: mpsc::Sender<Message>,
 }
 
 impl Store {
@@ -130,6 +132,8 @@ pub struct Work {
     /// Present until the work ends.
     connection: Connection,
     pub(crate) who: Attribution,
+    /// The request it is part of.
+    request: Option<Arc<Trail>>,
     told: bool,
     entries: Vec<AuditEntry>,
     /// Entries about what the transaction itself stores for good: written soon after its commit.
@@ -141,7 +145,8 @@ pub struct Work {
 impl Work {
     fn new(connection: Connection, place: Option<mpsc::OwnedPermit<Message>>, writer: mpsc::Sender<Message>) -> Self {
         let who = Attribution { user_id: None, application_id: None, kind: "system", ip: None };
-        Self { connection, who, told: false, entries: Vec::new(), following: Vec::new(), writer, place }
+        let request = Trail::current();
+        Self { connection, who, request, told: false, entries: Vec::new(), following: Vec::new(), writer, place }
     }
 
     #[expect(clippy::unreachable, reason = "a work is consumed by its commit, so no caller is left to see it ended")]
@@ -195,6 +200,15 @@ impl Work {
         self.who
     }
 
+    /// Who acts, and in which request, for changes that are stored outside of this unit of work.
+    pub fn sender(&self) -> Sender {
+        Sender { who: self.who, request: self.facts() }
+    }
+
+    fn facts(&self) -> Option<Arc<RequestFacts>> {
+        self.request.as_ref().map(|request| Arc::clone(request.facts()))
+    }
+
     /// Adds an event of signing in or of tokens to the audit trail of this unit of work.
     pub fn audit_event(&mut self, action: AuditAction, resource: &'static str, id: Option<i64>) {
         let mut entry = AuditEntry::new(action, resource);
@@ -213,11 +227,6 @@ impl Work {
     /// Adds an entry to the audit trail of this unit of work.
     pub(crate) fn audit(&mut self, entry: AuditEntry) {
         self.entries.push(entry);
-    }
-
-    /// Records that the actor of this unit of work was refused.
-    pub fn audit_denial(&mut self, resource: &'static str) {
-        self.audit(AuditEntry::new(jhe_domain::audit::AuditAction::Denied, resource));
     }
 
     /// Tells the database who acts, for the consent history that its triggers keep.
@@ -243,15 +252,19 @@ impl Work {
     /// Commits a writing unit of work together with its audit entries.
     pub async fn commit(mut self) -> Result<(), Error> {
         let entries = std::mem::take(&mut self.entries);
-        let who = self.who;
-        let rows: Vec<_> = entries.iter().map(|entry| (&who, entry)).collect();
-        audit::insert(self.connection(), &rows).await?;
+        let (who, facts) = (self.who, self.facts());
+        let line = |entry| Line { who: &who, facts: facts.as_deref(), status: None, entry };
+        audit::insert(self.connection(), &entries.iter().map(line).collect::<Vec<_>>()).await?;
         match std::mem::replace(&mut self.connection, Connection::Ended) {
             Connection::Write(transaction) => transaction.commit().await.db()?,
             Connection::Read(_) | Connection::Ended => {}
         }
-        let entries = std::mem::take(&mut self.following);
-        if !entries.is_empty() && self.writer.send(Message::Batch(Batch { who, entries })).await.is_err() {
+        if let Some(request) = &self.request {
+            request.count(entries.len() + self.following.len());
+        }
+        let entries: Vec<_> = std::mem::take(&mut self.following).into_iter().map(|entry| (who, entry)).collect();
+        let batch = Batch { facts, status: None, entries, done: None };
+        if !batch.entries.is_empty() && self.writer.send(Message::Batch(batch)).await.is_err() {
             tracing::error!("audit entries came after the writer had ended");
         }
         Ok(())
@@ -260,12 +273,24 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take()
-            && !(self.entries.is_empty() && self.following.is_empty())
-        {
-            let mut entries = std::mem::take(&mut self.entries);
-            entries.append(&mut self.following);
-            place.send(Message::Batch(Batch { who: self.who, entries }));
+        let Some(place) = self.place.take() else { return };
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.append(&mut self.following);
+        if entries.is_empty() {
+            return;
+        }
+        if let Some(request) = &self.request {
+            request.take_over(self.who, entries, Some(place));
+        } else {
+            let entries = entries.into_iter().map(|entry| (self.who, entry)).collect();
+            place.send(Message::Batch(Batch { facts: None, status: None, entries, done: None }));
         }
     }
+}
+
+/// Who sends a change, and in which request.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    pub(crate) who: Attribution,
+    pub(crate) request: Option<Arc<RequestFacts>>,
 }

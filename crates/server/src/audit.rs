@@ -1,0 +1,64 @@
+//! `jhe audit`: checks the hash chain over the audit trail.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Subcommand;
+use jhe_app::App;
+use jhe_config::Config;
+
+use crate::cli::print;
+use crate::clock::SystemClock;
+use crate::database::readable;
+use crate::manage::on_store;
+
+/// Commands about the audit trail.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check every seal against the entries it covers; exit status 1 when something was changed, added or removed.
+    Verify {
+        /// Number and keyed digest of a seal, as the log told them: `12:abc…`. It must still be part of the chain.
+        #[arg(long, value_name = "SEQ:SEAL", value_parser = known)]
+        expect: Vec<(i64, String)>,
+    },
+    /// Seal now what is settled, instead of waiting for the server to do it.
+    Seal,
+}
+
+fn known(text: &str) -> Result<(i64, String), String> {
+    let fault = || "a number, a colon and the seal, as the log tells them".to_owned();
+    let (seq, seal) = text.split_once(':').ok_or_else(fault)?;
+    Ok((seq.parse().map_err(|_| fault())?, seal.to_owned()))
+}
+
+/// Runs one.
+pub async fn run(config: Config, command: AuditCommand) -> Result<ExitCode> {
+    on_store(&config, async |store| {
+        let app = App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await.map_err(readable)?;
+        match &command {
+            AuditCommand::Verify { expect } => verify(&app, expect).await,
+            AuditCommand::Seal => {
+                let made = jhe_app::audit::seal(&app).await.map_err(readable)?;
+                print(&made.map_or_else(
+                    || "nothing to seal".to_owned(),
+                    |seal| format!("seal {}:{} covers {} entries", seal.seq, seal.seal, seal.rows),
+                ))
+            }
+        }
+    })
+    .await
+}
+
+async fn verify(app: &App, expect: &[(i64, String)]) -> Result<ExitCode> {
+    let verdict = jhe_app::audit::verify(app, expect).await.map_err(readable)?;
+    let end = verdict.end.map_or_else(|| "no seal yet".to_owned(), |(seq, seal)| format!("ends with {seq}:{seal}"));
+    let mut lines = vec![format!(
+        "{} entries in {} seals, {} not sealed yet, {end}",
+        verdict.sealed, verdict.seals, verdict.waiting
+    )];
+    lines.extend(verdict.faults.iter().map(|fault| format!("FAULT: {fault}")));
+    lines.push(if verdict.faults.is_empty() { "audit trail: ok" } else { "audit trail: FAILED" }.to_owned());
+    print(&lines.join("\n"))?;
+    Ok(if verdict.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

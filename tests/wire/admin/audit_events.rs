@@ -1,0 +1,285 @@
+//! The audit trail: that nothing is missing from it, who reads it, and that a change of it shows.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+
+use jhe_domain::audit::Seal;
+use jhe_testkit::{ADMIN, MARK, MARY, MEGAN, NOBODY, PETER, TOM, TestServer, VICTOR};
+use serde_json::{Value, json};
+
+const EVENTS: &str = "/api/v1/audit_events";
+
+async fn events(server: &TestServer, person: jhe_testkit::Person, query: &str) -> Vec<Value> {
+    let answer = server.get(&format!("{EVENTS}{query}")).as_user(person).send().await.expect(200).json();
+    answer["results"].as_array().expect("results").clone()
+}
+
+fn summary(event: &Value) -> String {
+    let text = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
+    format!("{} {} {} {}", text("action"), text("resource"), event["actorUserId"], event["patientIds"])
+}
+
+#[tokio::test]
+async fn an_answer_comes_after_its_entry() {
+    let server = TestServer::start().await;
+    let count = "SELECT count(*)::text FROM jhe_audit_event WHERE action = 'read' AND resource = 'Observation'";
+    for asked in 1..=5 {
+        server
+            .get("/fhir/r5/Observation?patient=40001")
+            .header("x-request-id", &format!("read-{asked}"))
+            .as_user(MARY)
+            .send()
+            .await
+            .expect(200);
+        // At once, without waiting for anything.
+        assert_eq!(server.scalar(count).await, asked.to_string());
+    }
+    let row = "SELECT concat_ws(' ', actor_user_id, patient_id, status, request_id, template, host(ip), application_id IS NOT NULL)
+                 FROM jhe_audit_event WHERE resource = 'Observation' ORDER BY id DESC LIMIT 1";
+    assert_eq!(server.scalar(row).await, "10002 40001 200 read-5 GET /fhir/r5/Observation 127.0.0.1 t");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_entry_cannot_be_stored_is_none() {
+    let server = TestServer::start().await;
+    server.execute("ALTER TABLE jhe_audit_event ADD CONSTRAINT broken CHECK (action <> 'read') NOT VALID").await;
+    let held = server.get("/fhir/r5/Observation?patient=40001").as_user(MARY);
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(2), held.send()).await;
+    assert!(answer.is_err(), "the answer left without its entry");
+    server.execute("ALTER TABLE jhe_audit_event DROP CONSTRAINT broken").await;
+    server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_and_whatever_administrators_ask_for_are_recorded() {
+    let server = TestServer::start().await;
+    server.get("/api/v1/patients/40001").as_user(MARK).send().await.expect(403);
+    server.get("/fhir/r5/Observation?patient=40001").as_user(MARK).send().await.expect(403);
+    server.get("/api/v1/organizations").as_user(ADMIN).send().await.expect(200);
+    let rows = server
+        .scalar(
+            "SELECT string_agg(concat_ws(' ', action, actor_user_id, status, template), E'\\n' ORDER BY id)
+               FROM jhe_audit_event WHERE resource = 'Request'",
+        )
+        .await;
+    assert_eq!(
+        rows.lines().collect::<Vec<_>>(),
+        [
+            "denied 10008 403 GET /api/v1/patients/{id}",
+            "denied 10008 403 GET /fhir/r5/Observation",
+            "read 10001 200 GET /api/v1/organizations",
+        ]
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_many_names_each_patient_on_it() {
+    let server = TestServer::start().await;
+    server.get("/fhir/r5/Observation?_has:Group:member:_id=30001").as_user(MARY).send().await.expect(200);
+    let shown = server
+        .scalar(
+            "SELECT array_agg(DISTINCT o.subject_patient_id ORDER BY o.subject_patient_id)::text FROM core_observation AS o
+               JOIN jhe_releases AS r ON r.patient_id = o.subject_patient_id AND r.scope_code_id = o.codeable_concept_id
+              WHERE r.study_id = 30001",
+        )
+        .await;
+    let told = "SELECT coalesce(patient_ids, ARRAY[patient_id])::text FROM jhe_audit_event WHERE resource = 'Observation' ORDER BY id DESC LIMIT 1";
+    assert_eq!(server.scalar(told).await, shown);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn patients_read_who_read_what_of_them_and_under_which_consent() {
+    let server = TestServer::start().await;
+    server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    server.get("/fhir/r5/Observation?patient=40002").as_user(MARY).send().await.expect(200);
+    let own = events(&server, PETER, "?resource=Observation&action=read").await;
+    assert_eq!(own.iter().map(summary).collect::<Vec<_>>(), ["read Observation 10002 [40001]"]);
+    let first = own.first().expect("an entry");
+    assert_eq!(first["actorName"], "ManagerMary Miller");
+    assert_eq!(first["ip"], Value::Null, "patients are not told addresses of others");
+    let held = first["consents"].as_array().expect("consents");
+    let expected = server
+        .scalar(
+            "SELECT count(*)::text FROM jhe_releases AS r JOIN core_practitionerorganization AS m ON m.organization_id = r.organization_id
+               JOIN core_practitioner AS p ON p.id = m.practitioner_id AND p.jhe_user_id = 10002 WHERE r.patient_id = 40001",
+        )
+        .await;
+    assert_eq!(held.len().to_string(), expected);
+    assert!(held.iter().all(|consent| consent["studyId"].is_i64() && consent["since"].is_string()), "{held:?}");
+    // A consent withdrawn later still held then.
+    let mut revoke = json!({"studyScopeConsents": []});
+    let study = held.first().map(|consent| consent["studyId"].clone());
+    let code = server
+        .scalar("SELECT coding_system || ' ' || coding_code FROM core_codeableconcept WHERE id = (SELECT min(scope_code_id) FROM jhe_releases WHERE patient_id = 40001 AND study_id = 30001)")
+        .await;
+    let (system, code) = code.split_once(' ').expect("a code");
+    revoke["studyScopeConsents"] = json!([{"studyId": study, "scopeConsents": [{"codingSystem": system, "codingCode": code, "consented": false}]}]);
+    server.patch("/api/v1/patients/40001/consents").json(&revoke).as_user(PETER).send().await.expect(200);
+    let again = events(&server, PETER, "?resource=Observation&action=read").await;
+    assert_eq!(again.first().map(|event| event["consents"].clone()), Some(first["consents"].clone()));
+    // Nobody else's.
+    assert!(events(&server, PETER, "?patientId=40002").await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn managers_read_the_trail_of_their_organizations_alone() {
+    let server = TestServer::start().await;
+    server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    server.get("/fhir/r5/Observation?patient=40001").as_user(PETER).send().await.expect(200);
+    server.get("/api/v1/patients/40001").as_user(ADMIN).send().await.expect(200);
+    let told = events(&server, MARY, "?patientId=40001&action=read").await;
+    assert_eq!(
+        told.iter().map(summary).collect::<Vec<_>>(),
+        ["read Patient 10001 [40001]", "read Observation 10006 [40001]", "read Observation 10002 [40001]"]
+    );
+    assert_eq!(told.last().map(|event| event["ip"].clone()), Some(json!("127.0.0.1")));
+    // Nothing of people of other organizations.
+    let foreign = events(&server, MARK, "").await;
+    assert!(foreign.iter().all(|event| event["patientIds"] != json!([40001])), "{foreign:?}");
+    assert!(events(&server, MARK, "?patientId=40001").await.is_empty());
+    assert!(events(&server, MARK, "?organizationId=20003").await.is_empty());
+    let all = events(&server, ADMIN, "?patientId=40001&action=read").await;
+    assert_eq!(all.iter().filter(|event| event["resource"] != "AuditEvent").count(), 3, "{all:?}");
+    // Who answers for no organization and is no patient reads nothing.
+    for person in [VICTOR, MEGAN, NOBODY] {
+        server.get(EVENTS).as_user(person).send().await.expect(403);
+    }
+    server.get(EVENTS).as_user(TOM).send().await.expect(200);
+    server.get(EVENTS).send().await.expect(401);
+    let id = all.first().map(|event| event["id"].clone()).expect("an entry");
+    server.get(&format!("{EVENTS}/{id}")).as_user(ADMIN).send().await.expect(200);
+    server.get(&format!("{EVENTS}/{id}")).as_user(MARK).send().await.expect(404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_trail_is_paged_by_its_own_order() {
+    let server = TestServer::start().await;
+    for _ in 0..7 {
+        server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    }
+    let mut path = format!("{EVENTS}?patientId=40001&resource=Observation&limit=3");
+    let mut seen = Vec::new();
+    loop {
+        let page = server.get(&path).as_user(MARY).send().await.expect(200).json();
+        assert!(page.get("count").is_none(), "nothing is counted");
+        seen.extend(page["results"].as_array().expect("results").iter().filter_map(|event| event["id"].as_i64()));
+        match page["next"].as_str() {
+            Some(next) => path = next.strip_prefix(&server.base).expect("our own address").to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 7);
+    assert!(seen.is_sorted_by(|a, b| a > b), "{seen:?}");
+    server.get(&format!("{EVENTS}?cursor=made-up")).as_user(MARY).send().await.expect(404);
+    server.get(&format!("{EVENTS}?since=soon")).as_user(MARY).send().await.expect(400);
+    assert!(events(&server, MARY, "?since=2999-01-01").await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_trail_only_grows() {
+    let server = TestServer::start().await;
+    server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    for change in [
+        "UPDATE jhe_audit_event SET rows = 0",
+        "DELETE FROM jhe_audit_event",
+        "TRUNCATE jhe_audit_event",
+        "DELETE FROM jhe_audit_seal",
+        "TRUNCATE jhe_audit_seal",
+    ] {
+        let refused = server.store().execute_raw(change).await;
+        assert!(refused.is_err(), "{change}");
+    }
+    server.stop().await;
+}
+
+/// Seals what is there. Transactions that other tests have open on the same cluster may hold that up.
+async fn sealed(server: &TestServer) -> Seal {
+    for _ in 0..200 {
+        if let Some(seal) = jhe_app::audit::seal(server.app()).await.expect("sealing works") {
+            return seal;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("nothing to seal");
+}
+
+#[tokio::test]
+async fn a_change_behind_the_servers_back_breaks_the_chain() {
+    let server = TestServer::start().await;
+    let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    let faults = async || jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict").faults;
+    for _ in 0..3 {
+        read().await;
+        sealed(&server).await;
+    }
+    read().await;
+    assert_eq!(faults().await, Vec::<String>::new());
+    let verdict = jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict");
+    let end = verdict.end.clone().expect("a seal");
+    assert!(verdict.waiting > 0 && verdict.seals >= 3, "{verdict:?}");
+    let unlock = "ALTER TABLE jhe_audit_event DISABLE TRIGGER USER; ALTER TABLE jhe_audit_seal DISABLE TRIGGER USER";
+    server.execute(unlock).await;
+    // Each alone, and taken back.
+    for (change, back) in [
+        (
+            "UPDATE jhe_audit_event SET actor_user_id = actor_user_id + 1 WHERE id = (SELECT min(last_id) FROM jhe_audit_seal)",
+            "UPDATE jhe_audit_event SET actor_user_id = actor_user_id - 1 WHERE id = (SELECT min(last_id) FROM jhe_audit_seal)",
+        ),
+        (
+            "CREATE TABLE kept AS SELECT * FROM jhe_audit_event WHERE id = (SELECT last_id FROM jhe_audit_seal WHERE seq = 2);
+             DELETE FROM jhe_audit_event WHERE id = (SELECT last_id FROM jhe_audit_seal WHERE seq = 2)",
+            "INSERT INTO jhe_audit_event OVERRIDING SYSTEM VALUE SELECT * FROM kept",
+        ),
+        (
+            "INSERT INTO jhe_audit_event (action, resource, xact) VALUES ('read', 'Forged', 1)",
+            "DELETE FROM jhe_audit_event WHERE resource = 'Forged'",
+        ),
+        ("UPDATE jhe_audit_seal SET rows = rows + 1 WHERE seq = 2", "UPDATE jhe_audit_seal SET rows = rows - 1 WHERE seq = 2"),
+    ] {
+        server.execute(change).await;
+        assert_ne!(faults().await, Vec::<String>::new(), "{change}");
+        server.execute(back).await;
+        assert_eq!(faults().await, Vec::<String>::new(), "{back}");
+    }
+    // The end of chain and trail cut off: the chain alone cannot show it, the log's line can.
+    server.execute("DELETE FROM jhe_audit_event WHERE id >= (SELECT first_id FROM jhe_audit_seal ORDER BY seq DESC LIMIT 1); DELETE FROM jhe_audit_seal WHERE seq = (SELECT max(seq) FROM jhe_audit_seal)").await;
+    assert_eq!(faults().await, Vec::<String>::new());
+    let verdict = jhe_app::audit::verify(server.app(), &[end]).await.expect("a verdict");
+    assert_eq!(verdict.faults.len(), 1, "{verdict:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_chain_goes_on_in_another_cluster() {
+    let server = TestServer::start().await;
+    let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    let faults = async || jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict").faults;
+    read().await;
+    sealed(&server).await;
+    // As after a restore into a cluster that has counted fewer transactions: what was written before bears greater numbers.
+    server
+        .execute(
+            "ALTER TABLE jhe_audit_event DISABLE TRIGGER USER; ALTER TABLE jhe_audit_seal DISABLE TRIGGER USER;
+             DELETE FROM jhe_audit_seal; UPDATE jhe_audit_event SET xact = xact + 1000000000;
+             ALTER TABLE jhe_audit_event ENABLE TRIGGER USER; ALTER TABLE jhe_audit_seal ENABLE TRIGGER USER;
+             INSERT INTO jhe_audit_seal (seq, after_id, from_xact, below_xact, rows, first_id, last_id, digest, seal)
+                  VALUES (1, 0, 0, 1000000000, 0, 0, 0, sha256(''), '')",
+        )
+        .await;
+    read().await;
+    let closing = sealed(&server).await;
+    assert!(closing.closes, "{closing:?}");
+    read().await;
+    let next = sealed(&server).await;
+    assert!(!next.closes && next.rows > 0, "{next:?}");
+    let told = faults().await;
+    // The first seal was made up by this test; all that the server made is right.
+    assert_eq!(told, ["seal 1 was changed, or made with another SECRET_KEY"]);
+    server.stop().await;
+}
