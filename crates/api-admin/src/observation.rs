@@ -110,7 +110,7 @@ pub(crate) async fn list(
     SentPath(path): SentPath,
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
-    let mut work = app.store().read().await?;
+    let mut work = app.store().search().await?;
     // Who has no such list is told so whatever was asked.
     let _known = Authorizer::new(&actor, &mut work).observations(Location::default())?;
     let organization = query.integer("organizationId")?.map(OrganizationId);

@@ -82,7 +82,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     let request = call.parse(KIND)?;
     require_scope(app, actor, &request)?;
     let pager = Pager::new(app, actor, call, &request)?;
-    let mut work = app.store().read().await?;
+    let mut work = app.store().search().await?;
     // What was named must be the caller's, also where the intersection leaves nothing of it.
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(actor, &mut work).fhir_observations(&named, within).await?;
@@ -174,7 +174,7 @@ pub(crate) async fn lastn(
     };
     require_scope(&app, &actor, &request)?;
     let pager = Pager::of_operation(&app, &actor, &call, &request, &format!("$lastn {max}"))?;
-    let mut work = app.store().read().await?;
+    let mut work = app.store().search().await?;
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(&actor, &mut work).fhir_observations(&named, within).await?;
     if !search::is_native(&request) {
@@ -245,7 +245,7 @@ pub(crate) async fn read(
 ) -> Result<Response, FhirError> {
     let missing = || FhirError::from(catalogue::not_found(KIND.as_str(), &id));
     let number = positive_id(&id).ok_or_else(missing)?;
-    let mut work = app.store().read().await?;
+    let mut work = app.store().search().await?;
     let scope = Authorizer::new(&actor, &mut work).fhir_observations(&Location::default(), Location::default()).await?;
     let row = work.observations().find(&scope, ObservationId(number)).await?.ok_or_else(missing)?;
     Ok(representation::single(&headers, row.last_updated, |out| {

@@ -73,7 +73,7 @@ impl Served for Practitioners {
 pub(crate) async fn search<S: Served>(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, FhirError> {
     let request = call.parse(S::KIND)?;
     let pager = Pager::new(app, actor, call, &request)?;
-    let mut work = app.store().read().await?;
+    let mut work = app.store().search().await?;
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(actor, &mut work).fhir_records::<S::Kind>(&named, within).await?;
     if !search::is_native(&request) {
@@ -139,7 +139,7 @@ pub(crate) async fn read<S: Served>(
 ) -> Result<Response, FhirError> {
     let missing = || FhirError::from(catalogue::not_found(S::KIND.as_str(), id));
     let number = S::parse_id(id).ok_or_else(missing)?;
-    let mut work = app.store().read().await?;
+    let mut work = app.store().search().await?;
     let everywhere = Location::default();
     let scope = Authorizer::new(actor, &mut work).fhir_records::<S::Kind>(&everywhere, everywhere.clone()).await?;
     let row = work.records().find::<S>(&scope, number).await?.ok_or_else(missing)?;

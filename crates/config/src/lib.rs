@@ -152,6 +152,8 @@ pub struct Database {
     pub acquire_timeout: Duration,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// Replicas that may answer searches.
+    pub read_urls: Vec<Secret>,
 }
 
 /// Sizes.
@@ -499,6 +501,7 @@ fn read_database(reader: &mut Reader) -> Database {
         max_connections: u32::try_from(reader.number("JHE_DB_POOL", pool, 2)).unwrap_or(8),
         acquire_timeout: reader.seconds("JHE_DB_ACQUIRE_TIMEOUT", 5),
         statement_timeout: reader.seconds("JHE_DB_STATEMENT_TIMEOUT", 30),
+        read_urls: Vec::new(),
     }
 }
 

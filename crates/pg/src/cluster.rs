@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -111,6 +111,40 @@ impl Cluster {
     /// Leaves the server running when this value goes; whoever shares it stops it by [`Cluster::stop_folder`].
     pub fn leave_running(&mut self) {
         self.child = None;
+    }
+
+    /// Makes a replica in a folder, which follows this cluster by streaming once it is started with [`Cluster::start`].
+    ///
+    /// # Errors
+    /// [`PgError::NotACluster`] when the folder holds something.
+    pub fn copy_to(&self, folder: &Path) -> Result<(), PgError> {
+        let asked = std::path::absolute(folder).at(folder)?;
+        let (Some(parent), Some(name)) = (asked.parent(), asked.file_name()) else {
+            return Err(PgError::NotACluster(asked));
+        };
+        let account = Account::to_drop_to(&asked)?;
+        let home = folder::prepare(parent, account)?;
+        let folder = home.join(name);
+        if folder.exists() {
+            return Err(PgError::NotACluster(folder));
+        }
+        std::fs::create_dir(&folder).at(&folder)?;
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).at(&folder)?;
+        if let Some(account) = account {
+            account.own(&folder)?;
+        }
+        let mut command = Command::new(binaries::folder(&folder)?.join("pg_basebackup"));
+        command.args(["--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf", "--no-sync", "-U", USER, "-h"]);
+        command.arg(&self.socket).args(["-p", &socket::PORT.to_string(), "-D"]).arg(&folder);
+        initialize::isolate(&mut command, account);
+        command.env("PGPASSWORD", &self.password);
+        let output = command.output().at("pg_basebackup")?;
+        if !output.status.success() {
+            let output = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+            return Err(PgError::Failed { program: "pg_basebackup", output });
+        }
+        // Accounts of the copy are those of the original.
+        initialize::write_private(&home.join("postgres.password"), &self.password)
     }
 
     /// Stops the server of a folder, whoever started it, and waits until it is gone. No server is no error.

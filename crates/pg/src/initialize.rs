@@ -69,7 +69,7 @@ pub(crate) fn isolate(command: &mut Command, account: Option<Account>) {
     }
 }
 
-fn write_private(path: &Path, text: &str) -> Result<(), PgError> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), PgError> {
     if path.exists() {
         std::fs::remove_file(path).at(path)?;
     }

@@ -37,6 +37,7 @@ impl Database {
             max_connections: config.database.max_connections,
             acquire_timeout: config.database.acquire_timeout,
             statement_timeout: config.database.statement_timeout,
+            read_urls: config.database.read_urls.iter().map(|url| Secret::new(url.reveal().to_owned())).collect(),
         };
         Ok(Self { options, cluster })
     }

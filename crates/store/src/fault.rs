@@ -1,6 +1,8 @@
 //! What a database error means to the Exchange. Constraints are told apart by name, never by message.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use jhe_domain::error::{Conflict, Error, Lookup};
 
@@ -19,7 +21,34 @@ impl<T> Db<T> for Result<T, sqlx::Error> {
     }
 }
 
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// When a connection last broke, in milliseconds since the first question for it; 0 is never.
+static BROKEN: AtomicU64 = AtomicU64::new(0);
+
+fn since_start() -> u64 {
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// Whether a connection to the database broke within this time: others that lay idle then may be broken too.
+pub(crate) fn broke_within(time: Duration) -> bool {
+    let broken = BROKEN.load(Ordering::Relaxed);
+    let age = Duration::from_millis(since_start().saturating_sub(broken));
+    broken > 0 && age <= time
+}
+
+fn note_break(error: &sqlx::Error) {
+    let broke = match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(database) => matches!(database.code().as_deref(), Some("57P01" | "57P02" | "57P03")),
+        _ => false,
+    };
+    if broke {
+        BROKEN.store(since_start(), Ordering::Relaxed);
+    }
+}
+
 fn fault(error: sqlx::Error) -> Error {
+    note_break(&error);
     match &error {
         sqlx::Error::Database(database) => {
             // A value beyond what an index can hold names the index as if it were a constraint.

@@ -26,6 +26,7 @@ mod port;
 pub mod practitioner;
 pub mod practitioner_client;
 pub mod record;
+mod replica;
 mod request;
 pub mod scope;
 pub mod seed;

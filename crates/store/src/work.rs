@@ -11,11 +11,12 @@ use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Secret, UserId};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
 use crate::audit::{self, AuditWriter, Batch, Line, Message};
-use crate::fault::Db;
+use crate::fault::{self, Db};
+use crate::replica::Replicas;
 use crate::request::{RequestFacts, Trail};
 
 /// How to reach the database.
@@ -29,6 +30,8 @@ pub struct DatabaseOptions {
     pub acquire_timeout: Duration,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// Replicas that may answer searches.
+    pub read_urls: Vec<Secret>,
 }
 
 impl DatabaseOptions {
@@ -39,13 +42,31 @@ impl DatabaseOptions {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            read_urls: Vec::new(),
         }
     }
 
     pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, Error> {
         Ok(PgConnectOptions::from_str(self.url.reveal()).db()?.statement_cache_capacity(512))
     }
+
+    /// Options of connections that serve requests.
+    fn serving(&self, url: &Secret) -> Result<PgConnectOptions, Error> {
+        let connect = PgConnectOptions::from_str(url.reveal()).db()?.statement_cache_capacity(512);
+        Ok(connect.options([
+            ("statement_timeout", self.statement_timeout.as_millis().to_string()),
+            ("lock_timeout", "10000".to_owned()),
+            ("timezone", "UTC".to_owned()),
+            // The same few statements are asked all day: to plan them anew each time costs more than to run them.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
+            ("jit", "off".to_owned()),
+            ("application_name", "jhe".to_owned()),
+        ]))
+    }
 }
+
+/// How long a connection may lie idle and is taken without trying it.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A moment, as the database's clock tells it.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
@@ -61,36 +82,52 @@ pub struct Moment {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) pool: PgPool,
+    replicas: Replicas,
     pub(crate) audit: mpsc::Sender<Message>,
 }
 
 impl Store {
     /// Connects, and starts the audit writer.
     pub async fn connect(options: &DatabaseOptions) -> Result<(Self, AuditWriter), Error> {
-        let connect = options.connect_options()?.options([
-            ("statement_timeout", options.statement_timeout.as_millis().to_string()),
-            ("lock_timeout", "10000".to_owned()),
-            ("timezone", "UTC".to_owned()),
-            // The same few statements are asked all day: to plan them anew each time costs more than to run them.
-            ("plan_cache_mode", "force_generic_plan".to_owned()),
-            ("jit", "off".to_owned()),
-            ("application_name", "jhe".to_owned()),
-        ]);
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             // A ping before each use would double the round trips of a point query.
             .test_before_acquire(false)
-            .connect_with(connect)
+            // But one that may have broken is tried, so that no request meets what a restart of the database left behind.
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    let suspect = meta.idle_for >= TRUSTED || fault::broke_within(meta.idle_for);
+                    Ok(!suspect || connection.ping().await.is_ok())
+                })
+            })
+            .connect_with(options.serving(&options.url)?)
             .await
             .db()?;
+        let replicas = options.read_urls.iter().map(|url| options.serving(url)).collect::<Result<_, _>>()?;
+        let replicas = Replicas::new(replicas, options.max_connections);
         let (sender, writer) = AuditWriter::start(pool.clone());
-        Ok((Self { pool, audit: sender }, writer))
+        Ok((Self { pool, replicas, audit: sender }, writer))
     }
 
     /// A unit of work that reads.
     pub async fn read(&self) -> Result<Work, Error> {
         let place = self.audit.clone().reserve_owned().await.map_err(Error::internal)?;
+        let connection = self.pool.acquire().await.db()?;
+        Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
+    }
+
+    /// A unit of work that searches: on a replica where there is one that knows all that the primary knows by now.
+    pub async fn search(&self) -> Result<Work, Error> {
+        if self.replicas.is_empty() {
+            return self.read().await;
+        }
+        let place = self.audit.clone().reserve_owned().await.map_err(Error::internal)?;
+        if let Some((connection, moment)) = self.replicas.connection(&self.pool).await {
+            let mut work = Work::new(Connection::Read(connection), Some(place), self.audit.clone());
+            work.moment = Some(moment);
+            return Ok(work);
+        }
         let connection = self.pool.acquire().await.db()?;
         Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
     }
@@ -114,6 +151,7 @@ impl Store {
 
     /// Closes all connections.
     pub async fn close(&self) {
+        self.replicas.close().await;
         self.pool.close().await;
     }
 }
@@ -135,6 +173,8 @@ pub struct Work {
     /// The request it is part of.
     request: Option<Arc<Trail>>,
     told: bool,
+    /// The moment of the primary, where a replica reads.
+    moment: Option<Moment>,
     entries: Vec<AuditEntry>,
     /// Entries about what the transaction itself stores for good: written soon after its commit.
     following: Vec<AuditEntry>,
@@ -146,7 +186,8 @@ impl Work {
     fn new(connection: Connection, place: Option<mpsc::OwnedPermit<Message>>, writer: mpsc::Sender<Message>) -> Self {
         let who = Attribution { user_id: None, application_id: None, kind: "system", ip: None };
         let request = Trail::current();
-        Self { connection, who, request, told: false, entries: Vec::new(), following: Vec::new(), writer, place }
+        let (entries, following) = (Vec::new(), Vec::new());
+        Self { connection, who, request, told: false, moment: None, entries, following, writer, place }
     }
 
     #[expect(clippy::unreachable, reason = "a work is consumed by its commit, so no caller is left to see it ended")]
@@ -165,6 +206,9 @@ impl Work {
 
     /// The moment, to be asked for before rows are read.
     pub async fn moment(&mut self) -> Result<Moment, Error> {
+        if let Some(moment) = self.moment {
+            return Ok(moment);
+        }
         // The clock is read first: a transaction that begins after that writes a later time.
         sqlx::query_as(
             "SELECT clock.now, least(clock.now, (SELECT min(a.xact_start) FROM pg_stat_get_activity(NULL) AS a
