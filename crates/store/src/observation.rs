@@ -340,7 +340,7 @@ fn push_rows_of_pair(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilte
     }
     // Points in time apart from intervals: of the former the index gives just the range that is wanted.
     sql.push("(SELECT o.* FROM ").push(ROWS).push(" AND o.effective_date_time IS NOT NULL");
-    push_times(sql, &filter.effective, TAKEN, TAKEN);
+    push_times(sql, &filter.effective, "o.effective_date_time", "o.effective_date_time");
     sql.push(" UNION ALL SELECT o.* FROM ").push(ROWS).push(" AND o.effective_date_time IS NULL");
     push_times(sql, &filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH);
     sql.push(") AS o WHERE true");
