@@ -76,6 +76,9 @@ fn encode(out: &mut String, value: &str) {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
