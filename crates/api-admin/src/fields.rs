@@ -332,6 +332,9 @@ fn snake_value(value: Value) -> Value {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

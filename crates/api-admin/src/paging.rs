@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use jhe_app::App;
+use jhe_app::identity::sealing::Sealing;
 use jhe_domain::error::{Error, Lookup};
 use jhe_domain::page::{Page, Place, Window};
 use jhe_http::{Origin, query};
@@ -52,7 +53,7 @@ pub(crate) struct Paging {
     family: Family,
     size: i64,
     /// Seals the cursors: they hold values of a row, names among them, and travel in addresses.
-    sealing: Option<App>,
+    sealing: Sealing,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,20 +83,21 @@ fn whole_number(text: &str) -> Option<i64> {
 impl Paging {
     /// Reads the parameters. `path` is the path as the caller sent it; `array` makes the bare array the default.
     pub(crate) fn new(app: &App, query: &AdminQuery, path: &str, default: i64, array: bool) -> Result<Self, Error> {
-        Self::read(Some(app), query, path, default, array)
+        Self::read(app.identity().sealing(), query, path, default, array)
     }
 
     /// Reads the parameters of a list that is paged by keyset alone.
     pub(crate) fn by_key(app: &App, query: &AdminQuery, path: &str, default: i64) -> Result<Self, Error> {
         let number = |name: &str| query.get(name).and_then(|value| whole_number(value.trim()));
         let asked = number("limit").or_else(|| number("page_size")).filter(|size| *size > 0);
-        let after = query.get("cursor").map(|text| open_cursor(Some(app), text)).transpose()?;
+        let sealing = app.identity().sealing();
+        let after = query.get("cursor").map(|text| open_cursor(sealing, text)).transpose()?;
         let size = asked.unwrap_or(default).min(MAX_PAGE_SIZE);
         let (raw, path) = (query.raw.clone(), path.to_owned());
-        Ok(Self { raw, path, family: Family::Cursor(after), size, sealing: Some(app.clone()) })
+        Ok(Self { raw, path, family: Family::Cursor(after), size, sealing: sealing.clone() })
     }
 
-    fn read(app: Option<&App>, query: &AdminQuery, path: &str, default: i64, array: bool) -> Result<Self, Error> {
+    fn read(sealing: &Sealing, query: &AdminQuery, path: &str, default: i64, array: bool) -> Result<Self, Error> {
         let number = |name: &str| query.get(name).and_then(|value| whole_number(value.trim()));
         let present = |name: &str| query.raw.iter().any(|(raw, _)| to_snake(raw) == name);
         let sized = |asked: Option<i64>, max: i64| asked.filter(|size| *size > 0).unwrap_or(default).min(max);
@@ -111,7 +113,7 @@ impl Paging {
                 Some(limit) => sized(Some(limit), MAX_LIMIT),
                 None => sized(number("page_size"), MAX_PAGE_SIZE),
             };
-            (Family::Cursor(query.get("cursor").map(|text| open_cursor(app, text)).transpose()?), size)
+            (Family::Cursor(query.get("cursor").map(|text| open_cursor(sealing, text)).transpose()?), size)
         } else if present("page") || present("page_size") {
             let page = match query.get("page") {
                 None => PageNumber::Number(1),
@@ -126,7 +128,7 @@ impl Paging {
             let size = sized(number("limit"), MAX_LIMIT);
             (Family::Offset(number("offset").filter(|offset| *offset > 0).unwrap_or(0)), size)
         };
-        Ok(Self { raw: query.raw.clone(), path: path.to_owned(), family, size, sealing: app.cloned() })
+        Ok(Self { raw: query.raw.clone(), path: path.to_owned(), family, size, sealing: sealing.clone() })
     }
 
     /// The rows to read first. For the last page that is none, only the count.
@@ -202,10 +204,7 @@ impl Paging {
     /// The keys and the id of a row. It opens nothing: rights are evaluated anew.
     fn seal_cursor(&self, place: &Place) -> Result<String, Error> {
         let text = json!([place.keys, place.id]).to_string();
-        match &self.sealing {
-            Some(app) => app.identity().seal(PURPOSE, &text),
-            None => Err(Error::internal("no key for cursors")),
-        }
+        self.sealing.seal(PURPOSE, &text)
     }
 
     /// Whether keyset paging was asked for.
@@ -238,21 +237,30 @@ impl Paging {
 /// What the key is used for.
 const PURPOSE: &str = "admin.cursor.1";
 
-fn open_cursor(app: Option<&App>, text: &str) -> Result<Place, Error> {
-    let opened = app.and_then(|app| app.identity().open(PURPOSE, text));
-    opened
+fn open_cursor(sealing: &Sealing, text: &str) -> Result<Place, Error> {
+    sealing
+        .open(PURPOSE, text)
         .and_then(|text| serde_json::from_str(&text).ok())
         .map(|(keys, id): (Vec<Option<String>>, i64)| Place { keys, id })
         .ok_or(Error::NotFound(Lookup::Cursor))
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
+    use jhe_crypto::seal::SealKey;
+
     use super::*;
 
     fn paging(raw: &str) -> Paging {
         let query = AdminQuery::for_test(raw);
-        Paging::read(None, &query, "/api/v1/organizations", DEFAULT_SIZE, false).unwrap()
+        Paging::read(&sealing(), &query, "/api/v1/organizations", DEFAULT_SIZE, false).unwrap()
+    }
+
+    fn sealing() -> Sealing {
+        Sealing::new(SealKey::from_secret("secret", "test").unwrap())
     }
 
     fn links(raw: &str, count: i64) -> (Option<String>, Option<String>) {
@@ -310,6 +318,6 @@ mod tests {
             assert!(paging(raw).window().is_err(), "{raw}");
         }
         let query = AdminQuery::for_test("cursor=zzz");
-        assert!(Paging::read(None, &query, "/", 20, false).is_err());
+        assert!(Paging::read(&sealing(), &query, "/", 20, false).is_err());
     }
 }

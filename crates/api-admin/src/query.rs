@@ -126,6 +126,9 @@ impl AdminQuery {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,7 +1,7 @@
 //! Cursors: where a page begins, sealed, so that only ours continue, for the same caller and the same search.
 
 use chrono::{DateTime, Utc};
-use jhe_app::App;
+use jhe_app::identity::sealing::Sealing;
 use jhe_domain::error::Error;
 use jhe_domain::page::Place;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ struct Payload {
 
 impl Cursor {
     /// The text for a link. `search` is the caller and all conditions of the search.
-    pub(crate) fn seal(self, app: &App, search: &str) -> Result<String, Error> {
+    pub(crate) fn seal(self, sealing: &Sealing, search: &str) -> Result<String, Error> {
         let payload = Payload {
             s: self.start,
             k: self.after.map(|place| (place.keys, place.id)),
@@ -53,16 +53,16 @@ impl Cursor {
             t: self.total,
             n: self.newest,
             w: self.walk,
-            d: app.identity().mac(PURPOSE, search),
+            d: sealing.mac(PURPOSE, search),
         };
         let text = serde_json::to_string(&payload).map_err(Error::internal)?;
-        app.identity().seal(PURPOSE, &text)
+        sealing.seal(PURPOSE, &text)
     }
 
     /// Reads it back; `None` when it is not ours or belongs to another search.
-    pub(crate) fn open(app: &App, search: &str, sealed: &str) -> Option<Self> {
-        let payload: Payload = serde_json::from_str(&app.identity().open(PURPOSE, sealed)?).ok()?;
-        app.identity().verify_mac(PURPOSE, search, &payload.d).then_some(())?;
+    pub(crate) fn open(sealing: &Sealing, search: &str, sealed: &str) -> Option<Self> {
+        let payload: Payload = serde_json::from_str(&sealing.open(PURPOSE, sealed)?).ok()?;
+        sealing.verify_mac(PURPOSE, search, &payload.d).then_some(())?;
         Some(Self {
             start: payload.s,
             after: payload.k.map(|(keys, id)| Place { keys, id }),
@@ -73,3 +73,6 @@ impl Cursor {
         })
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -235,7 +235,9 @@ impl<'a> Pager<'a> {
             result.sort
         );
         let cursor = match &result.cursor {
-            Some(sealed) => Some(Cursor::open(app, &search, sealed).ok_or_else(catalogue::invalid_cursor)?),
+            Some(sealed) => {
+                Some(Cursor::open(app.identity().sealing(), &search, sealed).ok_or_else(catalogue::invalid_cursor)?)
+            }
             None => None,
         };
         let mode = match (result.page, result.offset) {
@@ -312,7 +314,9 @@ impl<'a> Pager<'a> {
             Mode::Cursor => {
                 let cursor =
                     Cursor { start, after, snapshot: window.snapshot, newest: window.newest, walk: window.walk, total };
-                cursor.seal(self.app, &self.search).map(|cursor| self.call.link("_cursor", &cursor))
+                cursor
+                    .seal(self.app.identity().sealing(), &self.search)
+                    .map(|cursor| self.call.link("_cursor", &cursor))
             }
         };
         let mut links = vec![("self", self.call.self_link())];

@@ -71,6 +71,9 @@ fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

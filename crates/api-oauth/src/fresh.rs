@@ -10,12 +10,12 @@ pub(crate) const PARAMETER: &str = "fresh";
 /// Marks a moment.
 pub(crate) fn mark(app: &App, at: DateTime<Utc>) -> String {
     let moment = at.timestamp_micros().to_string();
-    let mac = app.identity().mac(PARAMETER, &moment);
+    let mac = app.identity().sealing().mac(PARAMETER, &moment);
     format!("{moment}.{mac}")
 }
 
 /// The moment of a mark, in microseconds, if it is one of ours.
 pub(crate) fn read(app: &App, mark: &str) -> Option<i64> {
     let (moment, mac) = mark.split_once('.')?;
-    app.identity().verify_mac(PARAMETER, moment, mac).then(|| moment.parse().ok()).flatten()
+    app.identity().sealing().verify_mac(PARAMETER, moment, mac).then(|| moment.parse().ok()).flatten()
 }

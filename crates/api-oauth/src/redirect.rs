@@ -17,8 +17,8 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
     let rest = match rest.strip_prefix(':') {
         Some(rest) => {
             let path = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            let digits = rest.len() - path.len();
-            (1..=5).contains(&digits).then_some(path)?
+            let port = rest.get(..rest.len() - path.len())?;
+            (port.len() <= 5 && port.parse::<u16>().is_ok()).then_some(path)?
         }
         None => rest,
     };
@@ -36,6 +36,9 @@ pub(crate) fn with(uri: &str, parameters: &[(&str, &str)]) -> String {
     }
     url
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -66,6 +69,7 @@ mod tests {
             "http://127.0.0.1:1/c\tb",
             "http://127.0.0.1:/cb",
             "http://127.0.0.1:555555/cb",
+            "http://127.0.0.1:65536/cb",
             "http://127.0.0.1.evil.example/cb",
             "http://127.0.0.1:1@evil.example/cb",
             "http://127.0.0.1/cb#x",

@@ -32,6 +32,9 @@ pub(crate) fn description(scope: &str) -> &'static str {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -67,7 +67,7 @@ fn keyed(app: &App, seal: &Seal, last: Option<&Seal>) -> String {
     let Seal { seq, after_id, from_xact, below_xact, rows, first_id, last_id, closes, digest, seal: _ } = seal;
     let before = last.map(|last| &last.seal);
     let text = json!([before, seq, after_id, from_xact, below_xact, rows, first_id, last_id, closes, digest]);
-    app.identity().mac(PURPOSE, &text.to_string())
+    app.identity().sealing().mac(PURPOSE, &text.to_string())
 }
 
 /// What a check of the whole chain found.

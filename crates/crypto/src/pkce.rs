@@ -39,6 +39,9 @@ pub fn invitation_verifier(invitation_token: &str) -> String {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -7,6 +7,8 @@
 //! Start with [`structure`] (is this valid FHIR?), [`search`] (what does this query ask for?), [`observation`] (reading and
 //! writing the main resource) and [`catalogue`] (every refusal, in one place).
 
+#[cfg(test)]
+mod arbitrary;
 pub mod bundle;
 pub mod catalogue;
 pub mod device;

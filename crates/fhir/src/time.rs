@@ -134,6 +134,9 @@ fn parse_clock(text: &str) -> Option<(NaiveTime, TimeDelta)> {
 }
 
 #[cfg(test)]
+pub(crate) mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -90,7 +90,7 @@ pub fn form_token(app: &App, headers: &HeaderMap) -> FormToken {
         (value, Some(set))
     };
     let salt = token::alphanumeric(&mut OsEntropy, 20);
-    let mac = app.identity().mac("form", &bound(headers, &value, &salt));
+    let mac = app.identity().sealing().mac("form", &bound(headers, &value, &salt));
     FormToken { field: format!("{salt}.{mac}"), set_cookie }
 }
 
@@ -106,7 +106,7 @@ pub fn is_own_form(app: &App, headers: &HeaderMap, field: Option<&str>) -> bool 
         return false;
     };
     let site = app.settings().site_url();
-    app.identity().verify_mac("form", &bound(headers, value, salt), mac)
+    app.identity().sealing().verify_mac("form", &bound(headers, value, salt), mac)
         && (!site.starts_with("https://") || is_from(headers, &site, &app.config().site.csrf_trusted_origins))
 }
 

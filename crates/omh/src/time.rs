@@ -132,6 +132,9 @@ fn midnight(date: NaiveDate) -> DateTime<Utc> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 

@@ -79,6 +79,9 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 

@@ -105,3 +105,6 @@ impl Visit {
         self.path.trim_end_matches('/').rsplit('/').nth(index).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod properties;

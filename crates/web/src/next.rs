@@ -15,6 +15,9 @@ pub(crate) fn own<'a>(asked: Option<&'a str>, site: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -162,3 +162,33 @@ async fn uploads_that_share_identifiers_wait_for_each_other() {
     assert_eq!(stored, 60, "each identifier once");
     server.stop().await;
 }
+
+/// What was stored is answered for: whatever else the answer needs is read before, so that nothing can fail after it. A
+/// batch that failed then would be sent again and stored twice.
+#[tokio::test]
+async fn a_batch_does_not_fail_after_it_was_stored() {
+    let server = TestServer::start().await;
+    let mut named = heart_rate("61");
+    named["identifier"] = json!([{"system": "urn:s", "value": "there"}]);
+    server.post("/fhir/r5/Observation").as_user(MARY).json(&named).send().await.expect(201);
+    let before: i64 = server.scalar("SELECT count(*)::text FROM core_observation").await.parse().unwrap();
+    // As soon as something is stored, no observation can be read any more.
+    server
+        .execute(
+            "CREATE FUNCTION hide_all() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN ALTER VIEW jhe_readable RENAME TO jhe_hidden; RETURN NULL; END $$;
+             CREATE TRIGGER hide_all AFTER INSERT ON core_observation FOR EACH STATEMENT EXECUTE FUNCTION hide_all();",
+        )
+        .await;
+    let mut conditional = entry(named);
+    conditional["request"]["ifNoneExist"] = json!("identifier=urn:s|there");
+    let body = bundle("batch", vec![conditional, entry(heart_rate("62"))]);
+    let reply = server.post("/fhir/r5").as_user(MARY).header("Prefer", "return=representation").json(&body);
+    let reply = reply.send().await.expect(200).json();
+    assert_eq!(statuses(&reply), ["200 OK", "201 Created"]);
+    assert_eq!(reply["entry"][1]["resource"]["status"], "final");
+    let after: i64 = server.scalar("SELECT count(*)::text FROM core_observation").await.parse().unwrap();
+    assert_eq!(after, before + 1);
+    assert!(get(&server, MARY, "Observation?patient=40001").await.status.is_server_error());
+    server.stop().await;
+}

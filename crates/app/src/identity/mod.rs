@@ -8,6 +8,7 @@ mod hashing;
 pub mod invitation;
 mod keys;
 pub mod one_time_code;
+pub mod sealing;
 pub mod session;
 pub mod sign_in;
 mod throttle;
@@ -17,7 +18,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jhe_config::Config;
 use jhe_crypto::password;
-use jhe_crypto::seal::SealKey;
 use jhe_crypto::signing::{PublicKey, SigningKey};
 use jhe_crypto::{OsEntropy, pkce};
 use jhe_domain::Phi;
@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::identity::hashing::Hashing;
+use crate::identity::sealing::Sealing;
 
 /// The name of the web console's client.
 pub const CONSOLE_NAME: &str = "JHE Admin UI";
@@ -42,7 +43,7 @@ pub struct Identity {
     ring: RwLock<Arc<Ring>>,
     static_verifier: Option<Phi<String>>,
     static_challenge: String,
-    seal: SealKey,
+    sealing: Sealing,
     hashing: Hashing,
 }
 
@@ -55,7 +56,7 @@ impl Identity {
             ring: RwLock::new(Arc::new(Ring { signing: keys.signing, published: keys.published })),
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
-            seal: keys.seal,
+            sealing: Sealing::new(keys.seal),
             hashing: Hashing::start()?,
         })
     }
@@ -109,26 +110,9 @@ impl Identity {
         self.ring().published.iter().find_map(|key| key.verify(jwt).ok())
     }
 
-    /// A keyed digest of a text, for form tokens and cursors.
-    pub fn mac(&self, purpose: &str, text: &str) -> String {
-        self.seal.mac(&format!("{purpose}\0{text}"))
-    }
-
-    /// Seals a text that travels through the caller and must not be read or made there. A sealed text opens for the same
-    /// purpose only.
-    pub fn seal(&self, purpose: &str, text: &str) -> Result<String, Error> {
-        self.seal.seal(&format!("{purpose}\0{text}"), &mut OsEntropy).map_err(Error::internal)
-    }
-
-    /// Opens a sealed text; `None` when it is not ours.
-    pub fn open(&self, purpose: &str, sealed: &str) -> Option<String> {
-        let text = self.seal.open(sealed).ok()?;
-        text.strip_prefix(purpose)?.strip_prefix('\0').map(str::to_owned)
-    }
-
-    /// Whether a text carries this keyed digest.
-    pub fn verify_mac(&self, purpose: &str, text: &str, mac: &str) -> bool {
-        self.seal.verify_mac(&format!("{purpose}\0{text}"), mac)
+    /// Seals and signs what travels through a caller.
+    pub fn sealing(&self) -> &Sealing {
+        &self.sealing
     }
 }
 

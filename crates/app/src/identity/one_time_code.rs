@@ -55,7 +55,7 @@ fn new_code() -> String {
 }
 
 fn mac(app: &App, cookie: &str, code: &str) -> String {
-    app.identity().mac(PURPOSE, &format!("{cookie}\0{code}"))
+    app.identity().sealing().mac(PURPOSE, &format!("{cookie}\0{code}"))
 }
 
 /// Sends a code to an address, known or not, and begins to wait for it. The answer is the browser's cookie, which alone
@@ -185,7 +185,8 @@ pub async fn confirm(app: &App, cookie: &str, typed: &str, ip: Option<IpAddr>) -
             Waiting::Not | Waiting::For(_) => Outcome::NotWaiting,
         });
     };
-    let right = app.identity().verify_mac(PURPOSE, &format!("{cookie}\0{}", normalized(typed)), &pending.code_mac);
+    let right =
+        app.identity().sealing().verify_mac(PURPOSE, &format!("{cookie}\0{}", normalized(typed)), &pending.code_mac);
     let account = match pending.user_id {
         Some(user) => work.account_by_id(user).await?,
         None => None,

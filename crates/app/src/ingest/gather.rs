@@ -17,14 +17,35 @@ const GROUP: usize = 64;
 /// Statements at once: while one waits for the disk, the other works.
 const STATEMENTS: usize = 2;
 
-struct Waiting {
-    upload: Upload,
-    done: oneshot::Sender<Result<StoredObservation, Error>>,
+/// Where uploads are stored: the database, by one statement for all that are given, of which all or none is stored.
+trait Shelf: Send + Sync + 'static {
+    /// What is stored.
+    type Upload: Send + Sync;
+    /// What is known of it then.
+    type Stored: Send;
+
+    /// Stores all of them; the answers are in their order.
+    fn insert(&self, uploads: &[Self::Upload]) -> impl Future<Output = Result<Vec<Self::Stored>, Error>> + Send;
+}
+
+impl Shelf for Store {
+    type Upload = Upload;
+    type Stored = StoredObservation;
+
+    async fn insert(&self, uploads: &[Upload]) -> Result<Vec<StoredObservation>, Error> {
+        let mut work = self.single().await?;
+        work.observations().insert(uploads).await
+    }
+}
+
+struct Waiting<S: Shelf> {
+    upload: S::Upload,
+    done: oneshot::Sender<Result<S::Stored, Error>>,
 }
 
 /// The line in front of the database.
 pub(crate) struct Gather {
-    line: mpsc::Sender<Waiting>,
+    line: mpsc::Sender<Waiting<Store>>,
 }
 
 impl Gather {
@@ -46,7 +67,7 @@ impl Gather {
     }
 }
 
-async fn serve(store: Store, line: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+async fn serve<S: Shelf>(shelf: S, line: Arc<Mutex<mpsc::Receiver<Waiting<S>>>>) {
     loop {
         let mut group = Vec::new();
         if line.lock().await.recv_many(&mut group, GROUP).await == 0 {
@@ -55,7 +76,7 @@ async fn serve(store: Store, line: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
         // Whoever has given up meanwhile will send it again.
         group.retain(|one| !one.done.is_closed());
         let (uploads, waiting): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.upload, one.done)).unzip();
-        match insert(&store, &uploads).await {
+        match shelf.insert(&uploads).await {
             Ok(stored) => {
                 for (done, stored) in waiting.into_iter().zip(stored) {
                     done.send(Ok(stored)).ok();
@@ -64,7 +85,7 @@ async fn serve(store: Store, line: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
             // What is wrong with one must not fail the others.
             Err(Error::Conflict(_) | Error::Invalid(_) | Error::NotFound(_)) if uploads.len() > 1 => {
                 for (done, upload) in waiting.into_iter().zip(&uploads) {
-                    let alone = insert(&store, std::slice::from_ref(upload)).await;
+                    let alone = shelf.insert(std::slice::from_ref(upload)).await;
                     done.send(alone.and_then(first)).ok();
                 }
             }
@@ -94,11 +115,9 @@ fn shared(error: &Error) -> Error {
     }
 }
 
-async fn insert(store: &Store, uploads: &[Upload]) -> Result<Vec<StoredObservation>, Error> {
-    let mut work = store.single().await?;
-    work.observations().insert(uploads).await
-}
-
-fn first(stored: Vec<StoredObservation>) -> Result<StoredObservation, Error> {
+fn first<T>(stored: Vec<T>) -> Result<T, Error> {
     stored.into_iter().next().ok_or_else(|| Error::internal("an upload that was stored and has no row"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Queues a letter, sent once the unit of work is committed.
 pub(crate) async fn queue(app: &App, work: &mut Work, recipient: &Phi<String>, letter: &Letter) -> Result<(), Error> {
-    let seal = |text: &Phi<String>| app.identity().seal(PURPOSE, text.reveal());
+    let seal = |text: &Phi<String>| app.identity().sealing().seal(PURPOSE, text.reveal());
     let mail = NewMail {
         recipient: recipient.clone(),
         subject: letter.subject.clone(),
@@ -87,7 +87,7 @@ async fn send_due(app: &App, mailer: &Mailer) -> Result<usize, Error> {
 }
 
 fn opened(app: &App, mail: &DueMail) -> Option<Outgoing> {
-    let open = |sealed: &str| app.identity().open(PURPOSE, sealed).map(Phi::new);
+    let open = |sealed: &str| app.identity().sealing().open(PURPOSE, sealed).map(Phi::new);
     let html = match &mail.body_html {
         Some(sealed) => Some(open(sealed)?),
         None => None,

@@ -43,6 +43,9 @@ pub(super) fn encode(out: &mut Vec<u8>, document: &str) {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

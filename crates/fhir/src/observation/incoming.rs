@@ -151,6 +151,9 @@ fn effective(body: &Value) -> Option<EffectiveIn> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::has_own_base_path;

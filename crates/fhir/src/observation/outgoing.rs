@@ -122,6 +122,9 @@ impl ObservationOut<'_> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::structure;

@@ -204,6 +204,9 @@ fn plus(at: DateTime<Utc>, margin: TimeDelta) -> DateTime<Utc> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -50,7 +50,9 @@ fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let escaped = text.get(at + 1..at + 3).filter(|_| *byte == b'%');
+        // Two digits and nothing else: a number may have a sign, an escape may not.
+        let is_hex = |hex: &&str| *byte == b'%' && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let escaped = text.get(at + 1..at + 3).filter(is_hex);
         if let Some(decoded) = escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             out.push(decoded);
             at += 3;
@@ -76,6 +78,9 @@ fn encode(out: &mut String, value: &str) {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -91,6 +96,7 @@ mod tests {
         check("%5Fpage=2&_Page=3&a", "a&_cursor=a-B_1");
         check("_count=5000&x=1", "_count=1000&x=1&_cursor=a-B_1");
         check("_Count=99999999999999999999999", "_Count=1000&_cursor=a-B_1");
+        check("_count=5000%+9", "_count=5000%+9&_cursor=a-B_1");
         check("_count=1000&_count=abc", "_count=1000&_count=abc&_cursor=a-B_1");
         check("patient._has:_group:member:_id=1&&b=%", "patient._has:_group:member:_id=1&b=%&_cursor=a-B_1");
         assert_eq!(paging_query("a=1", "_page", "2"), "a=1&_page=2");

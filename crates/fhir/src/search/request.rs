@@ -514,5 +514,8 @@ fn intersect(known: &mut Option<Vec<i64>>, ids: Vec<i64>) {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

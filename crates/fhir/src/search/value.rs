@@ -150,6 +150,9 @@ pub(super) fn reference(escaped: &str, kind: &str, is_own_base: &dyn Fn(&str) ->
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::has_own_base_path;

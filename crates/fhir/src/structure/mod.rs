@@ -186,4 +186,8 @@ fn check_root(validator: &mut Validator<'_>, resource_type: &str, body: &Value, 
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;

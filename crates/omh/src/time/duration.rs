@@ -77,6 +77,9 @@ fn calendar(value: f64, unit_months: u32) -> Option<Duration> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 

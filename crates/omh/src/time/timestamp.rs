@@ -118,6 +118,9 @@ impl Cursor<'_> {
 }
 
 #[cfg(test)]
+pub(super) mod properties;
+
+#[cfg(test)]
 mod tests {
     use chrono::SecondsFormat;
 

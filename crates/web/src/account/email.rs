@@ -25,7 +25,7 @@ const ACCOUNT: &str = "account";
 
 /// The page for those who proved who they are but may not go on before the address is confirmed.
 pub(super) fn ask(app: &App, visit: &Visit, user: UserId) -> Response {
-    let sealed = match app.identity().seal(PURPOSE, &format!("{} {}", user.0, app.now().timestamp())) {
+    let sealed = match app.identity().sealing().seal(PURPOSE, &format!("{} {}", user.0, app.now().timestamp())) {
         Ok(sealed) => sealed,
         Err(error) => return home::failure(&error),
     };
@@ -42,7 +42,7 @@ pub(super) fn ask(app: &App, visit: &Visit, user: UserId) -> Response {
 
 /// The account such a form is about, for an hour.
 fn sealed_account(app: &App, sealed: &str) -> Option<UserId> {
-    let text = app.identity().open(PURPOSE, sealed)?;
+    let text = app.identity().sealing().open(PURPOSE, sealed)?;
     let (id, since) = text.split_once(' ')?;
     let since = DateTime::from_timestamp(since.parse().ok()?, 0)?;
     (app.now() - since < TimeDelta::hours(1)).then_some(UserId(id.parse().ok()?))
