@@ -1,6 +1,7 @@
 //! What was asked, when, and what came of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,12 @@ use crate::world::Pair;
 pub(crate) struct Span {
     pub(crate) start: Duration,
     pub(crate) end: Duration,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} s to {:.4} s", self.start.as_secs_f64(), self.end.as_secs_f64())
+    }
 }
 
 /// What an operation is.

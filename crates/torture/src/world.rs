@@ -1,6 +1,8 @@
 //! Who takes part: patients, what they measure, practitioners of one study. A number names a reading, and tells its
 //! patient, its data type and every byte of its document, so that nothing need be remembered of what was sent.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jhe_testkit::omh;
@@ -117,6 +119,12 @@ impl Pair {
     /// The reading of a turn.
     pub(crate) fn number(self, turn: u64) -> u64 {
         turn * u64::from(PAIRS) + u64::from(self.0)
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of patient {}", self.kind().name, self.patient())
     }
 }
 

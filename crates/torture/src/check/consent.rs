@@ -104,7 +104,7 @@ fn shown<'a>(records: &Records, line: impl Fn(Pair) -> Option<&'a Timeline>) -> 
             tempted += 1;
             if read.seen & pair.bit() != 0 {
                 let (what, span) = (read.what.name(), read.span);
-                violations.push(format!("{what} of {span:?} shows {pair:?}, which was withdrawn before"));
+                violations.push(format!("{what}, {span}, shows {pair}, which was withdrawn before"));
             }
         }
     }
@@ -121,7 +121,7 @@ fn stored<'a>(records: &Records, line: impl Fn(Pair) -> Option<&'a Timeline>) ->
             if matches!(fate, Fate::Stored(_)) {
                 count += 1;
                 if line(Pair::of(*number)).is_some_and(|line| !line.may_hold(attempt.span)) {
-                    violations.push(format!("reading {number} was stored in {:?} without consent", attempt.span));
+                    violations.push(format!("reading {number} was stored without consent, {}", attempt.span));
                 }
             }
         }
@@ -138,7 +138,7 @@ fn kept_back<'a>(records: &Records, line: impl Fn(Pair) -> Option<&'a Timeline>)
         if line(Pair::of(number)).is_some_and(|line| line.must_hold(read.span)) {
             count += 1;
             if read.outcome == Outcome::Refused {
-                violations.push(format!("{} of {:?} does not find reading {number}", read.what.name(), read.span));
+                violations.push(format!("{}, {}, does not find reading {number}", read.what.name(), read.span));
             }
         }
     }
@@ -148,7 +148,7 @@ fn kept_back<'a>(records: &Records, line: impl Fn(Pair) -> Option<&'a Timeline>)
         let wrong: Vec<u64> = refused.map(|(number, _)| *number).filter(held).collect();
         // A transaction is refused for any one of its readings.
         if !wrong.is_empty() && (attempt.what != What::Transaction || wrong.len() == attempt.entries.len()) {
-            violations.push(format!("readings {wrong:?} were refused in {:?} in spite of consent", attempt.span));
+            violations.push(format!("readings {wrong:?} were refused in spite of consent, {}", attempt.span));
         }
         count += 1;
     }

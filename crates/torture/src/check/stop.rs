@@ -25,15 +25,15 @@ pub(super) fn check(table: &Table, records: &Records) -> Finding {
         lost += 1;
         if span.start + READ_BY_THEN <= stop.asked {
             violations.push(format!(
-                "a request of {:?} was not answered by the server told to stop at {:?}",
-                span, stop.asked
+                "a request, {span}, was not answered by the server that was told to stop at {:.4} s",
+                stop.asked.as_secs_f64()
             ));
         }
     }
     violations.extend(carried_out(records, table));
     for moment in &records.unreachable {
         if records.stops.iter().any(|stop| (stop.switched..=stop.gone).contains(moment)) {
-            violations.push(format!("nobody listened at {moment:?}, during a rolling restart"));
+            violations.push(format!("nobody listened at {:.4} s, during a rolling restart", moment.as_secs_f64()));
         }
     }
     let looked_at = format!("{} restarts, {lost} requests that came too late", records.stops.len());

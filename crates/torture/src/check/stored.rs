@@ -179,14 +179,14 @@ pub(super) fn halves(table: &Table, records: &Records) -> Finding {
     );
     let mut transactions = HashSet::new();
     for attempt in records.attempts.iter().filter(|attempt| attempt.what == What::Transaction) {
-        let first = attempt.entries.first().map(|(number, _)| *number);
-        if !transactions.insert(first) {
+        let Some((first, _)) = attempt.entries.first() else { continue };
+        if !transactions.insert(*first) {
             continue;
         }
         let there = attempt.entries.iter().filter(|(number, _)| table.ids.contains_key(number)).count();
         if there != 0 && there != attempt.entries.len() {
             violations.push(format!(
-                "{there} of {} readings of the transaction of {first:?} are stored",
+                "{there} of {} readings of the transaction of reading {first} are stored",
                 attempt.entries.len()
             ));
         }
