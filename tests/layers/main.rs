@@ -30,7 +30,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("jhe-server", 6),
 ];
 /// Not shipped, so outside the floors.
-const OUTSIDE: &[&str] = &["jhe-testkit", "jhe-tests", "jhe-bench", "xtask"];
+const OUTSIDE: &[&str] = &["jhe-testkit", "jhe-tests", "jhe-bench", "jhe-torture", "xtask"];
 /// Crates that only one of ours may name.
 const KEPT: &[(&str, &str)] = &[
     ("sqlx", "jhe-store"),

@@ -38,6 +38,25 @@ async fn probes_answer_and_every_answer_is_hardened() {
 }
 
 #[tokio::test]
+async fn a_process_that_starts_beside_another_hands_out_no_id_twice() {
+    let server = TestServer::start().await;
+    let starts = async {
+        for _ in 0..10 {
+            jhe_app::seed::reference(server.store(), server.app().config()).await.unwrap();
+        }
+    };
+    let draws = async {
+        for _ in 0..10 {
+            let sql = "SELECT (count(*) - count(DISTINCT id))::text
+                         FROM (SELECT nextval('core_observation_id_seq') AS id FROM generate_series(1, 100000)) AS drawn";
+            assert_eq!(server.scalar(sql).await, "0");
+        }
+    };
+    tokio::join!(starts, draws);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn answers_are_compressed_on_request() {
     let server = TestServer::start().await;
     let reply = server

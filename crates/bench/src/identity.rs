@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use jhe_app::operator::{self, ClientRequest};
 use jhe_crypto::{OsEntropy, pkce, token};
 use jhe_domain::client::GrantType;
+use jhe_testkit::connection::Connection;
 
-use crate::http::Connection;
 use crate::limits::Limits;
 use crate::load::{Plan, drive};
 use crate::place::{Place, plain};

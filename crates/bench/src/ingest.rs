@@ -1,10 +1,10 @@
 //! Uploads, alone and while people sign in in numbers.
 
 use anyhow::{Result, ensure};
+use jhe_testkit::connection::Connection;
 use jhe_testkit::omh;
 use serde_json::json;
 
-use crate::http::Connection;
 use crate::identity::{Form, sign_in_form, sign_in_once};
 use crate::load::{Outcome, Plan, drive};
 use crate::place::Place;

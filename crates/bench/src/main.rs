@@ -6,7 +6,6 @@
 
 mod cpu;
 mod fhir;
-mod http;
 mod identity;
 mod ingest;
 mod limits;

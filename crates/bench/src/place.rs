@@ -10,9 +10,9 @@ use jhe_config::Config;
 use jhe_domain::Secret;
 use jhe_pg::{Cluster, ClusterOptions};
 use jhe_store::{AuditWriter, DatabaseOptions, Store, maintenance};
+use jhe_testkit::connection::Connection;
 
 use crate::cpu;
-use crate::http::Connection;
 
 /// The name of the database.
 const DATABASE: &str = "jhe_bench";

@@ -500,10 +500,11 @@ impl Work {
         Ok(())
     }
 
-    /// Moves every sequence past the ids in its table, and never back below where it starts.
+    /// Moves every sequence past the ids that were put into its table by hand. One that is past them is left alone: other
+    /// processes draw from it, and it must not go back over what they have drawn meanwhile.
     async fn restart_sequences(&mut self) -> Result<(), Error> {
         sqlx::raw_sql(
-            "DO $$ DECLARE t record; top bigint; BEGIN
+            "DO $$ DECLARE t record; top bigint; drawn bigint; BEGIN
                FOR t IN SELECT c.relname AS tab, s.relname AS seq, q.seqstart AS first
                           FROM pg_class AS s JOIN pg_sequence AS q ON q.seqrelid = s.oid
                           JOIN pg_depend AS d ON d.objid = s.oid AND d.deptype = 'i'
@@ -511,8 +512,13 @@ impl Work {
                           JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid AND a.attname = 'id'
                          WHERE c.relnamespace = current_schema()::regnamespace
                LOOP
+                 -- The ids are looked at first, so that none of them is of a later draw.
                  EXECUTE format('SELECT coalesce(max(id), 0) FROM %I', t.tab) INTO top;
-                 PERFORM setval(t.seq::regclass, greatest(top + 1, t.first, (SELECT coalesce(last_value + 1, 0) FROM pg_sequences WHERE schemaname = current_schema() AND sequencename = t.seq)), false);
+                 SELECT coalesce(last_value, 0) INTO drawn FROM pg_sequences
+                  WHERE schemaname = current_schema() AND sequencename = t.seq;
+                 IF top > drawn THEN
+                     PERFORM setval(t.seq::regclass, greatest(top + 1, t.first), false);
+                 END IF;
                END LOOP;
              END $$",
         )

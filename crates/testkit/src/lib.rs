@@ -14,6 +14,7 @@
 )]
 
 mod clock;
+pub mod connection;
 mod database;
 mod http;
 mod issuer;

@@ -1,9 +1,8 @@
 //! What answers say, read as cheaply as a check can be: the load shares the machine with what it measures.
 
 use anyhow::{Context, Result};
+use jhe_testkit::connection::Answer;
 use serde_json::Value;
-
-use crate::http::Answer;
 
 /// What a Bundle says of itself.
 #[derive(Debug)]

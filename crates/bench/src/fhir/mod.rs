@@ -10,8 +10,8 @@ mod study;
 mod write;
 
 use anyhow::{Result, ensure};
+use jhe_testkit::connection::{Answer, Connection};
 
-use crate::http::{Answer, Connection};
 use crate::load::Plan;
 use crate::memory::Watch;
 use crate::place::Place;

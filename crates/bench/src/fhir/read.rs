@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use jhe_testkit::connection::Answer;
 
 use super::study::Study;
 use super::{Asker, Dice, answer, limit};
-use crate::http::Answer;
 use crate::load::{Outcome, Plan, drive, drive_at};
 use crate::place::Place;
 

@@ -1,11 +1,11 @@
 //! Bundles and single creates, beside what the database does with the same rows.
 
 use anyhow::{Result, ensure};
+use jhe_testkit::connection::{Answer, Connection};
 
 use super::document::Uploads;
 use super::study::{Study, token};
 use super::{Asker, UPLOADERS, answer, limit};
-use crate::http::{Answer, Connection};
 use crate::load::{Outcome, Plan, drive};
 use crate::place::Place;
 

@@ -1,4 +1,5 @@
-//! As little HTTP/1.1 as a load needs: the load shares the machine with what it measures.
+//! As little HTTP/1.1 as a load needs: the load shares the machine with what it drives. A connection is one connection:
+//! nothing is opened again or sent again behind the caller's back.
 
 use std::net::SocketAddr;
 
@@ -7,22 +8,27 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A connection that is kept.
-pub(crate) struct Connection {
+#[derive(Debug)]
+pub struct Connection {
     stream: TcpStream,
     host: String,
     buffer: Vec<u8>,
 }
 
 /// An answer.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its status line and headers.
+    pub head: String,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// A header's first value.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -30,7 +36,7 @@ impl Answer {
     }
 
     /// A member of a JSON body that is text.
-    pub(crate) fn text(&self, name: &str) -> Result<String> {
+    pub fn text(&self, name: &str) -> Result<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body)?;
         let text = body.get(name).and_then(serde_json::Value::as_str).with_context(|| format!("no {name}"))?;
         Ok(text.to_owned())
@@ -38,19 +44,20 @@ impl Answer {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+    /// Opens one.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, host: format!("localhost:{}", address.port()), buffer: Vec::with_capacity(16 * 1024) })
     }
 
     /// Posts a form.
-    pub(crate) async fn form(&mut self, path: &str, headers: &str, body: &str) -> Result<Answer> {
+    pub async fn form(&mut self, path: &str, headers: &str, body: &str) -> Result<Answer> {
         self.send("POST", path, &format!("content-type: application/x-www-form-urlencoded\r\n{headers}"), body).await
     }
 
     /// Asks and waits for the answer. `headers` are whole lines.
-    pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Result<Answer> {
+    pub async fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Result<Answer> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-length: {}\r\n\r\n{body}",
             self.host,

@@ -1,0 +1,107 @@
+//! The audit trail: nothing of it goes or changes, and whatever was stored or shown is in it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::Finding;
+use crate::client::Shared;
+use crate::history::{Outcome, Read};
+use crate::place::Place;
+use crate::world::{FIRST_PATIENT, LAST_PATIENT};
+
+/// The server writes what reads leave behind a moment after their answers, and later after a fault.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the trail was when it was looked at last.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    last: i64,
+    digest: String,
+}
+
+/// Patients whose uploads differ from what the trail says of them.
+const CREATED: &str =
+    "SELECT coalesce(json_agg(format('patient %s: %s stored, %s in the trail', id, stored, told)), '[]')::text
+       FROM (SELECT p.id,
+                    (SELECT count(*) FROM core_observation AS o WHERE o.subject_patient_id = p.id) AS stored,
+                    (SELECT coalesce(sum(e.rows), 0) FROM jhe_audit_event AS e
+                      WHERE e.patient_id = p.id AND e.action = 'create' AND e.resource = 'Observation') AS told
+               FROM core_patient AS p WHERE p.id BETWEEN $from AND $to) AS compared
+      WHERE stored <> told";
+
+/// Reads of observations by account: searches that found something, and reads by id that did.
+const READ: &str = "SELECT coalesce(json_agg(json_build_array(actor_user_id, searches, singles)), '[]')::text
+       FROM (SELECT actor_user_id,
+                    count(*) FILTER (WHERE resource_id IS NULL AND rows > 0) AS searches,
+                    count(*) FILTER (WHERE resource_id IS NOT NULL AND patient_id IS NOT NULL) AS singles
+               FROM jhe_audit_event
+              WHERE action = 'read' AND resource = 'Observation' AND actor_user_id IS NOT NULL
+              GROUP BY 1) AS told";
+
+impl Trail {
+    /// Looks at the trail.
+    pub(super) async fn check(&mut self, place: &Place, shared: &Shared) -> Result<Vec<Finding>> {
+        let read = reads(place, shared).await?;
+        let created = CREATED.replace("$from", &FIRST_PATIENT.to_string()).replace("$to", &LAST_PATIENT.to_string());
+        let created = serde_json::from_str(&place.scalar(created).await?)?;
+        let patients = format!("{} patients", LAST_PATIENT - FIRST_PATIENT + 1);
+        Ok(vec![self.grown(place).await?, Finding::new("the audit trail has every upload", patients, created), read])
+    }
+
+    /// It only grows: what was there is there, unchanged.
+    async fn grown(&mut self, place: &Place) -> Result<Finding> {
+        let digest = async |last: i64| {
+            let columns = "id, occurred_at, actor_user_id, application_id, action, resource, resource_id, patient_id, organization_id, rows";
+            let sql = format!(
+                "SELECT md5(string_agg(concat_ws('|', {columns}), '|' ORDER BY id)) FROM jhe_audit_event WHERE id <= {last}"
+            );
+            place.scalar(sql).await
+        };
+        let last = place.number("SELECT coalesce(max(id), 0)::text FROM jhe_audit_event").await?;
+        let mut violations = Vec::new();
+        if last < self.last {
+            violations.push(format!("the last entry was {} and is {last}", self.last));
+        }
+        if digest(self.last).await? != self.digest {
+            violations.push(format!("entries up to {} are others than before", self.last));
+        }
+        *self = Self { last, digest: digest(last).await? };
+        Ok(Finding::new("the audit trail only grows", format!("last entry {last}"), violations))
+    }
+}
+
+/// Answers of an account that showed something: searches, and reads by id.
+fn shown(reads: &[Read]) -> BTreeMap<i64, (i64, i64)> {
+    let mut all: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    for read in reads.iter().filter(|read| read.outcome == Outcome::Acknowledged && read.rows > 0) {
+        let (searches, singles) = all.entry(read.reader).or_default();
+        *if read.wanted.is_some() { singles } else { searches } += 1;
+    }
+    all
+}
+
+/// Every answer that showed something is in the trail.
+async fn reads(place: &Place, shared: &Shared) -> Result<Finding> {
+    let shown = shown(&shared.history.records().reads);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let told: Vec<(i64, i64, i64)> = serde_json::from_str(&place.ask(READ).await?).context("the trail's counts")?;
+        let told: BTreeMap<i64, (i64, i64)> = told.into_iter().map(|(who, a, b)| (who, (a, b))).collect();
+        let mut violations = Vec::new();
+        for (reader, (searches, singles)) in &shown {
+            let (told_searches, told_singles) = told.get(reader).copied().unwrap_or_default();
+            for (what, shown, told) in [("searches", searches, told_searches), ("reads by id", singles, told_singles)] {
+                violations.extend((told < *shown).then(|| {
+                    format!("account {reader}: {shown} answered {what} showed something, the trail has {told}: {} are missing", shown - told)
+                }));
+            }
+        }
+        if violations.is_empty() || Instant::now() > deadline {
+            let answers: i64 = shown.values().map(|(searches, singles)| searches + singles).sum();
+            return Ok(Finding::new("the audit trail has every read", format!("{answers} answers"), violations));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
