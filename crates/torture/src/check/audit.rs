@@ -31,6 +31,11 @@ const CREATED: &str =
                FROM core_patient AS p WHERE p.id BETWEEN $from AND $to) AS compared
       WHERE stored <> told";
 
+/// Changes of consents by patient.
+const CONSENTS: &str = "SELECT coalesce(json_agg(json_build_array(patient_id, told)), '[]')::text
+       FROM (SELECT patient_id, count(*) AS told FROM jhe_audit_event
+              WHERE action = 'update' AND resource = 'Consent' AND patient_id IS NOT NULL GROUP BY 1) AS told";
+
 /// Reads of observations by account: searches that found something, and reads by id that did.
 const READ: &str = "SELECT coalesce(json_agg(json_build_array(actor_user_id, searches, singles)), '[]')::text
        FROM (SELECT actor_user_id,
@@ -70,6 +75,24 @@ impl Trail {
         *self = Self { last, digest: digest(last).await? };
         Ok(Finding::new("the audit trail only grows", format!("last entry {last}"), violations))
     }
+}
+
+/// Every acknowledged change of a consent is in the trail.
+async fn consents(place: &Place, shared: &Shared) -> Result<Finding> {
+    let told: BTreeMap<i64, usize> = serde_json::from_str::<Vec<(i64, usize)>>(&place.ask(CONSENTS).await?)
+        .context("the trail's counts")?
+        .into_iter()
+        .collect();
+    let mut changed: BTreeMap<i64, usize> = BTreeMap::new();
+    for change in shared.history.records().changes.iter().filter(|change| change.outcome == Outcome::Acknowledged) {
+        *changed.entry(change.pair.patient()).or_default() += 1;
+    }
+    let count: usize = changed.values().sum();
+    let missing = changed.into_iter().filter_map(|(patient, changes)| {
+        let told = told.get(&patient).copied().unwrap_or_default();
+        (told < changes).then(|| format!("patient {patient}: {changes} changes of consents, {told} in the trail"))
+    });
+    Ok(Finding::new("the audit trail has every change of a consent", format!("{count} changes"), missing.collect()))
 }
 
 /// Answers of an account that showed something: searches, and reads by id.

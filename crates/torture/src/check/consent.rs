@@ -82,14 +82,29 @@ impl Timeline {
     }
 }
 
+/// The changes of each pair.
+fn timelines(records: &Records) -> Vec<Timeline> {
+    let timeline = |pair| {
+        let own = records.changes.iter().filter(|change| change.pair == pair);
+        Timeline::new(own.map(|change| (*change, records.last_effect(change.span, change.outcome))))
+    };
+    Pair::all().map(timeline).collect()
+}
+
+/// Whether each consent surely holds now, or surely does not; `None` where nobody can tell.
+pub(super) fn now(records: &Records, now: Duration) -> Vec<(Pair, Option<bool>)> {
+    let span = Span { start: now, end: now };
+    let state = |line: &Timeline| match (line.must_hold(span), line.may_hold(span)) {
+        (true, _) => Some(true),
+        (_, false) => Some(false),
+        _ => None,
+    };
+    Pair::all().zip(timelines(records).iter().map(state)).collect()
+}
+
 /// Looks at every read and every upload.
 pub(super) fn check(records: &Records) -> Vec<Finding> {
-    let timelines: Vec<Timeline> = Pair::all()
-        .map(|pair| {
-            let own = records.changes.iter().filter(|change| change.pair == pair);
-            Timeline::new(own.map(|change| (*change, records.last_effect(change.span, change.outcome))))
-        })
-        .collect();
+    let timelines = timelines(records);
     let line = |pair: Pair| timelines.get(pair.index());
     vec![shown(records, line), stored(records, line), kept_back(records, line)]
 }

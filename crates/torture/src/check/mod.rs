@@ -3,6 +3,7 @@
 mod audit;
 mod audit_chain;
 mod consent;
+mod consented;
 mod counters;
 mod stop;
 mod stored;
@@ -53,7 +54,10 @@ impl Finding {
 
 /// Looks at everything, while no client asks anything. The whole of it also through the API, which takes longer.
 pub(crate) async fn run(place: &Place, shared: &Arc<Shared>, trail: &mut Trail, whole: bool) -> Result<Vec<Finding>> {
+    let heard = shared.history.now();
     quiet(place).await?;
+    shared.history.settle(heard);
+    let consented = consented::check(place, shared).await?;
     let table = stored::Table::read(place).await?;
     let mut findings = vec![stored::acknowledged(&table, &shared.history.records())];
     if whole {
@@ -62,6 +66,7 @@ pub(crate) async fn run(place: &Place, shared: &Arc<Shared>, trail: &mut Trail, 
     }
     findings.push(stored::halves(&table, &shared.history.records()));
     findings.push(counters::check(place).await?);
+    findings.push(consented);
     findings.extend(consent::check(&shared.history.records()));
     findings.extend(trail.check(place, shared).await?);
     findings.extend(audit_chain::check(place)?);
