@@ -36,7 +36,9 @@ impl Database {
             url: Secret::new(url),
             max_connections: config.database.max_connections,
             acquire_timeout: config.database.acquire_timeout,
+            idle_timeout: config.database.idle_timeout,
             statement_timeout: config.database.statement_timeout,
+            slow_statement: config.database.slow_statement,
         };
         Ok(Self { options, cluster })
     }

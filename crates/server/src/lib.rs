@@ -5,10 +5,13 @@
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod connections;
 pub mod database;
 pub mod demo;
 pub mod manage;
+pub mod metrics;
 pub mod openapi;
+mod probes;
 pub mod routes;
 pub mod serve;
 mod walk;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::audit::{self, AuditWriter, Batch, Message};
 use crate::fault::Db;
+use crate::pool;
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -25,8 +26,12 @@ pub struct DatabaseOptions {
     pub max_connections: u32,
     /// How long a request waits for one.
     pub acquire_timeout: Duration,
+    /// How long a connection is kept that nobody uses.
+    pub idle_timeout: Duration,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// Statements that take longer are noted in the log.
+    pub slow_statement: Option<Duration>,
 }
 
 impl DatabaseOptions {
@@ -36,12 +41,15 @@ impl DatabaseOptions {
             url: Secret::new(url),
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_mins(10),
             statement_timeout: Duration::from_secs(30),
+            slow_statement: None,
         }
     }
 
     pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, Error> {
-        Ok(PgConnectOptions::from_str(self.url.reveal()).db()?.statement_cache_capacity(512))
+        let options = PgConnectOptions::from_str(self.url.reveal()).db()?.statement_cache_capacity(512);
+        Ok(pool::log_slow(options, self.slow_statement))
     }
 }
 
@@ -59,7 +67,7 @@ pub struct Moment {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) pool: PgPool,
-    audit: mpsc::Sender<Message>,
+    pub(crate) audit: mpsc::Sender<Message>,
 }
 
 impl Store {
@@ -77,6 +85,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(options.idle_timeout)
             // A ping before each use would double the round trips of a point query.
             .test_before_acquire(false)
             .connect_with(connect)
@@ -89,7 +98,7 @@ impl Store {
     /// A unit of work that reads.
     pub async fn read(&self) -> Result<Work, Error> {
         let place = self.audit.clone().reserve_owned().await.map_err(Error::internal)?;
-        let connection = self.pool.acquire().await.db()?;
+        let connection = pool::measured(self.pool.acquire()).await.db()?;
         Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
     }
 
@@ -101,7 +110,7 @@ impl Store {
 
     /// A unit of work that writes: all of it with [`Work::commit`], else nothing.
     pub async fn begin(&self) -> Result<Work, Error> {
-        Ok(Work::new(Connection::Write(self.pool.begin().await.db()?), None, self.audit.clone()))
+        Ok(Work::new(Connection::Write(pool::measured(self.pool.begin()).await.db()?), None, self.audit.clone()))
     }
 
     /// Whether the database answers.
