@@ -11,6 +11,7 @@ mod admin;
 mod fhir;
 mod matrix;
 mod oauth;
+mod operations;
 mod privacy;
 mod server;
 mod statements;

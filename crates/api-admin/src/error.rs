@@ -1,5 +1,7 @@
 //! Failures in the family's words: an object with a string `detail`, and the keys of the fields at fault.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -20,6 +22,10 @@ const NO_CREDENTIALS: &str = "Authentication credentials were not provided.";
 pub enum Admin {}
 
 impl Family for Admin {
+    fn oversized(status: StatusCode, text: &str) -> Response {
+        detail(status, text)
+    }
+
     fn render(error: Error) -> Response {
         AdminError(error).into_response()
     }
@@ -67,15 +73,20 @@ impl IntoResponse for AdminError {
             }
             Error::Unavailable { retry_after, source } => {
                 tracing::error!(error = %source, "a part the server needs does not answer");
-                let text = "Service temporarily unavailable.";
-                after(detail(StatusCode::SERVICE_UNAVAILABLE, text), retry_after.as_secs().max(1))
+                unavailable(retry_after)
             }
+            Error::Overloaded { retry_after } => unavailable(retry_after),
             Error::Internal(source) => {
                 tracing::error!(error = %source, "internal error");
                 detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error.")
             }
         }
     }
+}
+
+fn unavailable(retry_after: Duration) -> Response {
+    let text = "Service temporarily unavailable.";
+    after(detail(StatusCode::SERVICE_UNAVAILABLE, text), retry_after.as_secs().max(1))
 }
 
 fn after(mut response: Response, seconds: u64) -> Response {

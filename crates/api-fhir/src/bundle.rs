@@ -77,6 +77,7 @@ pub(crate) async fn post(
         max_document: app.config().limits.max_omh_bytes,
     };
     let (kind, candidates) = on_blocking_thread(move || reader.read(&object(&bytes)?)).await?;
+    metrics::histogram!("jhe_bundle_entries").record(u32::try_from(candidates.len()).unwrap_or(u32::MAX));
     let together = match kind {
         BundleKind::Batch => Together::Batch,
         BundleKind::Transaction => Together::Transaction,

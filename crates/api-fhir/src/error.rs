@@ -16,6 +16,10 @@ use crate::negotiate::FHIR_JSON;
 pub enum Fhir {}
 
 impl Family for Fhir {
+    fn oversized(status: StatusCode, text: &str) -> Response {
+        outcome(&Failure::new(status.as_u16(), Issue::error(IssueCode::TooLong, text)))
+    }
+
     fn render(error: Error) -> Response {
         FhirError::from(error).into_response()
     }
@@ -82,6 +86,7 @@ fn render(error: Error) -> Response {
             tracing::error!(error = %source, "a part the server needs does not answer");
             after(outcome(&catalogue::unavailable()), retry_after.as_secs())
         }
+        Error::Overloaded { retry_after } => after(outcome(&catalogue::unavailable()), retry_after.as_secs()),
         Error::Internal(source) => {
             tracing::error!(error = %source, "internal error");
             let mut response = outcome(&catalogue::internal(""));

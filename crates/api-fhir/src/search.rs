@@ -92,11 +92,13 @@ async fn read_form(request: Request, app: &App) -> Result<String, FhirError> {
 impl SearchCall {
     /// What the parameters mean for a type.
     pub(crate) fn parse(&self, kind: ResourceType) -> Result<SearchRequest, Failure> {
+        count(kind);
         SearchRequest::parse(kind, &self.pairs, self.prefer.strict, &|base| self.own.is(base))
     }
 
     /// As [`SearchCall::parse`], for an operation with a parameter of its own: its value, and what the others mean.
     pub(crate) fn parse_with(&self, kind: ResourceType, own: &str) -> Result<(Option<String>, SearchRequest), Failure> {
+        count(kind);
         let (found, others): (Vec<_>, Vec<_>) = self.pairs.iter().cloned().partition(|(name, _)| name == own);
         let request = SearchRequest::parse(kind, &others, self.prefer.strict, &|base| self.own.is(base))?;
         Ok((found.into_iter().next_back().map(|(_, value)| value), request))
@@ -132,6 +134,11 @@ impl SearchCall {
     fn self_link(&self) -> String {
         if self.raw_query.is_empty() { self.address.clone() } else { format!("{}?{}", self.address, self.raw_query) }
     }
+}
+
+/// Counts a search.
+fn count(kind: ResourceType) {
+    metrics::counter!("jhe_fhir_searches_total", "type" => kind.as_str()).increment(1);
 }
 
 /// Everything that was named, for the permission check.

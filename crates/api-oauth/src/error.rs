@@ -1,5 +1,7 @@
 //! Failures in the family's words: `error` and `error_description` (RFC 6749 §5.2), and pages where a person waits.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_domain::error::{CredentialFault, Error};
@@ -11,6 +13,10 @@ use serde_json::{Map, Value};
 pub enum OAuth {}
 
 impl Family for OAuth {
+    fn oversized(status: StatusCode, text: &str) -> Response {
+        json(status, &body("invalid_request", Some(text)))
+    }
+
     fn render(error: Error) -> Response {
         OAuthError::from(error).into_response()
     }
@@ -47,6 +53,16 @@ impl OAuthError {
 }
 
 impl OAuthError {
+    /// 503: to be tried again.
+    fn unavailable(retry_after: Duration) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            error: "temporarily_unavailable",
+            description: None,
+            retry_after: Some(retry_after.as_secs().max(1)),
+        }
+    }
+
     /// Whether it says that the client is unknown or did not prove who it is.
     pub(crate) fn is_invalid_client(&self) -> bool {
         self.error == "invalid_client"
@@ -70,13 +86,9 @@ impl From<Error> for OAuthError {
             },
             Error::Unavailable { retry_after, source } => {
                 tracing::error!(error = %source, "a part the server needs does not answer");
-                Self {
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    error: "temporarily_unavailable",
-                    description: None,
-                    retry_after: Some(retry_after.as_secs().max(1)),
-                }
+                Self::unavailable(retry_after)
             }
+            Error::Overloaded { retry_after } => Self::unavailable(retry_after),
             Error::Internal(source) => {
                 tracing::error!(error = %source, "internal error");
                 Self {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::account::email;
@@ -34,6 +34,28 @@ pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Res
     let headers = request.headers().clone();
     let origin = request.extensions().get::<Origin>().cloned();
     let form = Parameters::of_form(request, &app).await?;
+    let outcome = granted(&app, &headers, origin, &form).await;
+    measure(form.get("grant_type"), &outcome);
+    outcome
+}
+
+/// Counts what was asked for and what became of it. Grants are a caller's to choose, so only known ones become labels.
+fn measure(grant: Option<&str>, outcome: &Result<Response, OAuthError>) {
+    const KNOWN: [&str; 4] = ["authorization_code", "refresh_token", "password", "client_credentials"];
+    let grant = match grant {
+        Some(exchange::GRANT) => "token_exchange",
+        named => KNOWN.into_iter().find(|known| named == Some(known)).unwrap_or("other"),
+    };
+    let told = outcome.as_ref().map_or_else(|error| error.error, |_| "issued");
+    metrics::counter!("jhe_token_grants_total", "grant" => grant, "outcome" => told).increment(1);
+}
+
+async fn granted(
+    app: &App,
+    headers: &HeaderMap,
+    origin: Option<Origin>,
+    form: &Parameters,
+) -> Result<Response, OAuthError> {
     let unsupported = || OAuthError::bare("unsupported_grant_type");
     let grant = form.get("grant_type").ok_or_else(unsupported)?.to_owned();
     let required: &[(&str, &str)] = match grant.as_str() {
@@ -50,18 +72,21 @@ pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Res
     if let Some((_, text)) = required.iter().find(|(name, _)| form.get(name).is_none()) {
         return Err(OAuthError::described("invalid_request", *text));
     }
-    let presented = client_auth::presented(&headers, &form)?.ok_or_else(OAuthError::invalid_client)?;
+    if grant == "password" {
+        app.identity().admit_sign_in()?;
+    }
+    let presented = client_auth::presented(headers, form)?.ok_or_else(OAuthError::invalid_client)?;
     if grant == "refresh_token" {
-        let tokens = refresh(&app, &presented, &form, origin.as_ref()).await?;
+        let tokens = refresh(app, &presented, form, origin.as_ref()).await?;
         return Ok(error::json(StatusCode::OK, &answer(&tokens)));
     }
-    let client = client_auth::authenticate(&app, &presented, origin.as_ref()).await?;
+    let client = client_auth::authenticate(app, &presented, origin.as_ref()).await?;
     let ip = origin.and_then(|origin| origin.peer);
     let tokens = match grant.as_str() {
-        "authorization_code" => code(&app, &client, &presented, &form, ip).await?,
-        "password" => password(&app, &client, &form, ip).await?,
-        exchange::GRANT => return exchange::standard(&app, &client, &form, ip).await,
-        _ => client_credentials(&app, &client, &form, ip).await?,
+        "authorization_code" => code(app, &client, &presented, form, ip).await?,
+        "password" => password(app, &client, form, ip).await?,
+        exchange::GRANT => return exchange::standard(app, &client, form, ip).await,
+        _ => client_credentials(app, &client, form, ip).await?,
     };
     Ok(error::json(StatusCode::OK, &answer(&tokens)))
 }

@@ -7,6 +7,7 @@
 mod candidate;
 mod facts;
 mod gather;
+mod measure;
 
 use std::collections::HashMap;
 
@@ -91,6 +92,18 @@ pub enum Together {
 ///
 /// `whole` asks for the complete observations back.
 pub async fn store(
+    app: &App,
+    actor: &Actor,
+    candidates: &[Result<Candidate, Failure>],
+    together: Together,
+    whole: bool,
+) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
+    let outcome = attempts(app, actor, candidates, together, whole).await;
+    measure::uploads(candidates.len(), &outcome);
+    outcome
+}
+
+async fn attempts(
     app: &App,
     actor: &Actor,
     candidates: &[Result<Candidate, Failure>],

@@ -3,20 +3,24 @@
 //! Floor 1: reads no environment and no file itself, so that tests and several servers in one process are possible.
 //! [`VARIABLES`] is the single list of what can be set; [`Config::read`] checks everything and tells all faults at once.
 
+mod database;
+mod file;
 mod mail;
 mod network;
 mod secret;
+mod server;
 mod variable;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use database::Database;
 pub use mail::{Mail, MailTransport, Smtp, SmtpSecurity};
 pub use network::{Networks, is_loopback, split_host};
 pub use secret::Secret;
+pub use server::Server;
 pub use variable::{VARIABLES, Variable, help_text, markdown_table};
 
 /// All settings of a process.
@@ -67,6 +71,12 @@ pub struct Site {
     pub well_known_dir: Option<PathBuf>,
     /// Production mode: stricter about secrets.
     pub production: bool,
+    /// Requests that came without TLS are sent to the same address with it.
+    pub ssl_redirect: bool,
+    /// The session cookie travels over TLS only, or not; unset, as the public URL says.
+    pub session_cookie_secure: Option<bool>,
+    /// The same for the cookie that form tokens are bound to.
+    pub csrf_cookie_secure: Option<bool>,
 }
 
 impl Site {
@@ -124,38 +134,6 @@ impl SiteUrl {
     }
 }
 
-/// The process itself.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Address to listen on.
-    pub bind: SocketAddr,
-    /// Folder of the private database, when one was named.
-    pub data_dir: Option<PathBuf>,
-    /// Log filter.
-    pub log: String,
-    /// Log lines as JSON.
-    pub log_json: bool,
-    /// How long a request may take.
-    pub request_timeout: Duration,
-    /// How long requests under way are given at shutdown.
-    pub shutdown_grace: Duration,
-}
-
-/// The database.
-#[derive(Debug, Clone)]
-pub struct Database {
-    /// Its URL; none for the private one.
-    pub url: Option<Secret>,
-    /// Connections at most.
-    pub max_connections: u32,
-    /// How long a request waits for one.
-    pub acquire_timeout: Duration,
-    /// How long a statement may take.
-    pub statement_timeout: Duration,
-    /// Replicas that may answer searches.
-    pub read_urls: Vec<Secret>,
-}
-
 /// Sizes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -167,6 +145,12 @@ pub struct Limits {
     pub max_batch_entries: usize,
     /// Open mHealth documents, decoded.
     pub max_omh_bytes: usize,
+    /// Path and query of a request.
+    pub uri_bytes: usize,
+    /// Headers of a request, all of them.
+    pub header_bytes: usize,
+    /// Requests under way at once.
+    pub max_requests: usize,
 }
 
 /// Token lifetimes, in seconds.
@@ -201,8 +185,6 @@ pub struct Auth {
     pub generate_keys: bool,
     /// Signing key.
     pub oidc_rsa_private_key: Option<Secret>,
-    /// File with the signing key.
-    pub oidc_rsa_private_key_file: Option<PathBuf>,
     /// Earlier keys.
     pub oidc_rsa_private_keys_inactive: Option<Secret>,
     /// `client_id` of the web console.
@@ -211,6 +193,8 @@ pub struct Auth {
     pub password_grant: bool,
     /// Attempts are counted.
     pub throttle: bool,
+    /// How long a sign-in may wait for its turn to have a password checked.
+    pub hashing_wait: Duration,
     /// First value of `site.registration_invite_code`.
     pub registration_invite_code: Option<String>,
     /// Issuers whose id tokens are exchanged may have addresses that are not public.
@@ -262,20 +246,24 @@ impl fmt::Display for ConfigError {
     }
 }
 
-struct Reader {
+/// How the text of a file is read: the reason when it cannot be.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Result<String, String>;
+
+struct Reader<'a> {
     values: BTreeMap<String, String>,
     faults: Vec<String>,
+    files: ReadFile<'a>,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// The value of a variable under its name or its alias; both set and different is a fault. Empty counts as unset.
+    /// Secrets may be in files: see [`file`].
     fn get(&mut self, name: &str) -> Option<String> {
         let variable = VARIABLES.iter().find(|variable| variable.name == name);
-        let read =
-            |name: &str| self.values.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let value = read(name);
+        let is_secret = variable.is_some_and(|variable| variable.secret);
+        let value = self.read(name, is_secret);
         let Some(alias) = variable.and_then(|variable| variable.alias) else { return value };
-        match (value, read(alias)) {
+        match (value, self.read(alias, is_secret)) {
             (Some(value), Some(other)) if value != other => {
                 self.faults.push(format!("{name} and {alias} are both set and differ; set one of them"));
                 Some(value)
@@ -284,8 +272,26 @@ impl Reader {
         }
     }
 
+    fn read(&mut self, name: &str, is_secret: bool) -> Option<String> {
+        let value = self.value(name);
+        if is_secret { file::or_file(self, name, value) } else { value }
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        self.values.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
     fn secret(&mut self, name: &str) -> Option<Secret> {
         self.get(name).map(Secret::new)
+    }
+
+    /// A path, as long as the file there can be read.
+    fn readable_file(&mut self, name: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.get(name)?);
+        if let Err(why) = (self.files)(&path) {
+            self.faults.push(format!("{name} is \"{}\"; it cannot be read: {why}", path.display()));
+        }
+        Some(path)
     }
 
     fn fault(&mut self, name: &str, held: &str, allowed: &str) {
@@ -323,8 +329,22 @@ impl Reader {
     }
 
     fn seconds(&mut self, name: &str, default: u64) -> Duration {
-        let text = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), 1);
-        Duration::from_secs(u64::try_from(text).unwrap_or(default))
+        self.seconds_of_at_least(name, default, 1)
+    }
+
+    fn seconds_of_at_least(&mut self, name: &str, default: u64, least: i64) -> Duration {
+        let number = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), least);
+        Duration::from_secs(u64::try_from(number).unwrap_or(default))
+    }
+
+    fn milliseconds(&mut self, name: &str, default: u64, least: i64) -> Duration {
+        let number = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), least);
+        Duration::from_millis(u64::try_from(number).unwrap_or(default))
+    }
+
+    /// A flag that has a default of its own elsewhere.
+    fn choice(&mut self, name: &str) -> Option<bool> {
+        self.parsed(name, None, "1, true, yes, on, 0, false, no or off", |text| parse_flag(text).map(Some))
     }
 }
 
@@ -341,10 +361,22 @@ impl Config {
     /// variables' names in lower case.
     ///
     /// # Errors
-    /// All faults at once.
+    /// All faults at once. Settings that name a file with a value are among them: see [`Config::read_with_files`].
     pub fn read(
         environment: impl IntoIterator<Item = (String, String)>,
         file: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        Self::read_with_files(environment, file, &|_| Err("files are not read here".to_owned()))
+    }
+
+    /// As [`Config::read`], where the files that settings name are read with `files`.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn read_with_files(
+        environment: impl IntoIterator<Item = (String, String)>,
+        file: Option<&str>,
+        files: ReadFile<'_>,
     ) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
         let mut faults = Vec::new();
@@ -354,6 +386,7 @@ impl Config {
                     for (key, value) in table {
                         let text = match value {
                             toml::Value::String(text) => text,
+                            toml::Value::Array(parts) => list_text(parts),
                             other => other.to_string(),
                         };
                         values.insert(key.to_ascii_uppercase(), text);
@@ -364,15 +397,30 @@ impl Config {
         }
         values.extend(environment);
         let warnings = unknown_names(&values);
-        let mut reader = Reader { values, faults };
+        let mut reader = Reader { values, faults, files };
         let mut config = read(&mut reader);
-        config.warnings = warnings;
+        config.warnings.extend(warnings);
         if reader.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: reader.faults }) }
     }
 }
 
+/// A list as its variable would have it.
+fn list_text(parts: Vec<toml::Value>) -> String {
+    let texts = parts.into_iter().map(|part| match part {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
 fn unknown_names(values: &BTreeMap<String, String>) -> Vec<String> {
-    let known = |name: &str| VARIABLES.iter().any(|variable| variable.name == name || variable.alias == Some(name));
+    let known = |name: &str| {
+        let is_named = |variable: &Variable, name: &str| variable.name == name || variable.alias == Some(name);
+        let in_file = name.strip_suffix(file::SUFFIX);
+        VARIABLES.iter().any(|variable| {
+            is_named(variable, name) || in_file.is_some_and(|name| variable.secret && is_named(variable, name))
+        })
+    };
     // Read by other parts than the server: the shell, the database launcher, the tests.
     let elsewhere = ["JHE_PASSWORD", "JHE_PG_BIN"];
     values
@@ -382,7 +430,7 @@ fn unknown_names(values: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-fn read(reader: &mut Reader) -> Config {
+fn read(reader: &mut Reader<'_>) -> Config {
     let default_url = SiteUrl("http://localhost:8000".to_owned());
     let url = reader.parsed("SITE_URL", default_url, "an http or https URL without a path", SiteUrl::parse);
     let debug = reader.flag("DEBUG", false);
@@ -394,15 +442,25 @@ fn read(reader: &mut Reader) -> Config {
     let production = !debug && named.unwrap_or_else(|| url.is_https() && !url.is_loopback());
     let site = read_site(reader, url, production);
     let auth = read_auth(reader, production);
+    let (database, mut warnings) = Database::read(reader);
+    if site.ssl_redirect && site.trusted_proxies == Networks::default() {
+        warnings.push(
+            "SECURE_SSL_REDIRECT without JHE_TRUSTED_PROXIES: nobody is believed to have come with TLS, so all are sent away"
+                .to_owned(),
+        );
+    }
     Config {
         site,
-        server: read_server(reader),
-        database: read_database(reader),
+        server: Server::read(reader),
+        database,
         limits: Limits {
             fhir_body_bytes: reader.size("MAX_BODY_BYTES", 20 * 1024 * 1024),
             body_bytes: reader.size("JHE_MAX_BODY_BYTES", 1024 * 1024),
             max_batch_entries: reader.size("MAX_BATCH_ENTRIES", 5000),
             max_omh_bytes: reader.size("MAX_OMH_BYTES", 1024 * 1024),
+            uri_bytes: reader.size("JHE_MAX_URI_BYTES", 16 * 1024),
+            header_bytes: reader.size("JHE_MAX_HEADER_BYTES", 32 * 1024),
+            max_requests: reader.size("JHE_MAX_REQUESTS", 1024),
         },
         tokens: Tokens {
             access: reader.number("ACCESS_TOKEN_TTL", 36_000, 1),
@@ -427,11 +485,11 @@ fn read(reader: &mut Reader) -> Config {
             sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),
             sof_client_secret: reader.secret("SOF_EHR_LAUNCH_CLIENT_SECRET"),
         },
-        warnings: Vec::new(),
+        warnings,
     }
 }
 
-fn read_site(reader: &mut Reader, url: SiteUrl, production: bool) -> Site {
+fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
     let mut allowed_hosts: Vec<String> =
         reader.list("ALLOWED_HOSTS").into_iter().map(|host| host.to_ascii_lowercase()).collect();
     if allowed_hosts.is_empty() && !url.is_loopback() {
@@ -458,64 +516,22 @@ fn read_site(reader: &mut Reader, url: SiteUrl, production: bool) -> Site {
         practitioner_default_orgs: reader.get("PRACTITIONER_DEFAULT_ORGS").unwrap_or_default(),
         well_known_dir: reader.get("JHE_WELL_KNOWN_DIR").map(PathBuf::from),
         production,
+        ssl_redirect: reader.flag("SECURE_SSL_REDIRECT", false),
+        session_cookie_secure: cookie_secure(reader, "SESSION_COOKIE_SECURE", production),
+        csrf_cookie_secure: cookie_secure(reader, "CSRF_COOKIE_SECURE", production),
     }
 }
 
-fn read_server(reader: &mut Reader) -> Server {
-    let default = SocketAddr::from(([127, 0, 0, 1], 8000));
-    Server {
-        bind: reader
-            .parsed("JHE_BIND", default, "an address with a port, such as 127.0.0.1:8000", |text| text.parse().ok()),
-        data_dir: reader.get("JHE_DATA_DIR").map(PathBuf::from),
-        log: reader.get("JHE_LOG").unwrap_or_else(|| "info".to_owned()),
-        log_json: reader.parsed("JHE_LOG_FORMAT", false, "text or json", |text| match text {
-            "text" => Some(false),
-            "json" => Some(true),
-            _ => None,
-        }),
-        request_timeout: reader.seconds("JHE_REQUEST_TIMEOUT", 60),
-        shutdown_grace: reader.seconds("JHE_SHUTDOWN_GRACE", 30),
+/// Whether a cookie travels over TLS only, where that is said: an off switch is for development.
+fn cookie_secure(reader: &mut Reader<'_>, name: &str, production: bool) -> Option<bool> {
+    let chosen = reader.choice(name);
+    if production && chosen == Some(false) {
+        reader.fault(name, "0", "1 in production mode");
     }
+    chosen
 }
 
-fn read_database(reader: &mut Reader) -> Database {
-    let url = reader.get("DATABASE_URL");
-    if url.as_deref().is_some_and(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://")) {
-        reader.fault("DATABASE_URL", "", "a postgres:// URL");
-    }
-    let url = url.or_else(|| {
-        let host = reader.get("DB_HOST")?;
-        let port = reader.number("DB_PORT", 5432, 1);
-        let part = |reader: &mut Reader, name: &str, default: &str| {
-            percent(&reader.get(name).unwrap_or_else(|| default.to_owned()))
-        };
-        let user = part(reader, "DB_USER", "jhe");
-        let password = part(reader, "DB_PASSWORD", "");
-        let name = part(reader, "DB_NAME", "jhe");
-        Some(format!("postgres://{user}:{password}@{host}:{port}/{name}"))
-    });
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let pool = i64::try_from((cores * 4).max(8)).unwrap_or(8);
-    Database {
-        url: url.map(Secret::new),
-        max_connections: u32::try_from(reader.number("JHE_DB_POOL", pool, 2)).unwrap_or(8),
-        acquire_timeout: reader.seconds("JHE_DB_ACQUIRE_TIMEOUT", 5),
-        statement_timeout: reader.seconds("JHE_DB_STATEMENT_TIMEOUT", 30),
-        read_urls: Vec::new(),
-    }
-}
-
-/// Escapes a part of a URL.
-fn percent(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
-}
-
-fn read_auth(reader: &mut Reader, production: bool) -> Auth {
+fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
     let secret_key = reader.secret("SECRET_KEY");
     match &secret_key {
         None if production => {
@@ -533,18 +549,18 @@ fn read_auth(reader: &mut Reader, production: bool) -> Auth {
         data_encryption_key: reader.secret("DATA_ENCRYPTION_KEY"),
         generate_keys: reader.flag("JHE_GENERATE_KEYS", true),
         oidc_rsa_private_key: reader.secret("OIDC_RSA_PRIVATE_KEY"),
-        oidc_rsa_private_key_file: reader.get("OIDC_RSA_PRIVATE_KEY_FILE").map(PathBuf::from),
         oidc_rsa_private_keys_inactive: reader.secret("OIDC_RSA_PRIVATE_KEYS_INACTIVE"),
         oidc_client_id: reader.get("OIDC_CLIENT_ID"),
         password_grant: reader.flag("AUTH_PASSWORD_GRANT", true),
         throttle,
+        hashing_wait: reader.milliseconds("JHE_LOGIN_WAIT_MS", 150, 1),
         registration_invite_code: reader.get("REGISTRATION_INVITE_CODE"),
         sof_allow_private: reader.flag("JHE_SOF_ALLOW_PRIVATE", false),
         sof_ca_file: reader.get("JHE_SOF_CA_FILE").map(PathBuf::from),
     }
 }
 
-fn read_invitation(reader: &mut Reader) -> Invitation {
+fn read_invitation(reader: &mut Reader<'_>) -> Invitation {
     let verifier = reader.secret("PATIENT_AUTHORIZATION_CODE_VERIFIER");
     let challenge = reader.get("PATIENT_AUTHORIZATION_CODE_CHALLENGE");
     let well_formed = |text: &String| {
@@ -613,6 +629,14 @@ mod tests {
     }
 
     #[test]
+    fn cookies_travel_without_tls_in_development_only() {
+        assert_eq!(read(&[("SESSION_COOKIE_SECURE", "0")]).unwrap().site.session_cookie_secure, Some(false));
+        let long = "x".repeat(32);
+        let production = [("SITE_URL", "https://jhe.example.org"), ("SECRET_KEY", &long), ("CSRF_COOKIE_SECURE", "0")];
+        assert!(read(&production).unwrap_err().to_string().contains("CSRF_COOKIE_SECURE"));
+    }
+
+    #[test]
     fn all_faults_are_told_at_once_and_secrets_are_masked() {
         let error =
             read(&[("JHE_BIND", "nowhere"), ("ACCESS_TOKEN_TTL", "soon"), ("DATABASE_URL", "mysql://u:hunter2@h/d")])
@@ -640,9 +664,10 @@ mod tests {
 
     #[test]
     fn the_environment_wins_over_the_file() {
-        let file = "jhe_log = \"debug\"\naccess_token_ttl = 5";
+        let file = "jhe_log = \"debug\"\naccess_token_ttl = 5\nallowed_hosts = [\"a.example\", \"b.example\"]";
         let config = Config::read([("JHE_LOG".to_owned(), "warn".to_owned())], Some(file)).unwrap();
         assert_eq!((config.server.log.as_str(), config.tokens.access), ("warn", 5));
+        assert_eq!(config.site.allowed_hosts, ["a.example", "b.example"]);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Mail {
         matches!(self.transport, MailTransport::Smtp(_))
     }
 
-    pub(crate) fn read(reader: &mut Reader, development: bool) -> Self {
+    pub(crate) fn read(reader: &mut Reader<'_>, development: bool) -> Self {
         let transport = match (reader.get("SMTP_HOST"), reader.get("JHE_MAIL_DIR")) {
             (Some(host), _) => MailTransport::Smtp(Smtp::read(reader, host)),
             (None, Some(folder)) => MailTransport::Folder(PathBuf::from(folder)),
@@ -78,7 +78,7 @@ impl Mail {
 }
 
 impl Smtp {
-    fn read(reader: &mut Reader, host: String) -> Self {
+    fn read(reader: &mut Reader<'_>, host: String) -> Self {
         let unset = if is_loopback(&host) { SmtpSecurity::Opportunistic } else { SmtpSecurity::StartTls };
         let security = reader.parsed("JHE_SMTP_SECURITY", unset, "starttls, tls or none", |text| match text {
             "starttls" => Some(SmtpSecurity::StartTls),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::file::SUFFIX;
+
 /// A variable the server reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
@@ -32,6 +34,13 @@ const fn secret(name: &'static str, default: &'static str, help: &'static str) -
 /// All variables, by subject.
 pub const VARIABLES: &[Variable] = &[
     plain("SITE_URL", "http://localhost:8000", "Public base URL; first value of the setting site.url"),
+    plain("SECURE_SSL_REDIRECT", "0", "1 sends requests that came without TLS to the same address with it"),
+    plain(
+        "SESSION_COOKIE_SECURE",
+        "on when site.url is https",
+        "off sends the session cookie without TLS too; development only",
+    ),
+    plain("CSRF_COOKIE_SECURE", "on when site.url is https", "The same for the cookie of form tokens"),
     plain(
         "ALLOWED_HOSTS",
         "host of SITE_URL",
@@ -62,7 +71,18 @@ pub const VARIABLES: &[Variable] = &[
     plain("JHE_DATA_DIR", "./jhe-data", "Folder of the private database"),
     plain("JHE_LOG", "info", "Log filter"),
     plain("JHE_LOG_FORMAT", "text", "text or json"),
-    plain("JHE_REQUEST_TIMEOUT", "60", "Seconds a request may take"),
+    plain("JHE_METRICS_BIND", "off", "Address and port that metrics are told at, as GET /metrics for Prometheus"),
+    plain("JHE_REQUEST_TIMEOUT", "60", "Seconds a request may take; then it is answered 503"),
+    plain("JHE_HEADER_TIMEOUT", "10", "Seconds the head of a request may take to arrive"),
+    plain("JHE_KEEP_ALIVE", "75", "Seconds a connection is kept without a request"),
+    plain("JHE_MAX_REQUESTS", "1024", "Requests under way at once; more are answered 503"),
+    plain("JHE_MAX_URI_BYTES", "16384", "Longest path and query of a request"),
+    plain("JHE_MAX_HEADER_BYTES", "32768", "Largest headers of a request, all together"),
+    plain(
+        "JHE_SHUTDOWN_DELAY",
+        "0",
+        "Seconds requests are still taken after the order to stop, while /ready tells balancers to look elsewhere",
+    ),
     plain("JHE_SHUTDOWN_GRACE", "30", "Seconds requests under way are given at shutdown"),
     secret("DATABASE_URL", "private database", "postgres:// URL of the database"),
     plain("DB_HOST", "-", "Host of the database, instead of DATABASE_URL"),
@@ -70,9 +90,20 @@ pub const VARIABLES: &[Variable] = &[
     plain("DB_NAME", "jhe", "Name of the database"),
     plain("DB_USER", "jhe", "User of the database"),
     secret("DB_PASSWORD", "-", "Password of the database user"),
+    plain(
+        "DB_SSL_MODE",
+        "require; prefer on this machine",
+        "disable, prefer, require, verify-ca or verify-full; with DB_HOST only: DATABASE_URL has sslmode",
+    ),
+    plain("DB_SSL_ROOT_CERT", "-", "PEM file with the authorities the database is certified by"),
+    plain("DB_SSL_CERT", "-", "PEM file with the certificate shown to the database"),
+    plain("DB_SSL_KEY", "-", "PEM file with its key"),
+    plain("DB_CONN_MAX_AGE", "600", "Seconds a database connection is kept that nobody uses"),
+    secret("DATABASE_READ_URL", "none", "postgres:// URLs of copies that may be read from, separated by commas"),
     plain("JHE_DB_POOL", "4 per core, at least 8", "Database connections at most"),
     plain("JHE_DB_ACQUIRE_TIMEOUT", "5", "Seconds a request waits for a connection"),
     plain("JHE_DB_STATEMENT_TIMEOUT", "30", "Seconds a statement may take"),
+    plain("JHE_LOG_SLOW_MS", "500", "Milliseconds after which a statement is noted in the log; 0 for never"),
     plain("MAX_BODY_BYTES", "20971520", "Largest FHIR request body, decoded"),
     plain("JHE_MAX_BODY_BYTES", "1048576", "Largest request body elsewhere"),
     plain("MAX_BATCH_ENTRIES", "5000", "Entries of a Bundle at most"),
@@ -95,10 +126,10 @@ pub const VARIABLES: &[Variable] = &[
     },
     plain("JHE_GENERATE_KEYS", "1", "0 forbids making missing signing keys"),
     secret("OIDC_RSA_PRIVATE_KEY", "made once", "Signing key as PEM, line breaks real or as \\n"),
-    plain("OIDC_RSA_PRIVATE_KEY_FILE", "-", "File with the signing key"),
     secret("OIDC_RSA_PRIVATE_KEYS_INACTIVE", "-", "Earlier keys, published but not used, separated by blank lines"),
     plain("OIDC_CLIENT_ID", "made once", "client_id of the web console"),
     plain("AUTH_PASSWORD_GRANT", "true", "false refuses the password grant for every client"),
+    plain("JHE_LOGIN_WAIT_MS", "150", "Milliseconds a sign-in may wait for its turn; beyond that it is answered 503"),
     plain("AUTH_THROTTLE", "1", "0 switches throttling off; refused in production mode"),
     secret(
         "REGISTRATION_INVITE_CODE",
@@ -140,7 +171,8 @@ pub fn markdown_table() -> String {
         let alias = variable.alias.map(|alias| format!(" (also `{alias}`)")).unwrap_or_default();
         let default = variable.default.replace('|', "\\|");
         let help = variable.help.replace('|', "\\|");
-        writeln!(table, "| `{}`{alias} | {default} | {help} |", variable.name).ok();
+        let file = if variable.secret { format!(", `{}{SUFFIX}`", variable.name) } else { String::new() };
+        writeln!(table, "| `{}`{file}{alias} | {default} | {help} |", variable.name).ok();
     }
     table
 }
@@ -149,7 +181,8 @@ pub fn markdown_table() -> String {
 pub fn help_text() -> String {
     let mut text = String::from("Environment:\n");
     for variable in VARIABLES {
-        writeln!(text, "  {}\n        {} [default: {}]", variable.name, variable.help, variable.default).ok();
+        let file = if variable.secret { format!(", {}{SUFFIX}", variable.name) } else { String::new() };
+        writeln!(text, "  {}{file}\n        {} [default: {}]", variable.name, variable.help, variable.default).ok();
     }
     text
 }

@@ -37,6 +37,12 @@ pub enum Error {
         /// For the log.
         source: BoxError,
     },
+    /// More is asked at once than is done at once; nothing was begun. Unlike what is unavailable, nobody needs to look.
+    #[error("overloaded for {retry_after:?}")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// A defect of the server.
     #[error("internal error")]
     Internal(#[source] BoxError),

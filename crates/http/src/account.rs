@@ -7,23 +7,20 @@ use axum::response::Response;
 use jhe_app::App;
 use jhe_authz::port::Attribution;
 use jhe_domain::audit::{AuditAction, AuditEntry};
-use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, UserId};
 use jhe_store::RequestFacts;
 
 use crate::authenticate::LoggedCaller;
 use crate::layers::RequestId;
 use crate::origin::{Origin, peer};
-
-/// Words for an error on a path.
-pub type Render = fn(&str, Error) -> Response;
+use crate::refuse::{Refusal, Refuse};
 
 /// What the trail calls a request of which it says nothing else.
 const WHOLE: &str = "Request";
 
 /// Layer: collects what the units of work of a request did, adds refusals and whatever else administrators ask for
 /// (data model §2.26), and holds the answer back until that is stored.
-pub async fn account(State((app, render)): State<(App, Render)>, request: Request, next: Next) -> Response {
+pub async fn account(State((app, refuse)): State<(App, Refuse)>, request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
     let facts = RequestFacts {
@@ -31,7 +28,7 @@ pub async fn account(State((app, render)): State<(App, Render)>, request: Reques
         template: format!("{} {route}", request.method()),
         ip: Origin::address(request.headers(), peer(&request), app.config()),
     };
-    let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
     let trail = app.store().trail(facts);
     let response = trail.within(next.run(request)).await;
     let status = response.status();
@@ -49,6 +46,6 @@ pub async fn account(State((app, render)): State<(App, Render)>, request: Reques
     }
     match trail.end(status.as_u16()).await {
         Ok(()) => response,
-        Err(error) => render(&path, error),
+        Err(error) => refuse(&uri, Refusal::Error(error)),
     }
 }

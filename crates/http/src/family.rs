@@ -1,5 +1,6 @@
 //! How an API family answers when something is refused before its handlers run.
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use jhe_domain::error::Error;
 
@@ -9,4 +10,6 @@ pub trait Family: Send + Sync + 'static {
     fn render(error: Error) -> Response;
     /// The host of the request is not one of ours.
     fn invalid_host() -> Response;
+    /// The request itself is beyond a bound of HTTP: the status that says so, and a sentence.
+    fn oversized(status: StatusCode, text: &str) -> Response;
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -41,6 +41,8 @@ pub async fn log(mut request: Request, next: Next) -> Response {
             route,
             status = response.status().as_u16(),
             duration_ms,
+            // Not known of what is still being written while it is sent.
+            bytes = response.body().size_hint().exact(),
             request.id = id,
             user.id = caller.map(|caller| caller.user_id),
             client.id = caller.and_then(|caller| caller.application_id),

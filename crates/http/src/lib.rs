@@ -8,12 +8,20 @@ pub mod authenticate;
 pub mod body;
 pub mod cors;
 pub mod family;
+pub mod head;
+pub mod https;
 pub mod layers;
+pub mod metrics;
 pub mod normalize;
 pub mod origin;
+pub mod overload;
 pub mod page;
+pub mod panics;
 pub mod query;
+pub mod refuse;
 mod router;
+pub mod stopping;
+pub mod timeout;
 
 /// Registers handlers with their documentation.
 pub use utoipa_axum::routes;

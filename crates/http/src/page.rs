@@ -43,23 +43,28 @@ pub fn browser(headers: &HeaderMap, ip: Option<IpAddr>) -> Browser<'_> {
     Browser { session: cookie(headers, SESSION), ip, user_agent }
 }
 
-fn secure(app: &App) -> &'static str {
-    if app.settings().site_url().starts_with("https://") { "; Secure" } else { "" }
+/// Cookies of an https site travel by TLS only, unless an operator in development wants otherwise.
+fn secure(app: &App, chosen: Option<bool>) -> &'static str {
+    if chosen.unwrap_or_else(|| app.settings().site_url().starts_with("https://")) { "; Secure" } else { "" }
+}
+
+fn secure_session(app: &App) -> &'static str {
+    secure(app, app.config().site.session_cookie_secure)
 }
 
 /// A `Set-Cookie` value for a new session.
 pub fn session_cookie(app: &App, value: &str) -> String {
-    format!("{SESSION}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={SESSION_SECONDS}{}", secure(app))
+    format!("{SESSION}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={SESSION_SECONDS}{}", secure_session(app))
 }
 
 /// A `Set-Cookie` value that ends the session cookie.
 pub fn end_session_cookie(app: &App) -> String {
-    format!("{SESSION}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0{}", secure(app))
+    format!("{SESSION}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0{}", secure_session(app))
 }
 
 /// A `Set-Cookie` value for a secret of one browser that pages under a path need for a while.
 pub fn short_cookie(app: &App, name: &str, value: &str, path: &str, seconds: i64) -> String {
-    format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={seconds}{}", secure(app))
+    format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={seconds}{}", secure_session(app))
 }
 
 /// The token of a form: what goes into the page, and the cookie it is bound to when the browser had none.
@@ -77,7 +82,10 @@ pub fn csrf_cookie(app: &App) -> String {
 
 fn bind_forms(app: &App) -> (String, String) {
     let value = token::random_base64url(&mut OsEntropy);
-    let set = format!("{CSRF}={value}; SameSite=Lax; Path=/; Max-Age=31449600{}", secure(app));
+    let set = format!(
+        "{CSRF}={value}; SameSite=Lax; Path=/; Max-Age=31449600{}",
+        secure(app, app.config().site.csrf_cookie_secure)
+    );
     (value, set)
 }
 

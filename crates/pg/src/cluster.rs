@@ -134,7 +134,15 @@ impl Cluster {
             account.own(&folder)?;
         }
         let mut command = Command::new(binaries::folder(&folder)?.join("pg_basebackup"));
-        command.args(["--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf", "--no-sync", "-U", USER, "-h"]);
+        command.args([
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            "--write-recovery-conf",
+            "--no-sync",
+            "-U",
+            USER,
+            "-h",
+        ]);
         command.arg(&self.socket).args(["-p", &socket::PORT.to_string(), "-D"]).arg(&folder);
         initialize::isolate(&mut command, account);
         command.env("PGPASSWORD", &self.password);

@@ -5,68 +5,173 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use jhe_app::App;
-use jhe_config::Config;
-use jhe_store::maintenance;
+use jhe_config::{Config, ConfigError, MailTransport};
+use jhe_store::{DatabaseOptions, Store, maintenance};
 
 use crate::cli::print;
 use crate::clock::SystemClock;
 use crate::database::{Database, readable};
 
-/// Reads the configuration, reaches the database, checks migrations and keys, prints a table.
-pub async fn run(config: Config) -> Result<ExitCode> {
-    let mut rows: Vec<(&str, String, bool)> = vec![(
-        "configuration",
-        format!("{} ({})", config.site.url.as_str(), if config.site.production { "production" } else { "development" }),
-        true,
-    )];
-    let database = match Database::open(&config).await {
-        Ok(database) => database,
-        Err(error) => {
-            rows.push(("database", format!("{error:#}"), false));
-            return report(&rows);
-        }
-    };
-    match examine(&database, &config, &mut rows).await {
-        Ok(()) => {}
-        Err(error) => rows.push(("database", format!("{error:#}"), false)),
-    }
-    database.close().await?;
-    report(&rows)
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What it is about.
+    pub name: String,
+    /// What holds: without accounts, and without secrets but the one that is shown to whoever runs the server.
+    pub text: String,
+    /// Whether that is fine.
+    pub good: bool,
 }
 
-async fn examine(database: &Database, config: &Config, rows: &mut Vec<(&str, String, bool)>) -> Result<()> {
+impl Row {
+    fn good(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), good: true }
+    }
+
+    fn bad(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), good: false }
+    }
+}
+
+/// Reads the configuration, reaches the database, checks migrations and keys, prints a table.
+pub async fn run(config: Config) -> Result<ExitCode> {
+    report(&table(&config).await)
+}
+
+/// What is wrong with the settings, as a table.
+pub fn faults(error: &anyhow::Error) -> Result<ExitCode> {
+    let faults =
+        error.downcast_ref::<ConfigError>().map_or_else(|| vec![format!("{error:#}")], |all| all.faults.clone());
+    report(&faults.into_iter().map(|fault| Row::bad("configuration", fault)).collect::<Vec<_>>())
+}
+
+/// All there is to say about a configuration and what it leads to.
+pub async fn table(config: &Config) -> Vec<Row> {
+    let mut rows = settings(config);
+    let database = match Database::open(config).await {
+        Ok(database) => database,
+        Err(error) => {
+            rows.push(Row::bad("database", format!("{error:#}")));
+            return rows;
+        }
+    };
+    if let Err(error) = examine(&database, config, &mut rows).await {
+        rows.push(Row::bad("database", format!("{error:#}")));
+    }
+    replicas(&database.options, config, &mut rows).await;
+    if let Err(error) = database.close().await {
+        rows.push(Row::bad("database", format!("{error:#}")));
+    }
+    rows
+}
+
+/// What the settings alone say.
+fn settings(config: &Config) -> Vec<Row> {
+    let mode = if config.site.production { "production" } else { "development" };
+    let database = &config.database;
+    let folder = match (&database.url, jhe_pg::default_data_dir(config.server.data_dir.as_deref())) {
+        (Some(_), _) => Row::good("data folder", "not used: the database is elsewhere"),
+        (None, Ok(folder)) => Row::good("data folder", folder.path.display().to_string()),
+        (None, Err(error)) => Row::bad("data folder", format!("{error:#}")),
+    };
+    let metrics = config.server.metrics_bind.map_or_else(|| "off".to_owned(), |address| format!("{address}/metrics"));
+    vec![
+        Row::good("configuration", format!("{} ({mode})", config.site.url.as_str())),
+        Row::good("address", config.server.bind.to_string()),
+        Row::good("metrics", metrics),
+        mail(config),
+        folder,
+        Row::good("database address", database.description()),
+        Row::good(
+            "database pool",
+            format!(
+                "{} connections, {} s for one, {} s for a statement",
+                database.max_connections,
+                database.acquire_timeout.as_secs(),
+                database.statement_timeout.as_secs()
+            ),
+        ),
+    ]
+}
+
+fn mail(config: &Config) -> Row {
+    match &config.mail.transport {
+        MailTransport::Smtp(smtp) => Row::good("mail", format!("{}:{}, {:?}", smtp.host, smtp.port, smtp.security)),
+        MailTransport::Folder(path) if path.is_file() => {
+            Row::bad("mail", format!("{} is a file, not a folder", path.display()))
+        }
+        MailTransport::Folder(path) => Row::good("mail", format!("files in {}", path.display())),
+        MailTransport::Log { .. } if config.site.production => {
+            Row::good("mail", "none: nobody gets links to sign up or to reset a password")
+        }
+        MailTransport::Log { .. } => Row::good("mail", "the log"),
+    }
+}
+
+async fn examine(database: &Database, config: &Config, rows: &mut Vec<Row>) -> Result<()> {
     let (store, audit) = database.connect().await?;
     store.ping().await.map_err(readable)?;
-    rows.push(("database", "reachable".to_owned(), true));
+    rows.push(Row::good("database", "reachable"));
+    rows.push(Row::good("database TLS", tls(&store).await?));
     let pending = maintenance::pending(&database.options).await.map_err(readable)?;
-    let text = if pending.is_empty() { "current".to_owned() } else { format!("pending: {}", pending.join(", ")) };
-    rows.push(("migrations", text, pending.is_empty()));
+    rows.push(migrations("migrations", &pending));
     if pending.is_empty() {
         let app = App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await.map_err(readable)?;
-        let kid = app.identity().kid();
-        rows.push(("signing key", kid.clone().unwrap_or_else(|| "none".to_owned()), kid.is_some()));
-        rows.push(("patient code verifier", app.identity().static_verifier().unwrap_or_default(), true));
+        rows.push(match app.identity().kid() {
+            Some(kid) => Row::good("signing key", kid),
+            None => Row::bad("signing key", "none"),
+        });
+        rows.push(Row::good("patient code verifier", app.identity().static_verifier().unwrap_or_default()));
         let stored = app.settings().site_url();
-        let same = stored == config.site.url.as_str();
-        let text = if same {
+        let text = if stored == config.site.url.as_str() {
             stored
         } else {
             format!("{stored}, while SITE_URL is {}: the setting holds", config.site.url.as_str())
         };
-        rows.push(("site.url", text, true));
+        rows.push(Row::good("site.url", text));
     }
     audit.stop().await;
     store.close().await;
     Ok(())
 }
 
-fn report(rows: &[(&str, String, bool)]) -> Result<ExitCode> {
+/// How the connection is protected in fact, as the database sees it.
+async fn tls(store: &Store) -> Result<String> {
+    let sql = "SELECT CASE WHEN ssl THEN version ELSE 'none' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    Ok(store.scalar_raw(sql).await.map_err(readable)?.unwrap_or_else(|| "not known".to_owned()))
+}
+
+fn migrations(name: &str, pending: &[String]) -> Row {
+    if pending.is_empty() {
+        Row::good(name, "current")
+    } else {
+        Row::bad(name, format!("pending: {}", pending.join(", ")))
+    }
+}
+
+/// Whether the copies can be read from.
+async fn replicas(options: &DatabaseOptions, config: &Config, rows: &mut Vec<Row>) {
+    let descriptions = config.database.read_descriptions();
+    if descriptions.is_empty() {
+        rows.push(Row::good("read replicas", "none"));
+    }
+    for (url, place) in config.database.read_urls.iter().zip(descriptions) {
+        let options = DatabaseOptions { url: jhe_domain::Secret::new(url.reveal().to_owned()), ..options.clone() };
+        rows.push(match maintenance::pending(&options).await {
+            Ok(pending) if pending.is_empty() => Row::good("read replica", format!("{place}: reachable and current")),
+            Ok(pending) => Row::bad("read replica", format!("{place}: pending: {}", pending.join(", "))),
+            Err(error) => Row::bad("read replica", format!("{place}: {:#}", readable(error))),
+        });
+    }
+}
+
+fn report(rows: &[Row]) -> Result<ExitCode> {
     let lines: Vec<String> = rows
         .iter()
-        .map(|(name, text, good)| format!("{:<22} {}  {text}", name, if *good { "ok " } else { "BAD" }))
+        .map(|row| format!("{:<22} {}  {}", row.name, if row.good { "ok " } else { "BAD" }, row.text))
         .collect();
     print(&lines.join("\n"))?;
-    Ok(if rows.iter().all(|(_, _, good)| *good) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if rows.iter().all(|row| row.good) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Asks the server at the configured address whether it is alive.

@@ -99,7 +99,10 @@ fn execute(cli: Cli) -> Result<ExitCode> {
     if matches!(cli.command, Command::ConfigTable) {
         return print(&jhe_config::markdown_table());
     }
-    let config = read_config(cli.config.as_deref(), &[])?;
+    let config = match read_config(cli.config.as_deref(), &[]) {
+        Err(error) if matches!(cli.command, Command::Check) => return check::faults(&error),
+        read => read?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Command::Serve { no_migrate } => {
@@ -145,7 +148,8 @@ fn read_config(file: Option<&std::path::Path>, defaults: &[(String, String)]) ->
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut variables: Vec<(String, String)> = defaults.to_vec();
     variables.extend(environment);
-    let config = Config::read(variables, text.as_deref())?;
+    let files = |path: &std::path::Path| std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let config = Config::read_with_files(variables, text.as_deref(), &files)?;
     for warning in &config.warnings {
         writeln!(std::io::stderr(), "jhe: warning: {warning}").ok();
     }
@@ -161,4 +165,10 @@ fn log_to_stderr(config: &Config) {
     } else {
         builder.try_init().ok();
     }
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        // Only what stands in the program as it is: a text that was put together may hold a person's data.
+        let text = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("-");
+        tracing::error!(location, text, "a panic");
+    }));
 }

@@ -36,8 +36,10 @@ impl Database {
             url: Secret::new(url),
             max_connections: config.database.max_connections,
             acquire_timeout: config.database.acquire_timeout,
+            idle_timeout: config.database.idle_timeout,
             statement_timeout: config.database.statement_timeout,
             read_urls: config.database.read_urls.iter().map(|url| Secret::new(url.reveal().to_owned())).collect(),
+            slow_statement: config.database.slow_statement,
         };
         Ok(Self { options, cluster })
     }

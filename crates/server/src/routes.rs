@@ -1,22 +1,31 @@
 //! All routes of the server, and the layers around them.
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jhe_app::App;
-use jhe_domain::error::Error;
-use jhe_http::family::Family as _;
-use jhe_http::{DocumentedRouter, Origin, account, cors, layers};
+use jhe_http::family::Family;
+use jhe_http::head::HeadLimits;
+use jhe_http::overload::Gate;
+use jhe_http::refuse::{Refusal, Refuse};
+use jhe_http::stopping::Stopping;
+use jhe_http::timeout::TimeLimit;
+use jhe_http::{
+    DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout,
+};
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
-use crate::openapi;
+use crate::{openapi, probes};
 
 /// The whole server as a service for one address.
-pub fn service(app: &App) -> Router {
+pub fn service(app: &App, stopping: &Stopping) -> Router {
+    let limits = &app.config().limits;
+    let heads = HeadLimits { uri_bytes: limits.uri_bytes, header_bytes: limits.header_bytes, refuse };
+    let time = TimeLimit { most: app.config().server.request_timeout, refuse };
     let api = DocumentedRouter::new()
         .merge(jhe_api_admin::router(app))
         .merge(jhe_api_fhir::router(app))
@@ -25,11 +34,18 @@ pub fn service(app: &App) -> Router {
     let router = api
         .merge(openapi::pages(&openapi::document()))
         .merge(jhe_web::router(app))
-        .merge(health(app))
+        .merge(probes::router(stopping))
         .fallback(unknown)
+        .layer(from_fn_with_state(refuse as Refuse, panics::catch))
         .layer(from_fn_with_state(app.clone(), cors::allow_origins))
+        .layer(from_fn_with_state(time, timeout::limit))
+        .layer(from_fn_with_state(Gate::new(limits.max_requests, refuse), overload::limit))
+        .layer(from_fn_with_state(heads, head::limit))
+        .layer(from_fn_with_state(app.clone(), https::require))
         .layer(from_fn_with_state(app.clone(), layers::secure))
-        .layer(from_fn_with_state((app.clone(), render as account::Render), account::account))
+        .layer(from_fn_with_state((app.clone(), refuse as Refuse), account::account))
+        .layer(from_fn_with_state(stopping.clone(), stopping::say_so))
+        .layer(from_fn(metrics::measure))
         .layer(from_fn(layers::log))
         .layer(CatchPanicLayer::custom(layers::on_panic))
         .layer(from_fn(layers::read_short_bodies))
@@ -41,65 +57,62 @@ pub fn service(app: &App) -> Router {
     )
 }
 
-/// An error on a path, in the words of the family it belongs to.
-fn render(path: &str, error: Error) -> Response {
-    if path == "/api" || path.starts_with("/api/") {
-        jhe_api_admin::Admin::render(error)
-    } else if path.starts_with("/fhir/r5") || path.starts_with("/fhir-import") {
-        jhe_api_fhir::Fhir::render(error)
-    } else if path == "/o" || path.starts_with("/o/") {
-        jhe_api_oauth::OAuth::render(error)
-    } else {
-        jhe_web::Web::render(error)
-    }
-}
-
 /// A path nobody serves, in the words of the family it would belong to.
 async fn unknown(axum::extract::State(app): axum::extract::State<App>, request: axum::extract::Request) -> Response {
     let path = request.uri().path();
     if Origin::of(request.headers(), request.uri(), None, app.config()).is_none() {
-        return jhe_web::Web::invalid_host();
+        return <jhe_web::Web as Family>::invalid_host();
     }
+    match family(path) {
+        Kind::Admin => jhe_api_admin::unknown_path(),
+        Kind::Fhir => jhe_api_fhir::unknown_path(&request),
+        Kind::OAuth => jhe_api_oauth::unknown_path(&request),
+        Kind::Web => jhe_web::unknown_path(),
+    }
+}
+
+/// The families, by where their paths begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Admin,
+    Fhir,
+    OAuth,
+    Web,
+}
+
+fn family(path: &str) -> Kind {
     if path == "/api" || path.starts_with("/api/") {
-        jhe_api_admin::unknown_path()
+        Kind::Admin
     } else if path.starts_with("/fhir/r5") || path.starts_with("/fhir-import") {
-        jhe_api_fhir::unknown_path(&request)
+        Kind::Fhir
     } else if path == "/o" || path.starts_with("/o/") {
-        jhe_api_oauth::unknown_path(&request)
+        Kind::OAuth
     } else {
-        jhe_web::unknown_path()
+        Kind::Web
     }
 }
 
-fn health(app: &App) -> Router<App> {
-    #[expect(clippy::disallowed_methods, reason = "probes are for machines that run the server, not part of the API")]
-    fn probes(_app: &App) -> Router<App> {
-        Router::new()
-            .route("/health", axum::routing::get(alive))
-            .route("/livez", axum::routing::get(alive))
-            .route("/ready", axum::routing::get(ready))
-            .route("/readyz", axum::routing::get(ready))
+/// A refusal that layers make, in the words of the family that a path belongs to.
+fn refuse(uri: &Uri, refusal: Refusal) -> Response {
+    let family = family(uri.path());
+    let mut response = match family {
+        Kind::Admin => put::<jhe_api_admin::Admin>(refusal),
+        Kind::Fhir => put::<jhe_api_fhir::Fhir>(refusal),
+        Kind::OAuth => put::<jhe_api_oauth::OAuth>(refusal),
+        Kind::Web => put::<jhe_web::Web>(refusal),
+    };
+    if family != Kind::Web {
+        // It says nothing about anybody, and pages of other origins can tell an overload from a broken line so.
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, X-Request-Id"));
     }
-    probes(app)
+    response
 }
 
-/// Liveness: the process answers.
-async fn alive() -> Response {
-    let body = format!("{{\"status\":\"ok\",\"version\":\"v{}\"}}", env!("CARGO_PKG_VERSION"));
-    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// Readiness: the database answers and the keys are loaded.
-async fn ready(axum::extract::State(app): axum::extract::State<App>) -> Response {
-    let mut reasons = Vec::new();
-    if app.store().ping().await.is_err() {
-        reasons.push("the database does not answer");
+fn put<F: Family>(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::Error(error) => F::render(error),
+        Refusal::Head(status, text) => F::oversized(status, text),
     }
-    if app.identity().kid().is_none() {
-        reasons.push("there is no signing key");
-    }
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body =
-        serde_json::json!({ "status": if reasons.is_empty() { "ready" } else { "not ready" }, "reasons": reasons });
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -5,30 +5,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::Router;
-use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use jhe_app::App;
 use jhe_config::Config;
 use jhe_domain::clock::Clock;
+use jhe_http::stopping::Stopping;
 use jhe_store::{AuditWriter, Store, maintenance};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::connections::{self, Bounds};
 use crate::database::{Database, readable};
-use crate::routes;
+use crate::{metrics, routes};
 
 /// A server that is listening.
 pub struct Running {
     /// Where.
     pub addresses: Vec<SocketAddr>,
+    /// Where metrics are told.
+    pub metrics_address: Option<SocketAddr>,
     /// What its handlers hold.
     pub app: App,
+    stopping: Stopping,
     store: Store,
     audit: AuditWriter,
     background: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<std::io::Result<()>>>,
+    tasks: Vec<JoinHandle<()>>,
+    /// Metrics are told as long as this is there: until everything else has ended.
+    _metrics: watch::Sender<bool>,
+    delay: Duration,
     grace: Duration,
 }
 
@@ -40,11 +46,19 @@ pub async fn start(
     listeners: Vec<TcpListener>,
 ) -> Result<Running> {
     let (store, audit) = database.connect().await?;
-    let grace = config.server.shutdown_grace;
+    let (delay, grace) = (config.server.shutdown_delay, config.server.shutdown_grace);
+    let bounds = Bounds {
+        header_timeout: config.server.header_timeout,
+        keep_alive: config.server.keep_alive,
+        // What is only somewhat too large gets a proper answer, for which it must be read.
+        head_bytes: (config.limits.uri_bytes + config.limits.header_bytes).saturating_mul(2),
+    };
+    let metrics_bind = config.server.metrics_bind;
     let app = App::start(store.clone(), config, clock).await.map_err(readable)?;
-    let service = routes::service(&app);
+    let stopping = Stopping::default();
+    let service = routes::service(&app, &stopping);
     let (stop, stopped) = watch::channel(false);
-    let background = vec![
+    let mut background = vec![
         tokio::spawn(deliver(app.clone(), stopped.clone())),
         tokio::spawn(jhe_app::housekeeping::run(app.clone(), stopped.clone())),
         tokio::spawn(jhe_app::audit::run(app.clone(), stopped.clone())),
@@ -53,20 +67,40 @@ pub async fn start(
     let mut tasks = Vec::new();
     for listener in listeners {
         addresses.push(listener.local_addr()?);
-        let make: IntoMakeServiceWithConnectInfo<Router, SocketAddr> =
-            service.clone().into_make_service_with_connect_info();
-        let mut stopped = stopped.clone();
-        let serve = axum::serve(listener, make).with_graceful_shutdown(async move {
-            stopped.wait_for(|stopped| *stopped).await.ok();
-        });
-        tasks.push(tokio::spawn(async move { serve.await }));
+        tasks.push(tokio::spawn(connections::serve(listener, service.clone(), bounds, stopped.clone())));
     }
-    Ok(Running { addresses, app, store, audit, background, stop, tasks, grace })
+    let (metrics_open, metrics_stopped) = watch::channel(false);
+    let mut metrics_address = None;
+    if let Some(address) = metrics_bind {
+        let listener = TcpListener::bind(address).await.with_context(|| in_use(address))?;
+        metrics_address = Some(listener.local_addr()?);
+        let handle = metrics::install()?;
+        background.push(tokio::spawn(metrics::upkeep(handle.clone(), stopped)));
+        let router = metrics::router(app.clone(), handle);
+        tokio::spawn(connections::serve(listener, router, bounds, metrics_stopped));
+    }
+    Ok(Running {
+        addresses,
+        metrics_address,
+        app,
+        stopping,
+        store,
+        audit,
+        background,
+        stop,
+        tasks,
+        _metrics: metrics_open,
+        delay,
+        grace,
+    })
 }
 
 impl Running {
-    /// Stops accepting, finishes requests under way, writes what the audit still holds, closes the database.
+    /// Tells balancers to look elsewhere and gives them time to, stops accepting, finishes requests under way, writes what
+    /// the audit still holds, closes the database.
     pub async fn stop(self) {
+        self.stopping.begin();
+        tokio::time::sleep(self.delay).await;
         self.stop.send(true).ok();
         let finish = async {
             for task in self.tasks {
@@ -115,14 +149,31 @@ pub async fn run(config: Config, migrate: bool) -> Result<()> {
         audit.stop().await;
         store.close().await;
     }
+    tell(&config);
     let running = start(&database, config, Arc::new(crate::clock::SystemClock), vec![listener]).await?;
     for address in &running.addresses {
         tracing::info!(%address, "listening");
+    }
+    if let Some(address) = &running.metrics_address {
+        tracing::info!(%address, "metrics are told");
     }
     interrupted().await;
     tracing::info!("stopping");
     running.stop().await;
     database.close().await
+}
+
+/// One line about what starts, without accounts and secrets.
+fn tell(config: &Config) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        site = config.site.url.as_str(),
+        production = config.site.production,
+        database = config.database.description(),
+        replicas = config.database.read_urls.len(),
+        connections = config.database.max_connections,
+        "starting"
+    );
 }
 
 /// One line about a port that cannot be had.

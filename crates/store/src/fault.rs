@@ -1,7 +1,7 @@
 //! What a database error means to the Exchange. Constraints are told apart by name, never by message.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jhe_domain::error::{Conflict, Error, Lookup};

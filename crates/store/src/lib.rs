@@ -22,6 +22,7 @@ pub mod observation;
 pub mod operator;
 pub mod organization;
 pub mod patient;
+pub mod pool;
 mod port;
 pub mod practitioner;
 pub mod practitioner_client;
@@ -36,5 +37,6 @@ pub mod user;
 mod work;
 
 pub use audit::AuditWriter;
+pub use pool::PoolState;
 pub use request::{RequestFacts, Trail};
 pub use work::{DatabaseOptions, Moment, Sender, Store, Work};

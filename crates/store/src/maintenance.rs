@@ -20,8 +20,14 @@ pub async fn migrate(options: &DatabaseOptions) -> Result<(), Error> {
 /// Migrations of this program that the database does not have yet, by description.
 pub async fn pending(options: &DatabaseOptions) -> Result<Vec<String>, Error> {
     let mut connection = PgConnection::connect_with(&options.connect_options()?).await.db()?;
+    let missing = missing(&mut connection).await?;
+    connection.close().await.db()?;
+    Ok(missing)
+}
+
+async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
     let known: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut connection)
+        .fetch_one(&mut *connection)
         .await
         .db()?;
     let applied: Vec<i64> = if known {
@@ -35,7 +41,6 @@ pub async fn pending(options: &DatabaseOptions) -> Result<Vec<String>, Error> {
     } else {
         Vec::new()
     };
-    connection.close().await.db()?;
     Ok(MIGRATIONS
         .iter()
         .filter(|migration| !applied.contains(&migration.version))
@@ -83,6 +88,12 @@ fn quoted(name: &str) -> String {
 }
 
 impl Store {
+    /// As [`pending`], on a connection of the pool: for probes, which come every few seconds.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
+        let mut connection = self.pool.acquire().await.db()?;
+        missing(&mut connection).await
+    }
+
     /// Runs statements of a test or an operator's tool. Never called by a request.
     pub async fn execute_raw(&self, sql: &'static str) -> Result<(), Error> {
         self.pool.execute(sqlx::raw_sql(sql)).await.db()?;

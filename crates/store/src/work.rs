@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::audit::{self, AuditWriter, Batch, Line, Message};
 use crate::fault::{self, Db};
+use crate::pool;
 use crate::replica::Replicas;
 use crate::request::{RequestFacts, Trail};
 
@@ -28,10 +29,14 @@ pub struct DatabaseOptions {
     pub max_connections: u32,
     /// How long a request waits for one.
     pub acquire_timeout: Duration,
+    /// How long a connection is kept that nobody uses.
+    pub idle_timeout: Duration,
     /// How long a statement may take.
     pub statement_timeout: Duration,
     /// Replicas that may answer searches.
     pub read_urls: Vec<Secret>,
+    /// Statements that take longer are noted in the log.
+    pub slow_statement: Option<Duration>,
 }
 
 impl DatabaseOptions {
@@ -41,19 +46,22 @@ impl DatabaseOptions {
             url: Secret::new(url),
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_mins(10),
             statement_timeout: Duration::from_secs(30),
             read_urls: Vec::new(),
+            slow_statement: None,
         }
     }
 
     pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, Error> {
-        Ok(PgConnectOptions::from_str(self.url.reveal()).db()?.statement_cache_capacity(512))
+        let options = PgConnectOptions::from_str(self.url.reveal()).db()?.statement_cache_capacity(512);
+        Ok(pool::log_slow(options, self.slow_statement))
     }
 
     /// Options of connections that serve requests.
     fn serving(&self, url: &Secret) -> Result<PgConnectOptions, Error> {
         let connect = PgConnectOptions::from_str(url.reveal()).db()?.statement_cache_capacity(512);
-        Ok(connect.options([
+        Ok(pool::log_slow(connect, self.slow_statement).options([
             ("statement_timeout", self.statement_timeout.as_millis().to_string()),
             ("lock_timeout", "10000".to_owned()),
             ("timezone", "UTC".to_owned()),
@@ -92,6 +100,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(options.idle_timeout)
             // A ping before each use would double the round trips of a point query.
             .test_before_acquire(false)
             // But one that may have broken is tried, so that no request meets what a restart of the database left behind.
@@ -113,7 +122,7 @@ impl Store {
     /// A unit of work that reads.
     pub async fn read(&self) -> Result<Work, Error> {
         let place = self.audit.clone().reserve_owned().await.map_err(Error::internal)?;
-        let connection = self.pool.acquire().await.db()?;
+        let connection = pool::measured(self.pool.acquire()).await.db()?;
         Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
     }
 
@@ -128,7 +137,7 @@ impl Store {
             work.moment = Some(moment);
             return Ok(work);
         }
-        let connection = self.pool.acquire().await.db()?;
+        let connection = pool::measured(self.pool.acquire()).await.db()?;
         Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
     }
 
@@ -140,7 +149,7 @@ impl Store {
 
     /// A unit of work that writes: all of it with [`Work::commit`], else nothing.
     pub async fn begin(&self) -> Result<Work, Error> {
-        Ok(Work::new(Connection::Write(self.pool.begin().await.db()?), None, self.audit.clone()))
+        Ok(Work::new(Connection::Write(pool::measured(self.pool.begin()).await.db()?), None, self.audit.clone()))
     }
 
     /// Whether the database answers.

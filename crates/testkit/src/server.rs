@@ -9,6 +9,7 @@ use jhe_server::serve::{self, Running};
 use jhe_store::Store;
 use reqwest::{Client, Method};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::clock::TestClock;
 use crate::database::TestDb;
@@ -41,6 +42,8 @@ impl TestServer {
             ("SITE_URL".to_owned(), base.clone()),
             ("DATABASE_URL".to_owned(), database.url.clone()),
             ("JHE_DB_POOL".to_owned(), "8".to_owned()),
+            // Tests share a machine that may be slow; those about an overload set a patience of their own.
+            ("JHE_LOGIN_WAIT_MS".to_owned(), "60000".to_owned()),
         ];
         environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::read(environment, None).expect("a configuration");
@@ -62,6 +65,19 @@ impl TestServer {
         &self.running.as_ref().expect("a running server").app
     }
 
+    /// Where metrics are told, when they are.
+    pub fn metrics_url(&self) -> String {
+        let address =
+            self.running.as_ref().and_then(|running| running.metrics_address).expect("an address for metrics");
+        format!("http://{address}/metrics")
+    }
+
+    /// Tells the server to stop, and goes on while it does. What is then left of the server is [`TestServer::stop`].
+    pub fn begin_stop(&mut self) -> JoinHandle<()> {
+        let running = self.running.take().expect("a running server");
+        tokio::spawn(running.stop())
+    }
+
     /// The store, for looking at rows behind the API.
     pub fn store(&self) -> &Store {
         self.app().store()
@@ -70,6 +86,15 @@ impl TestServer {
     /// The first column of the first row, as text.
     pub async fn scalar(&self, sql: &'static str) -> String {
         self.store().scalar_raw(sql).await.expect("a statement that works").unwrap_or_default()
+    }
+
+    /// The same once the server has been told to stop, over a connection of its own.
+    pub async fn scalar_of_stopped(&self, sql: &'static str) -> String {
+        let (store, audit) = Store::connect(&self.database.options()).await.expect("the database");
+        let value = store.scalar_raw(sql).await.expect("a statement that works").unwrap_or_default();
+        audit.stop().await;
+        store.close().await;
+        value
     }
 
     /// Runs statements behind the API.

@@ -79,6 +79,9 @@ pub(crate) fn failure(error: &Error) -> Response {
             tracing::error!(error = %source, "a part the server needs does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "The service is temporarily unavailable.")
         }
+        Error::Overloaded { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Too many people at once", "Please wait a moment and try again.")
+        }
         other => {
             tracing::error!(error = %other, "a page failed");
             (

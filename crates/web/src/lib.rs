@@ -25,6 +25,10 @@ use jhe_http::origin;
 pub enum Web {}
 
 impl Family for Web {
+    fn oversized(status: axum::http::StatusCode, text: &str) -> Response {
+        home::message(status, "Too long", text)
+    }
+
     fn render(error: Error) -> Response {
         home::failure(&error)
     }

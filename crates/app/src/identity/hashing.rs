@@ -1,29 +1,39 @@
 //! Slow hashing on a bounded number of threads of low priority, so that a storm of sign-ins cannot take the cores from
 //! uploads: hashing gets what nobody else wants, which is all there is when nothing else runs.
+//!
+//! The line in front of them is as short as people are patient: whoever would wait longer is told so at once, so that a
+//! storm costs those who come first nothing and those who come later little.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jhe_crypto::password::{self, Verdict};
 use jhe_crypto::{OsEntropy, client_secret};
 use jhe_domain::error::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::line::{Held, Line};
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// How much lower than everything else: between 0 and 19.
 const NICENESS: i32 = 10;
 
+/// How long somebody who was turned away is asked to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// As many places as there are cores, and a thread for each.
 pub(super) struct Hashing {
     places: Arc<Semaphore>,
+    line: Arc<Line>,
     jobs: Sender<Job>,
 }
 
 impl Hashing {
-    /// Starts the threads, which end with the last reference to this.
-    pub(super) fn start() -> Result<Self, Error> {
+    /// Starts the threads, which end with the last reference to this. Nobody waits for a place longer than `patience`.
+    pub(super) fn start(patience: Duration) -> Result<Self, Error> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -34,14 +44,28 @@ impl Hashing {
                 .spawn(move || work(&queue))
                 .map_err(Error::internal)?;
         }
-        Ok(Self { places: Arc::new(Semaphore::new(cores)), jobs })
+        Ok(Self { places: Arc::new(Semaphore::new(cores)), line: Arc::new(Line::new(cores, patience)), jobs })
+    }
+
+    /// Turns away whoever would wait too long, before anything is done for them.
+    pub(super) fn admit(&self) -> Result<(), Error> {
+        if self.places.available_permits() > 0 || self.line.is_short() { Ok(()) } else { Err(turned_away()) }
     }
 
     /// Waits for a place.
     pub(super) async fn place(&self) -> Result<Place, Error> {
-        let permit = Arc::clone(&self.places).acquire_owned().await.map_err(Error::internal)?;
-        Ok(Place { permit: Arc::new(permit), jobs: self.jobs.clone() })
+        self.admit()?;
+        let waiting = self.line.enter();
+        let permit = tokio::time::timeout(self.line.patience(), Arc::clone(&self.places).acquire_owned()).await;
+        drop(waiting);
+        let permit = permit.map_err(|_| turned_away())?.map_err(Error::internal)?;
+        Ok(Place { held: Arc::new(Held::new(permit, Arc::clone(&self.line))), jobs: self.jobs.clone() })
     }
+}
+
+fn turned_away() -> Error {
+    metrics::counter!("jhe_hashing_refused_total").increment(1);
+    Error::Overloaded { retry_after: RETRY_AFTER }
 }
 
 fn work(queue: &Mutex<Receiver<Job>>) {
@@ -65,7 +89,7 @@ fn lower_priority() {
 /// The right to hash. Whoever counts failures holds it from the look at the counter until the failure is counted: then
 /// at most as many attempts as there are places can overtake the counter.
 pub(super) struct Place {
-    permit: Arc<OwnedSemaphorePermit>,
+    held: Arc<Held>,
     jobs: Sender<Job>,
 }
 
@@ -94,11 +118,11 @@ impl Place {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         // A caller that gives up does not stop the thread, so the thread holds the place too.
-        let permit = Arc::clone(&self.permit);
+        let held = Arc::clone(&self.held);
         let (done, wait) = oneshot::channel();
         let job = Box::new(move || {
             done.send(work()).ok();
-            drop(permit);
+            drop(held);
         });
         self.jobs.send(job).map_err(|_| Error::internal("the hashing threads have ended"))?;
         wait.await.map_err(Error::internal)
@@ -111,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_run_at_once_than_there_are_places() {
-        let hashing = Hashing::start().unwrap();
+        let hashing = Hashing::start(Duration::from_mins(1)).unwrap();
         let mut held = Vec::new();
         while hashing.places.available_permits() > 0 {
             held.push(hashing.place().await.unwrap());
@@ -123,10 +147,27 @@ mod tests {
         hashing.place().await.unwrap();
     }
 
+    #[tokio::test]
+    async fn whoever_would_wait_too_long_is_turned_away() {
+        let hashing = Hashing::start(Duration::from_millis(20)).unwrap();
+        let mut held = Vec::new();
+        while hashing.places.available_permits() > 0 {
+            held.push(hashing.place().await.unwrap());
+        }
+        // Nobody has given a place back yet, so it is not known how long that takes: one may try.
+        assert!(matches!(hashing.place().await, Err(Error::Overloaded { .. })));
+        hashing.line.note(Duration::from_secs(1));
+        let asked = std::time::Instant::now();
+        assert!(hashing.admit().is_err() && hashing.place().await.is_err());
+        assert!(asked.elapsed() < Duration::from_millis(20), "at once");
+        held.clear();
+        assert!(hashing.admit().is_ok(), "a free place is a free place");
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn hashing_gives_way_to_everything_else() {
-        let place = Hashing::start().unwrap().place().await.unwrap();
+        let place = Hashing::start(Duration::from_mins(1)).unwrap().place().await.unwrap();
         let niceness =
             place.run(|| rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap()).await.unwrap();
         let own = rustix::process::getpriority_process(None).unwrap();

@@ -116,12 +116,8 @@ async fn signing_keys(
 const PUBLISHED: &str = "OVaKi6HUvACvmHgCR3YVh96orOQfyDdDYGpcpBNhn0E";
 
 fn configured_key(config: &Config) -> Result<Option<SigningKey>, Error> {
-    let pem = match (&config.auth.oidc_rsa_private_key, &config.auth.oidc_rsa_private_key_file) {
-        (Some(pem), _) => Some(pem.reveal().to_owned()),
-        (None, Some(path)) => Some(std::fs::read_to_string(path).map_err(Error::internal)?),
-        (None, None) => None,
-    };
-    let key = pem.map(|pem| SigningKey::from_pem(&pem).map_err(Error::internal)).transpose()?;
+    let pem = config.auth.oidc_rsa_private_key.as_ref();
+    let key = pem.map(|pem| SigningKey::from_pem(pem.reveal()).map_err(Error::internal)).transpose()?;
     refuse_published(key.as_ref().map(|key| key.public().kid()).as_deref(), config.site.production)?;
     Ok(key)
 }

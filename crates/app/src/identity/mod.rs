@@ -7,6 +7,7 @@ pub mod exchange;
 mod hashing;
 pub mod invitation;
 mod keys;
+mod line;
 pub mod one_time_code;
 pub mod sealing;
 pub mod session;
@@ -57,7 +58,7 @@ impl Identity {
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
             sealing: Sealing::new(keys.seal),
-            hashing: Hashing::start()?,
+            hashing: Hashing::start(config.auth.hashing_wait)?,
         })
     }
 
@@ -67,6 +68,14 @@ impl Identity {
         let ring = Arc::new(Ring { signing: keys.signing, published: keys.published });
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
         Ok(())
+    }
+
+    /// Turns a sign-in away when it would wait too long for its turn: to be asked before anything is done for it.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    pub fn admit_sign_in(&self) -> Result<(), Error> {
+        self.hashing.admit()
     }
 
     fn ring(&self) -> Arc<Ring> {

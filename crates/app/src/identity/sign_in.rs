@@ -65,8 +65,23 @@ pub struct Attempt<'a> {
 /// Checks a password. `None` for every kind of wrong: unknown, wrong, inactive, without a password, not admitted.
 ///
 /// # Errors
-/// [`Error::Throttled`] after too many failures, also for the right password.
+/// [`Error::Throttled`] after too many failures, also for the right password; [`Error::Overloaded`] when too many sign in
+/// at once.
 pub async fn check(app: &App, attempt: Attempt<'_>) -> Result<Option<LoginAccount>, Error> {
+    let outcome = decide(app, attempt).await;
+    let told = match &outcome {
+        Ok(Some(_)) => "ok",
+        Ok(None) => "refused",
+        Err(Error::Throttled { .. }) => "throttled",
+        Err(Error::Overloaded { .. }) => "overloaded",
+        Err(_) => "error",
+    };
+    metrics::counter!("jhe_logins_total", "outcome" => told).increment(1);
+    outcome
+}
+
+async fn decide(app: &App, attempt: Attempt<'_>) -> Result<Option<LoginAccount>, Error> {
+    app.identity().admit_sign_in()?;
     let Attempt { email, password, ip, client, admits_superusers } = attempt;
     let account = find(app, email).await?;
     let subject = account_subject(account.as_ref(), email);

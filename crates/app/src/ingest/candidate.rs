@@ -8,6 +8,8 @@ use jhe_fhir::{Failure, Issue, IssueCode, catalogue, structure};
 use jhe_omh::{OmhViolation, Schemas, ViolationKind};
 use serde_json::Value;
 
+use super::measure;
+
 /// Where in an Observation the Open mHealth document is.
 const DOCUMENT: &str = "Observation.valueAttachment.data";
 
@@ -85,7 +87,10 @@ fn reading(incoming: &IncomingObservation<'_>, code: &str, max_bytes: usize) -> 
     // A byte order mark belongs to the file, not to the JSON in it.
     let value: Value =
         serde_json::from_str(document.trim_start_matches('\u{feff}')).map_err(|_| catalogue::attachment_invalid())?;
-    jhe_omh::validate(Schemas::embedded(), code, &value).map_err(|violations| nonconforming(&violations))?;
+    jhe_omh::validate(Schemas::embedded(), code, &value).map_err(|violations| {
+        measure::nonconforming(code, &violations);
+        nonconforming(&violations)
+    })?;
     let effective =
         jhe_omh::time::effective_time(&value).map_err(|fault| catalogue::time_frame_invalid(fault.reason()))?;
     let effective = match effective {

@@ -61,7 +61,9 @@ pub(crate) async fn profile() -> Response {
 /// Seconds a person is asked to wait.
 pub(crate) fn retry_after(error: &Error) -> Option<u64> {
     match error {
-        Error::Throttled { retry_after } | Error::Unavailable { retry_after, .. } => Some(retry_after.as_secs().max(1)),
+        Error::Throttled { retry_after }
+        | Error::Overloaded { retry_after }
+        | Error::Unavailable { retry_after, .. } => Some(retry_after.as_secs().max(1)),
         _ => None,
     }
 }

@@ -1,0 +1,60 @@
+//! Numbers about requests. Labels are the method, the route template and the status: never a path or a query.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+
+/// Requests, by method, route and status.
+pub const REQUESTS: &str = "jhe_http_requests_total";
+/// How long they took, in seconds, by method and route.
+pub const DURATION: &str = "jhe_http_request_duration_seconds";
+/// Requests under way.
+pub const IN_FLIGHT: &str = "jhe_http_requests_in_flight";
+
+/// Layer: counts and times requests.
+pub async fn measure(request: Request, next: Next) -> Response {
+    let method = method(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let under_way = UnderWay::begin();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    drop(under_way);
+    let route = route.as_ref().map_or("-", MatchedPath::as_str).to_owned();
+    metrics::histogram!(DURATION, "method" => method, "route" => route.clone()).record(started.elapsed());
+    let status = response.status().as_u16().to_string();
+    metrics::counter!(REQUESTS, "method" => method, "route" => route, "status" => status).increment(1);
+    response
+}
+
+/// Methods are a caller's to choose, so only known ones become labels.
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// A request under way, also when its caller goes away.
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        metrics::gauge!(IN_FLIGHT).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        metrics::gauge!(IN_FLIGHT).decrement(1.0);
+    }
+}

@@ -1,0 +1,149 @@
+//! Accepts connections and serves them until the server stops. What a client may take its time with is bounded in
+//! [`pace`]; what it asks for is the router's.
+
+mod pace;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt as _;
+
+use pace::{Busy, Pace, Paced};
+
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How long the head of a request may take to arrive.
+    pub header_timeout: Duration,
+    /// How long a connection is kept without a request, and how long a client may leave an answer unread.
+    pub keep_alive: Duration,
+    /// Bytes of a head that are read at most; those that are fewer and still too many get an answer with a body.
+    pub head_bytes: usize,
+}
+
+/// How long a connection that came before the end may take to send its first request.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// How many connections that came before the end are still accepted.
+const LAST_GUESTS: usize = 1024;
+/// How long to wait when there are no more file descriptors.
+const BREATH: Duration = Duration::from_millis(200);
+
+/// Serves connections until `stopped` says so or can say so no more; then finishes the requests under way, closes what is idle, and returns.
+pub async fn serve(listener: TcpListener, service: Router, bounds: Bounds, stopped: watch::Receiver<bool>) {
+    let (open, mut all_closed) = mpsc::channel::<Infallible>(1);
+    let welcome = |stream: TcpStream, peer: SocketAddr| {
+        let connection = connection(stream, peer, service.clone(), bounds, stopped.clone());
+        let open = open.clone();
+        tokio::spawn(async move {
+            connection.await;
+            drop(open);
+        });
+    };
+    let mut end = stopped.clone();
+    let end = async move {
+        end.wait_for(|stopped| *stopped).await.ok();
+    };
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => welcome(stream, peer),
+                Err(error) if concerns_one(&error) => {}
+                Err(error) => {
+                    tracing::error!(error = %error, "no connection can be accepted for now");
+                    tokio::time::sleep(BREATH).await;
+                }
+            },
+            () = end.as_mut() => break,
+        }
+    }
+    // Whoever has connected already thinks of the server as running.
+    for _ in 0..LAST_GUESTS {
+        match listener.accept().now_or_never() {
+            Some(Ok((stream, peer))) => welcome(stream, peer),
+            Some(Err(error)) if concerns_one(&error) => {}
+            _ => break,
+        }
+    }
+    drop(listener);
+    drop(open);
+    all_closed.recv().await;
+}
+
+/// Whether a fault of accepting is one of the connection alone.
+fn concerns_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: Router,
+    bounds: Bounds,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // Answers are written whole: waiting for more to send would only delay them.
+    stream.set_nodelay(true).ok();
+    let pace = Pace::new();
+    let io = TokioIo::new(Paced::new(stream, pace.clone(), bounds));
+    let answer = service_fn({
+        let pace = pace.clone();
+        move |request: Request<Incoming>| {
+            let busy = pace.begin(request.version());
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answered = service.clone().oneshot(request);
+            async move { answered.await.map(|response| response.map(|body| Busy::new(body, busy))) }
+        }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Kept by the pace: the one of the library would also close connections that only wait for their next request.
+        .header_read_timeout(None)
+        .max_buf_size(bounds.head_bytes.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(bounds.keep_alive))
+        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX));
+    let connection = builder.serve_connection(io, answer);
+    let leave = async {
+        stopped.wait_for(|stopped| *stopped).await.ok();
+        // The first request of a new connection is under way already, most likely.
+        tokio::time::timeout(LAST_CALL, pace.has_begun()).await.ok();
+    };
+    tokio::pin!(connection, leave);
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            // In this order: what has arrived is read before an idle connection is closed.
+            biased;
+            outcome = connection.as_mut() => {
+                if let Err(error) = outcome {
+                    tracing::debug!(error = %error, "a connection broke off");
+                }
+                return;
+            }
+            () = leave.as_mut(), if !leaving => {
+                connection.as_mut().graceful_shutdown();
+                leaving = true;
+            }
+        }
+    }
+}

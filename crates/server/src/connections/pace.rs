@@ -1,0 +1,229 @@
+//! How long clients may take: to send the head of a request, to send none at all, to read an answer. While a request is
+//! answered its own time limit holds.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Version;
+use futures_util::task::AtomicWaker;
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::Bounds;
+
+/// What the requests of a connection and its bytes know of each other.
+#[derive(Debug, Clone)]
+pub(super) struct Pace(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Requests whose answers are not wholly sent yet.
+    busy: AtomicUsize,
+    /// Requests so far.
+    begun: AtomicUsize,
+    first: Notify,
+    /// Who looks at the bytes: to be told when a request has ended, since nothing else may happen then.
+    reader: AtomicWaker,
+    /// Requests share the connection, so that what comes next does not begin when one ends.
+    multiplexed: AtomicBool,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared::default()))
+    }
+
+    /// A request has arrived; it ends when the value is dropped.
+    pub(super) fn begin(&self, version: Version) -> UnderWay {
+        if version == Version::HTTP_2 {
+            self.0.multiplexed.store(true, Ordering::Relaxed);
+        }
+        self.0.busy.fetch_add(1, Ordering::Relaxed);
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.0.first.notify_one();
+        UnderWay(Arc::clone(&self.0))
+    }
+
+    /// Waits for the first request.
+    pub(super) async fn has_begun(&self) {
+        if self.begun() == 0 {
+            self.0.first.notified().await;
+        }
+    }
+
+    fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is expected of the client for now.
+    fn is_busy(&self) -> bool {
+        self.0.busy.load(Ordering::Relaxed) > 0 || self.0.multiplexed.load(Ordering::Relaxed)
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Shared>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.reader.wake();
+    }
+}
+
+/// The body of an answer, with which its request ends.
+pub(super) struct Busy {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl Busy {
+    pub(super) const fn new(body: Body, under_way: UnderWay) -> Self {
+        Self { body, _under_way: under_way }
+    }
+}
+
+impl HttpBody for Busy {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What the client does, as far as its bytes tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing, between requests.
+    Idle,
+    /// It sends a head. A new connection is expected to begin with one.
+    Head,
+}
+
+/// A connection that ends when its client takes too long.
+pub(super) struct Paced {
+    stream: TcpStream,
+    pace: Pace,
+    bounds: Bounds,
+    phase: Phase,
+    /// Requests before this phase.
+    begun: usize,
+    /// The end of the phase.
+    end: Pin<Box<Sleep>>,
+    /// The end of a client's time to read more, while it reads nothing.
+    unread: Option<Pin<Box<Sleep>>>,
+}
+
+impl Paced {
+    pub(super) fn new(stream: TcpStream, pace: Pace, bounds: Bounds) -> Self {
+        let end = Box::pin(sleep(bounds.header_timeout));
+        Self { stream, pace, bounds, phase: Phase::Head, begun: 0, end, unread: None }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        let time = match phase {
+            Phase::Idle => self.bounds.keep_alive,
+            Phase::Head => self.bounds.header_timeout,
+        };
+        self.phase = phase;
+        self.end.as_mut().reset(Instant::now() + time);
+    }
+
+    /// Notices that requests were answered since.
+    fn catch_up(&mut self) {
+        let begun = self.pace.begun();
+        if begun != self.begun {
+            self.begun = begun;
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// Ends a connection whose client leaves what it gets unread.
+    fn written<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.unread = None;
+            return outcome;
+        }
+        let limit = self.bounds.keep_alive;
+        let end = self.unread.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        ready!(end.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Before the look at what is under way, so that an end in between is not missed.
+        self.pace.0.reader.register(context.waker());
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if self.pace.is_busy() {
+            return outcome;
+        }
+        self.catch_up();
+        if outcome.is_ready() {
+            if buffer.filled().len() > before && self.phase == Phase::Idle {
+                self.enter(Phase::Head);
+            }
+            return outcome;
+        }
+        ready!(self.end.as_mut().poll(context));
+        match self.phase {
+            // As if the client had closed it.
+            Phase::Idle => Poll::Ready(Ok(())),
+            Phase::Head => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+impl AsyncWrite for Paced {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.written(context, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,33 @@
+//! `jhe check`: what operators look at before they start a server.
+
+use jhe_config::Config;
+use jhe_server::check::{self, Row};
+use jhe_testkit::TestDb;
+
+fn row<'a>(rows: &'a [Row], name: &str) -> &'a Row {
+    rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row {name}: {rows:?}"))
+}
+
+#[tokio::test]
+async fn the_table_says_what_holds_without_accounts() {
+    let database = TestDb::new().await;
+    let url = database.url.clone();
+    let replicas = format!("{url},postgres://someone:hunter2@127.0.0.1:1/nowhere");
+    let variables = [
+        ("DATABASE_URL", url.as_str()),
+        ("DATABASE_READ_URL", &replicas),
+        ("JHE_METRICS_BIND", "127.0.0.1:9090"),
+        ("JHE_DB_POOL", "7"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let rows = check::table(&Config::read(variables, None).unwrap()).await;
+    for name in ["configuration", "database", "migrations", "signing key", "mail", "data folder"] {
+        assert!(row(&rows, name).good, "{name}: {rows:?}");
+    }
+    assert!(row(&rows, "database pool").text.starts_with("7 connections"));
+    assert_eq!(row(&rows, "metrics").text, "127.0.0.1:9090/metrics");
+    let replicas: Vec<_> = rows.iter().filter(|row| row.name == "read replica").collect();
+    assert_eq!(replicas.iter().map(|row| row.good).collect::<Vec<_>>(), [true, false], "{replicas:?}");
+    assert!(!format!("{rows:?}").contains("hunter2") && !format!("{rows:?}").contains("someone"), "{rows:?}");
+    database.drop_database().await;
+}

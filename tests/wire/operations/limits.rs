@@ -1,0 +1,97 @@
+//! Sizes and times of requests.
+
+use jhe_testkit::{MARY, PETER, TestServer};
+use serde_json::json;
+
+use super::{FAMILIES, Wire, assert_in_family, head};
+
+#[tokio::test]
+async fn addresses_and_headers_have_limits_in_the_words_of_the_family() {
+    let server = TestServer::start().await;
+    let (long, large) = ("x".repeat(16 * 1024), "x".repeat(33 * 1024));
+    for path in FAMILIES {
+        let reply = server.get(&format!("{path}?name={long}")).send().await.expect(414);
+        assert_in_family(path, &reply);
+        let reply = server.get(path).header("x-large", &large).send().await.expect(431);
+        assert_in_family(path, &reply);
+    }
+    server.get(&format!("/FHIR/R5/Patient?name={}", "x".repeat(15 * 1024))).as_user(MARY).send().await.expect(200);
+    server.get("/FHIR/R5/Patient").header("x-large", &"x".repeat(30 * 1024)).as_user(MARY).send().await.expect(200);
+    // What is far beyond is not even read to its end.
+    let mut wire = Wire::open(&server).await;
+    wire.send(&format!("GET /{} HTTP/1.1\r\n", "x".repeat(200 * 1024))).await;
+    let answer = wire.receive().await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431") || answer.starts_with("HTTP/1.1 414"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_answered_and_leaves_nothing_half_done() {
+    let server = TestServer::with(&[("JHE_REQUEST_TIMEOUT", "1")]).await;
+    let locked = {
+        let store = server.store().clone();
+        tokio::spawn(async move {
+            store.execute_raw("BEGIN; LOCK TABLE core_patient; SELECT pg_sleep(3); COMMIT").await.unwrap();
+        })
+    };
+    while server
+        .scalar(
+            "SELECT count(*)::text FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'core_patient'::regclass",
+        )
+        .await
+        == "0"
+    {
+        tokio::task::yield_now().await;
+    }
+    let change = json!({"nameFamily": "Changed"});
+    let reply = server.patch("/api/v1/patients/40001").as_user(MARY).json(&change).send().await.expect(503);
+    assert_in_family("/api/v1/patients", &reply);
+    assert!(reply.header("retry-after").parse::<u64>().unwrap() > 0);
+    let reply = server.get("/FHIR/R5/Patient").as_user(MARY).send().await.expect(503);
+    assert_in_family("/FHIR/R5/Patient", &reply);
+    locked.await.unwrap();
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_patient WHERE name_family = 'Changed'").await, "0");
+    // The same goes through once nothing is in its way: it was the time.
+    server.patch("/api/v1/patients/40001").as_user(MARY).json(&change).send().await.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_ends_with_the_time_of_its_request() {
+    let server = TestServer::with(&[("JHE_REQUEST_TIMEOUT", "1")]).await;
+    let mut wire = Wire::open(&server).await;
+    let token = PETER.token();
+    let headers =
+        format!("Authorization: Bearer {token}\r\nContent-Type: application/fhir+json\r\nContent-Length: 600000\r\n");
+    wire.send(&head(&server, "POST /fhir/r5", &headers)).await;
+    wire.send("{").await;
+    let answer = wire.receive().await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("OperationOutcome"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_must_send_the_head_of_a_request_in_time() {
+    let server = TestServer::with(&[("JHE_HEADER_TIMEOUT", "1"), ("JHE_KEEP_ALIVE", "2")]).await;
+    for begun in ["", "GET /health HT", "PRI * HT"] {
+        let mut wire = Wire::open(&server).await;
+        wire.send(begun).await;
+        assert_eq!(wire.receive().await, "", "{begun:?} is not waited for");
+    }
+    // Between requests there is more time, which ends as well.
+    let mut wire = Wire::open(&server).await;
+    let started = tokio::time::Instant::now();
+    wire.send(&head(&server, "GET /health", "")).await;
+    assert!(wire.receive().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(wire.receive().await, "");
+    assert!(started.elapsed() >= std::time::Duration::from_millis(1900), "{:?}", started.elapsed());
+    // A second head has as little time as the first.
+    let mut wire = Wire::open(&server).await;
+    wire.send(&head(&server, "GET /health", "")).await;
+    assert!(wire.receive().await.starts_with("HTTP/1.1 200"));
+    let started = tokio::time::Instant::now();
+    wire.send("GET /hea").await;
+    assert_eq!(wire.receive().await, "");
+    assert!(started.elapsed() < std::time::Duration::from_millis(1900), "{:?}", started.elapsed());
+    server.stop().await;
+}
