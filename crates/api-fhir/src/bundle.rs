@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_app::ingest::{self, Candidate, Receipt, Together};
+use jhe_app::schemas::Documents;
 use jhe_fhir::bundle::{CreateEntry, ResponseEntry, ResponseWriter};
 use jhe_fhir::structure::{self, BundleKind};
 use jhe_fhir::types::has_own_base_path;
@@ -74,7 +75,7 @@ pub(crate) async fn post(
         own: OwnBase::new(&app, &origin.base()),
         source_named: names_source(&headers),
         max_entries: app.config().limits.max_batch_entries,
-        max_document: app.config().limits.max_omh_bytes,
+        documents: app.documents(),
     };
     let (kind, candidates) = on_blocking_thread(move || reader.read(&object(&bytes)?)).await?;
     metrics::histogram!("jhe_bundle_entries").record(u32::try_from(candidates.len()).unwrap_or(u32::MAX));
@@ -112,7 +113,7 @@ struct Reader {
     own: OwnBase,
     source_named: bool,
     max_entries: usize,
-    max_document: usize,
+    documents: Documents,
 }
 
 type Candidates = Vec<Result<Candidate, Failure>>;
@@ -137,7 +138,7 @@ impl Reader {
                 catalogue::source_required()
             });
         }
-        Ok(Candidate::read(create.resource, source_named, self.max_document, &is_own_base)?.unless(unless))
+        Ok(Candidate::read(create.resource, source_named, self.documents, &is_own_base)?.unless(unless))
     }
 }
 

@@ -275,7 +275,7 @@ pub(crate) async fn create(
     let prefer = Prefer::of(&headers);
     let unless = condition::of_headers(&headers)?;
     let source_named = names_source(&headers);
-    let max_document = app.config().limits.max_omh_bytes;
+    let documents = app.documents();
     let own = OwnBase::new(&app, &origin.base());
     let candidate = on_blocking_thread(move || {
         let mut body = object(&bytes)?;
@@ -292,7 +292,7 @@ pub(crate) async fn create(
             }
         }
         let source_named = source_named || resource_names_source(&body);
-        Ok(Candidate::read(&body, source_named, max_document, &|base| own.is(base))?.unless(unless))
+        Ok(Candidate::read(&body, source_named, documents, &|base| own.is(base))?.unless(unless))
     })
     .await?;
     let whole = matches!(prefer.answer, None | Some(Return::Representation));

@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use jhe_config::Config;
 use jhe_domain::clock::Clock;
 use jhe_domain::error::Error;
-use jhe_omh::Schemas;
 use jhe_outbound::issuer::Issuers;
 use jhe_store::Store;
 
 use crate::identity::Identity;
 use crate::ingest::Gather;
+use crate::schemas::Documents;
 use crate::settings::Settings;
 
 /// Store, configuration, clock, settings and identity of one server process. Cheap to clone.
@@ -27,6 +27,7 @@ struct Inner {
     identity: Identity,
     issuers: Issuers,
     gather: Gather,
+    documents: Documents,
 }
 
 impl App {
@@ -35,10 +36,11 @@ impl App {
         let settings = Settings::load(&store, &config).await?;
         let identity = Identity::load(&store, &config).await?;
         // Parsed and linked now rather than at the first upload.
-        let _ = Schemas::embedded();
+        let schemas = crate::schemas::load(&config.site.omh_schema_dirs).await?;
+        let documents = Documents { schemas, max_bytes: config.limits.max_omh_bytes };
         let issuers = Issuers::new(&config)?;
         let gather = Gather::start(&store);
-        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, gather }));
+        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, gather, documents }));
         tokio::spawn(keep_current(app.clone()));
         Ok(app)
     }
@@ -102,9 +104,9 @@ impl App {
         }
     }
 
-    /// Open mHealth schemas.
-    pub fn schemas(&self) -> &'static Schemas {
-        Schemas::embedded()
+    /// What Open mHealth documents are held to.
+    pub fn documents(&self) -> Documents {
+        self.0.documents
     }
 }
 

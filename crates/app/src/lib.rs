@@ -19,6 +19,7 @@ pub mod organization;
 pub mod patient;
 pub mod practitioner;
 pub mod practitioner_client;
+pub mod schemas;
 pub mod seed;
 pub mod setting;
 pub mod settings;

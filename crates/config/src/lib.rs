@@ -69,6 +69,8 @@ pub struct Site {
     pub practitioner_default_orgs: String,
     /// Folder with other app-association files than the built-in ones.
     pub well_known_dir: Option<PathBuf>,
+    /// Folders with Open mHealth schemas beside the built-in ones.
+    pub omh_schema_dirs: Vec<PathBuf>,
     /// Production mode: stricter about secrets.
     pub production: bool,
     /// Requests that came without TLS are sent to the same address with it.
@@ -515,6 +517,7 @@ fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
         time_zone: reader.get("TIME_ZONE").unwrap_or_else(|| "America/Los_Angeles".to_owned()),
         practitioner_default_orgs: reader.get("PRACTITIONER_DEFAULT_ORGS").unwrap_or_default(),
         well_known_dir: reader.get("JHE_WELL_KNOWN_DIR").map(PathBuf::from),
+        omh_schema_dirs: reader.list("OMH_SCHEMA_DIR").into_iter().map(PathBuf::from).collect(),
         production,
         ssl_redirect: reader.flag("SECURE_SSL_REDIRECT", false),
         session_cookie_secure: cookie_secure(reader, "SESSION_COOKIE_SECURE", production),

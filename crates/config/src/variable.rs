@@ -138,6 +138,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain("JHE_SOF_ALLOW_PRIVATE", "0", "1 lets the issuers of exchanged id tokens have addresses that are not public"),
     plain("JHE_SOF_CA_FILE", "-", "PEM file with further certificate authorities those issuers may be certified by"),
+    plain(
+        "OMH_SCHEMA_DIR",
+        "none",
+        "Folders with further schemas, comma-separated: omh/, ieee/ or local/, then <name>-<version>.json",
+    ),
     plain("JHE_WELL_KNOWN_DIR", "built in", "Folder with apple-app-site-association and assetlinks.json"),
     plain("SMTP_HOST", "-", "Mail server; without one mail goes to JHE_MAIL_DIR or is only noted in the log"),
     plain("SMTP_PORT", "587", "Its port"),

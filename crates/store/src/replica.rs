@@ -115,10 +115,12 @@ impl Replicas {
     }
 }
 
-/// The moment is read before the position: a change that was over by then is on disk, and so part of the position.
+/// The moment is read before the position: a change that was over by then is part of it. Where the database acknowledges
+/// what is not on disk yet, the position is that of what was written at all.
 async fn position(connection: &mut PgConnection) -> Result<Position, Error> {
     sqlx::query_as(
-        "SELECT moment.*, pg_current_wal_flush_lsn()::text AS position
+        "SELECT moment.*, (CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn()
+                          ELSE pg_current_wal_flush_lsn() END)::text AS position
            FROM (SELECT clock.now, least(clock.now, (SELECT min(a.xact_start) FROM pg_stat_get_activity(NULL) AS a
                                        WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
                                          AND a.datid = (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settled

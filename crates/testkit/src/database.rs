@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// A database of its own for one test, with the demo data in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TestDb {
     /// How to reach it.
     pub url: String,
@@ -42,6 +42,18 @@ impl TestDb {
             .expect("a test database");
         let url = with_database(shared.server.reveal(), &name);
         Self { url, name, server: shared.server.clone() }
+    }
+
+    /// A fresh database with the demo data on a cluster of the test's own.
+    pub async fn on(server: Secret) -> Self {
+        make_template(&server).await;
+        let url = with_database(server.reveal(), TEMPLATE);
+        Self { url, name: TEMPLATE.to_owned(), server }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A database without anything in it.
@@ -73,7 +85,7 @@ impl Drop for TestDb {
 }
 
 /// The same address with another database.
-fn with_database(url: &str, name: &str) -> String {
+pub(crate) fn with_database(url: &str, name: &str) -> String {
     let (head, query) = url.split_once('?').map_or((url, None), |(head, query)| (head, Some(query)));
     let (base, _) = head.rsplit_once('/').expect("a database URL with a path");
     match query {

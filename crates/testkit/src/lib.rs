@@ -20,6 +20,7 @@ mod http;
 mod issuer;
 mod mailbox;
 pub mod omh;
+mod replicated;
 mod server;
 
 pub use clock::TestClock;
@@ -27,6 +28,7 @@ pub use database::TestDb;
 pub use http::{Call, Reply};
 pub use issuer::TestIssuer;
 pub use mailbox::{Mail, Mailbox};
+pub use replicated::Replicated;
 pub use server::TestServer;
 
 /// A person of the demo data, by account.

@@ -34,7 +34,11 @@ impl TestServer {
 
     /// Starts a server with further variables set.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
-        let database = TestDb::new().await;
+        Self::on(TestDb::new().await, variables).await
+    }
+
+    /// Starts a server on a database.
+    pub async fn on(database: TestDb, variables: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let base = format!("http://localhost:{port}");

@@ -4,6 +4,8 @@ mod check;
 mod limits;
 mod metrics;
 mod overload;
+mod replicas;
+mod schemas;
 mod secure;
 mod stop;
 

@@ -5,10 +5,11 @@ use jhe_domain::observation::EffectiveTime;
 use jhe_fhir::observation::{DeviceRef, EffectiveIn, IncomingObservation, SubjectRef, is_native};
 use jhe_fhir::search::TokenValue;
 use jhe_fhir::{Failure, Issue, IssueCode, catalogue, structure};
-use jhe_omh::{OmhViolation, Schemas, ViolationKind};
+use jhe_omh::{OmhViolation, ViolationKind};
 use serde_json::Value;
 
 use super::measure;
+use crate::schemas::Documents;
 
 /// Where in an Observation the Open mHealth document is.
 const DOCUMENT: &str = "Observation.valueAttachment.data";
@@ -41,7 +42,7 @@ impl Candidate {
     pub fn read(
         body: &Value,
         source_named: bool,
-        max_document_bytes: usize,
+        documents: Documents,
         is_own_base: &dyn Fn(&str) -> bool,
     ) -> Result<Self, Failure> {
         if !is_native(body) {
@@ -51,7 +52,7 @@ impl Candidate {
         let incoming = IncomingObservation::parse(body);
         let coding = incoming.coding();
         let reading = match &coding {
-            Ok((_, code)) => reading(&incoming, code, max_document_bytes),
+            Ok((_, code)) => reading(&incoming, code, documents),
             Err(failure) => Err(failure.clone()),
         };
         Ok(Self {
@@ -82,12 +83,12 @@ fn not_stored_here(source_named: bool) -> Failure {
 }
 
 /// Steps 13 to 15: decodes, validates, finds the time.
-fn reading(incoming: &IncomingObservation<'_>, code: &str, max_bytes: usize) -> Result<Reading, Failure> {
-    let document = incoming.document(max_bytes)?;
+fn reading(incoming: &IncomingObservation<'_>, code: &str, documents: Documents) -> Result<Reading, Failure> {
+    let document = incoming.document(documents.max_bytes)?;
     // A byte order mark belongs to the file, not to the JSON in it.
     let value: Value =
         serde_json::from_str(document.trim_start_matches('\u{feff}')).map_err(|_| catalogue::attachment_invalid())?;
-    jhe_omh::validate(Schemas::embedded(), code, &value).map_err(|violations| {
+    jhe_omh::validate(documents.schemas, code, &value).map_err(|violations| {
         measure::nonconforming(code, &violations);
         nonconforming(&violations)
     })?;
