@@ -52,7 +52,8 @@ impl Trail {
         let created = CREATED.replace("$from", &FIRST_PATIENT.to_string()).replace("$to", &LAST_PATIENT.to_string());
         let created = serde_json::from_str(&place.scalar(created).await?)?;
         let patients = format!("{} patients", LAST_PATIENT - FIRST_PATIENT + 1);
-        Ok(vec![self.grown(place).await?, Finding::new("the audit trail has every upload", patients, created), read])
+        let created = Finding::new("the audit trail has every upload", patients, created);
+        Ok(vec![self.grown(place).await?, created, consents(place, shared).await?, read])
     }
 
     /// It only grows: what was there is there, unchanged.
