@@ -123,6 +123,8 @@ pub(crate) struct Read {
     pub(crate) seen: u32,
     /// The one that was asked for by id.
     pub(crate) wanted: Option<u64>,
+    /// That id, or the patient who was asked for.
+    pub(crate) about: Option<i64>,
 }
 
 /// A server that was told to stop while another one served.

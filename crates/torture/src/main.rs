@@ -64,10 +64,9 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
         outcome = torture(cli.cycles, seed, &mut place) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
-    let failed = !matches!(outcome, Ok(0));
-    place.stop(cli.keep).await?;
-    outcome?;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    // What ended the run early is to be found in the logs.
+    place.stop(cli.keep || outcome.is_err()).await?;
+    Ok(if outcome? == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs all cycles and says how many things were wrong.

@@ -177,28 +177,28 @@ impl Client {
         };
         let answer = tokio::time::timeout(patience, connection.send(method, path, &headers, body)).await;
         let end = self.shared.history.now();
+        let stays = matches!(&answer, Ok(Ok(answer)) if answer.header("connection") != Some("close"));
+        if !stays {
+            self.connection = None;
+        }
         let heard = match answer {
             Ok(Ok(answer)) if answer.status >= 500 => {
+                // That the database is away has a status of its own.
                 if answer.status != 503 {
-                    let text = String::from_utf8_lossy(&answer.body).into_owned();
-                    self.shared.history.wrong("answers", format!("{method} {path}: {} {text}", answer.status));
+                    self.unexpected(question, &answer);
                 }
                 Err(Outcome::Failed)
             }
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Outcome::Unanswered),
-            Err(_) if patience < PATIENCE => Err(Outcome::HungUp),
             Err(_) => {
-                self.shared.history.wrong("answers", format!("{method} {path}: no answer in {} s", PATIENCE.as_secs()));
+                if patience == PATIENCE {
+                    let text = format!("{method} {path}: no answer in {} s", PATIENCE.as_secs());
+                    self.shared.history.wrong("answers", text);
+                }
                 Err(Outcome::HungUp)
             }
         };
-        if heard
-            .as_ref()
-            .map_or_else(|outcome| *outcome != Outcome::Failed, |answer| answer.header("connection") == Some("close"))
-        {
-            self.connection = None;
-        }
         Some((Span { start, end }, heard))
     }
 

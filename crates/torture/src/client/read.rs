@@ -43,6 +43,11 @@ async fn read(client: &mut Client, reader: i64, token: &str, what: What) {
         None if one => return,
         None => (None, 0),
     };
+    let about = match what {
+        What::SearchStudy | What::ListStudy => None,
+        What::SearchPatient | What::ListPatient => Some(patient),
+        _ => Some(id),
+    };
     let path = match what {
         What::SearchPatient => format!("/fhir/r5/Observation?patient={patient}&_count={PAGE}"),
         What::SearchStudy => format!("/fhir/r5/Observation?patient._has:Group:member:_id={STUDY}&_count={PAGE}"),
@@ -84,7 +89,7 @@ async fn read(client: &mut Client, reader: i64, token: &str, what: What) {
         }
         Err(outcome) => outcome,
     };
-    client.shared.history.records().reads.push(Read { what, reader, span, outcome, rows, seen, wanted });
+    client.shared.history.records().reads.push(Read { what, reader, span, outcome, rows, seen, wanted, about });
 }
 
 /// The readings of an answer. Each document must be, byte for byte, the one that was sent.
