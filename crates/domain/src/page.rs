@@ -75,3 +75,6 @@ impl<T> Page<T> {
         Page { count: self.count, rows: self.rows.into_iter().map(f).collect(), next: self.next }
     }
 }
+
+#[cfg(test)]
+mod properties;

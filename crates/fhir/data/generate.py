@@ -29,9 +29,8 @@ def main():
             name = types[name]["base"]
         return False
 
-    concrete_bases = {types[name]["base"] for name in types}
     abstract = {"Base", "Element", "DataType", "Resource", "DomainResource", "BackboneElement", "BackboneType",
-                "PrimitiveType", "CanonicalResource", "MetadataResource"} & concrete_bases
+                "PrimitiveType", "CanonicalResource", "MetadataResource"}
     reached = set()
     pending = list(ROOTS)
     while pending:

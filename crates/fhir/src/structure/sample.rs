@@ -73,9 +73,10 @@ impl Choices {
         if matches!(element.kind, Kind::Primitive(_)) && self.one_in(6) {
             let described: Vec<Value> = items
                 .iter_mut()
-                .map(|item| match self.below(3) {
+                .map(|item| match self.below(4) {
                     0 => Value::Null,
-                    1 => json!({"id": "part"}),
+                    1 => json!({}),
+                    2 => json!({"id": "part"}),
                     _ => {
                         *item = Value::Null;
                         json!({"extension": [{"url": "urn:x", "valueCode": "unknown"}]})

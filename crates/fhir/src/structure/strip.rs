@@ -48,6 +48,9 @@ fn strip_member(value: Value, aligned: bool) -> Value {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -64,6 +64,11 @@ fn nested_resources_extensions_and_companions() {
     );
     check(
         "contained",
+        &json!([{"resourceType": "CanonicalResource", "status": "draft"}]),
+        Some((Structure, "Observation.contained[0]", "resourceType")),
+    );
+    check(
+        "contained",
         &json!([{"resourceType": "Period"}]),
         Some((Structure, "Observation.contained[0]", "resourceType")),
     );

@@ -44,12 +44,13 @@ fn exact_model(prefix: &str, written: &Written, at: i128, now: i128) -> bool {
     }
 }
 
-/// A moment near a search value: its ends, and what lies around them.
-fn near(written: &Written) -> BoxedStrategy<i64> {
+/// A moment near a search value: its ends, those of the interval that is near it, and what lies around.
+fn near(written: &Written, now: i64) -> impl Strategy<Value = i64> + use<> {
     let (low, high) = (written.low, written.high);
-    let margin = (high - low) * 3;
-    let edge = (any::<bool>(), -2..=2_i64).prop_map(move |(first, by)| if first { low + by } else { high + by });
-    prop_oneof![edge, low - margin..high + margin].boxed()
+    let unit = high - low;
+    let margin = unit.max((now - low).abs() / 10);
+    let edge = (prop::sample::select(vec![low, high, low - margin, high + margin]), -2..=2_i64);
+    prop_oneof![edge.prop_map(|(edge, by)| edge + by), low - 3 * unit..high + 3 * unit]
 }
 
 fn moment(micros: i64) -> DateTime<Utc> {
@@ -58,11 +59,16 @@ fn moment(micros: i64) -> DateTime<Utc> {
 
 /// A prefix, a search value, the ends of a stored value, and the present.
 fn cases() -> impl Strategy<Value = (&'static str, Written, i64, i64, i64)> {
-    written().prop_flat_map(|written| {
-        let value = (near(&written), near(&written)).prop_map(|(one, two)| (one.min(two), one.max(two)));
-        (prop::sample::select(&PREFIXES[..]), Just(written.clone()), value, near(&written))
-            .prop_map(|(prefix, written, (lo, hi), now)| (prefix, written, lo, hi, now))
-    })
+    (written(), any::<bool>(), -62_135_596_800_000_000..253_402_300_800_000_000_i64)
+        .prop_map(|(written, is_near, now)| {
+            let now = if is_near { written.low + now % 1_000_000_000_000 } else { now };
+            (written, now)
+        })
+        .prop_flat_map(|(written, now)| {
+            let value = (near(&written, now), near(&written, now)).prop_map(|(one, two)| (one.min(two), one.max(two)));
+            (prop::sample::select(&PREFIXES[..]), Just(written), value, Just(now))
+        })
+        .prop_map(|(prefix, written, (lo, hi), now)| (prefix, written, lo, hi, now))
 }
 
 proptest! {
