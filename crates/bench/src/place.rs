@@ -86,6 +86,8 @@ impl Place {
             ("JHE_LOG", "error".to_owned()),
             // Every operation comes from one address.
             ("AUTH_THROTTLE", "0".to_owned()),
+            // And waits for its answer before the next begins: nobody is to be turned away.
+            ("JHE_LOGIN_WAIT_MS", "60000".to_owned()),
         ];
         let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         jhe_app::seed::demo(&store, &Config::read(environment, None)?).await.map_err(plain)?;

@@ -12,6 +12,7 @@ use jhe_app::App;
 use uuid::Uuid;
 
 use crate::authenticate::LoggedCaller;
+use crate::trace;
 
 /// Header that carries the id of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,6 +29,7 @@ pub async fn log(mut request: Request, next: Next) -> Response {
         .and_then(|value| value.to_str().ok())
         .filter(|value| is_well_formed(value))
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+    let trace = trace::id(request.headers()).map(str::to_owned);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -44,6 +46,7 @@ pub async fn log(mut request: Request, next: Next) -> Response {
             // Not known of what is still being written while it is sent.
             bytes = response.body().size_hint().exact(),
             request.id = id,
+            trace.id = trace,
             user.id = caller.map(|caller| caller.user_id),
             client.id = caller.and_then(|caller| caller.application_id),
             "request"

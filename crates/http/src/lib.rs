@@ -22,6 +22,7 @@ pub mod refuse;
 mod router;
 pub mod stopping;
 pub mod timeout;
+mod trace;
 
 /// Registers handlers with their documentation.
 pub use utoipa_axum::routes;

@@ -67,7 +67,7 @@ pub async fn run(mut config: Config, args: DemoArgs) -> Result<ExitCode> {
     }
     let listeners = listen(args.port).await?;
     let database = Database::open(&config).await?;
-    let outcome = on_database(&database, config, &args, listeners).await;
+    let outcome = Box::pin(on_database(&database, config, &args, listeners)).await;
     database.close().await?;
     outcome
 }

@@ -46,10 +46,9 @@ pub fn install() -> Result<PrometheusHandle> {
 }
 
 fn describe() {
-    use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    use metrics::{describe_counter as counter, describe_histogram as histogram};
     counter!(jhe_http::metrics::REQUESTS, "Requests by method, route template and status.");
     histogram!(jhe_http::metrics::DURATION, "Seconds until a request was answered.");
-    gauge!(jhe_http::metrics::IN_FLIGHT, "Requests under way.");
     counter!("jhe_http_refused_total", "Requests turned away because too many were under way.");
     counter!("jhe_http_timeouts_total", "Requests that took too long.");
     counter!("jhe_http_panics_total", "Requests that ended in a panic.");
@@ -84,6 +83,7 @@ async fn show(State((app, handle)): State<(App, PrometheusHandle)>) -> Response 
 
 /// Adds what is measured now.
 async fn moment(app: &App, text: &mut String) {
+    gauge(text, "jhe_http_requests_in_flight", "Requests under way.", jhe_http::metrics::in_flight());
     let state = app.store().pool_state();
     gauge(text, "jhe_db_connections", "Connections to the database.", u64::from(state.open));
     gauge(text, "jhe_db_connections_idle", "Those that nobody uses.", state.idle as u64);

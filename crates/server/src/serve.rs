@@ -51,9 +51,16 @@ pub async fn start(
         header_timeout: config.server.header_timeout,
         keep_alive: config.server.keep_alive,
         // What is only somewhat too large gets a proper answer, for which it must be read.
-        head_bytes: (config.limits.uri_bytes + config.limits.header_bytes).saturating_mul(2),
+        head_bytes: config.limits.uri_bytes.saturating_add(config.limits.header_bytes).saturating_mul(2),
     };
-    let metrics_bind = config.server.metrics_bind;
+    // Before the first request, which is to be counted too.
+    let collected = match config.server.metrics_bind {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await.with_context(|| in_use(address))?;
+            Some((listener, metrics::install()?))
+        }
+        None => None,
+    };
     let app = App::start(store.clone(), config, clock).await.map_err(readable)?;
     let stopping = Stopping::default();
     let service = routes::service(&app, &stopping);
@@ -71,10 +78,8 @@ pub async fn start(
     }
     let (metrics_open, metrics_stopped) = watch::channel(false);
     let mut metrics_address = None;
-    if let Some(address) = metrics_bind {
-        let listener = TcpListener::bind(address).await.with_context(|| in_use(address))?;
+    if let Some((listener, handle)) = collected {
         metrics_address = Some(listener.local_addr()?);
-        let handle = metrics::install()?;
         background.push(tokio::spawn(metrics::upkeep(handle.clone(), stopped)));
         let router = metrics::router(app.clone(), handle);
         tokio::spawn(connections::serve(listener, router, bounds, metrics_stopped));
