@@ -35,7 +35,7 @@ fn encoded(client_id: &str, secret: &str) -> Phi<String> {
 }
 
 fn opened(app: &App, row: PractitionerClient) -> Key {
-    let secret = row.sealed.as_deref().and_then(|sealed| app.identity().sealing().open(PURPOSE, sealed));
+    let secret = row.sealed.as_deref().and_then(|sealed| app.identity().take_out(PURPOSE, sealed));
     let key = secret.map(|secret| encoded(&row.client_id, &secret));
     Key { row, key }
 }
@@ -70,7 +70,7 @@ pub async fn create(app: &App, actor: &Actor, validate: impl FnOnce() -> Result<
         label,
         name: format!("_practitioner_client_{}_{}", owner.id(), app.now().format("%Y%m%d%H%M%S")),
         secret_digest: client_secret::digest(&secret),
-        sealed: if once { None } else { Some(app.identity().sealing().seal(PURPOSE, &secret)?) },
+        sealed: if once { None } else { Some(app.identity().lock_away(PURPOSE, &secret)?) },
         client_id,
     };
     let id = work.practitioner_clients().create(&owner, &new).await?;

@@ -82,6 +82,11 @@ impl TestServer {
         tokio::spawn(running.stop())
     }
 
+    /// Its database, for a second server.
+    pub fn database(&self) -> TestDb {
+        self.database.clone()
+    }
+
     /// The store, for looking at rows behind the API.
     pub fn store(&self) -> &Store {
         self.app().store()

@@ -86,3 +86,21 @@ async fn a_key_may_be_shown_once_only_and_keys_are_few() {
     server.post(KEYS).as_user(MARY).json(&json!({})).send().await.expect(400);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn keys_are_shown_again_by_the_key_for_that_and_by_no_other() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let server = TestServer::with(&[("DATA_ENCRYPTION_KEY", key)]).await;
+    let made =
+        server.post("/api/v1/practitioner_clients").as_user(MARY).json(&json!({"label": "k"})).send().await.expect(201);
+    let path = format!("/api/v1/practitioner_clients/{}", made.at("/id"));
+    let shown = made.json();
+    assert_eq!(server.get(&path).as_user(MARY).send().await.expect(200).json(), shown);
+    let database = server.database();
+    let other =
+        TestServer::on(database, &[("DATA_ENCRYPTION_KEY", "AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")]).await;
+    let hidden = other.get(&path).as_user(MARY).send().await.expect(200);
+    assert_ne!(hidden.json(), shown);
+    other.stop().await;
+    server.stop().await;
+}

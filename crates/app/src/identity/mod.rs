@@ -19,6 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jhe_config::Config;
 use jhe_crypto::password;
+use jhe_crypto::seal::SealKey;
 use jhe_crypto::signing::{PublicKey, SigningKey};
 use jhe_crypto::{OsEntropy, pkce};
 use jhe_domain::Phi;
@@ -45,6 +46,8 @@ pub struct Identity {
     static_verifier: Option<Phi<String>>,
     static_challenge: String,
     sealing: Sealing,
+    /// For secrets that are shown again.
+    vault: Sealing,
     hashing: Hashing,
 }
 
@@ -53,11 +56,19 @@ impl Identity {
     pub async fn load(store: &Store, config: &Config) -> Result<Self, Error> {
         let keys = keys::load(store, config).await?;
         keys::warn(config);
+        let sealing = Sealing::new(keys.seal);
         Ok(Self {
             ring: RwLock::new(Arc::new(Ring { signing: keys.signing, published: keys.published })),
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
-            sealing: Sealing::new(keys.seal),
+            vault: match &config.auth.data_encryption_key {
+                Some(key) => Sealing::new(
+                    SealKey::from_base64(key.reveal())
+                        .map_err(|error| Error::internal(format!("DATA_ENCRYPTION_KEY: {error}")))?,
+                ),
+                None => sealing.clone(),
+            },
+            sealing,
             hashing: Hashing::start(config.auth.hashing_wait)?,
         })
     }
@@ -122,6 +133,16 @@ impl Identity {
     /// Seals and signs what travels through a caller.
     pub fn sealing(&self) -> &Sealing {
         &self.sealing
+    }
+
+    /// Seals a secret that is shown again, with the key for those (`DATA_ENCRYPTION_KEY`).
+    pub(crate) fn lock_away(&self, purpose: &str, secret: &str) -> Result<String, Error> {
+        self.vault.seal(purpose, secret)
+    }
+
+    /// Opens one; also one that was sealed before there was a key of its own.
+    pub(crate) fn take_out(&self, purpose: &str, sealed: &str) -> Option<String> {
+        self.vault.open(purpose, sealed).or_else(|| self.sealing.open(purpose, sealed))
     }
 }
 
