@@ -39,6 +39,7 @@ pub async fn seal(app: &App) -> Result<Option<Seal>, Error> {
     let mut work = app.store().begin().await?;
     // One process at a time.
     work.queue_up("audit seal").await?;
+    work.take_time().await?;
     let (last, greatest) = work.last_seal().await?;
     let Unsealed { after_id, from_xact, below_xact, closes, summed } = work.unsealed(last.as_ref(), greatest).await?;
     if summed.rows == 0 && !closes {
@@ -91,7 +92,8 @@ pub async fn verify(app: &App, expect: &[(i64, String)]) -> Result<Verdict, Erro
     let mut missing = expect.to_vec();
     let mut last: Option<Seal> = None;
     let mut greatest = 0;
-    let mut work = app.store().read().await?;
+    let mut work = app.store().begin().await?;
+    work.take_time().await?;
     loop {
         let after = last.as_ref().map_or(0, |last| last.seq);
         let seals = work.seals(after, BATCH).await?;

@@ -37,6 +37,9 @@ struct Cli {
     /// Observations to load for the suite fhir.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(i64).range(10_000..=100_000_000))]
     rows: i64,
+    /// Entries of the audit trail to load for the suite audit.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1_000..=100_000_000))]
+    entries: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,6 +48,8 @@ enum Suite {
     Identity,
     /// Uploads, alone and while people sign in.
     Ingest,
+    /// What the audit trail costs, and reading it.
+    Audit,
     /// Reading, exporting and storing observations of a study of many rows.
     Fhir,
 }
@@ -74,6 +79,10 @@ async fn drive(cli: &Cli, place: &place::Place) -> Result<()> {
     }
     if wanted(Suite::Ingest) {
         ingest::run(place, plan).await?;
+    }
+    // Alone: its study is that of the next suite.
+    if cli.suites.contains(&Suite::Audit) {
+        return fhir::run_audit(place, plan, cli.entries).await;
     }
     if wanted(Suite::Fhir) {
         fhir::run(place, plan, cli.rows, memory).await?;

@@ -2,6 +2,7 @@
 //! does alone. Only right answers count: of the right status, with as many entries as must be there.
 
 mod answer;
+mod audit;
 mod document;
 mod export;
 mod limit;
@@ -39,6 +40,13 @@ pub(crate) async fn run(place: &Place, plan: Plan, rows: i64, mut memory: Watch)
     println!("{stored} observations are stored, and the counters say the same");
     println!();
     Ok(())
+}
+
+/// Loads a small study, and measures what the audit trail costs and how it is read with so many entries.
+pub(crate) async fn run_audit(place: &Place, plan: Plan, entries: i64) -> Result<()> {
+    const SMALL: i64 = 100_000;
+    let study = Study::load(place, SMALL).await?;
+    audit::run(place, plan, &study, entries).await
 }
 
 /// Numbers that look random and are the same in every run.

@@ -62,6 +62,11 @@ impl Study {
     /// The first of its patients.
     pub(super) const FIRST_PATIENT: i64 = FIRST_PATIENT;
 
+    /// How many patients it has.
+    pub(super) const fn patients(&self) -> i64 {
+        self.patients
+    }
+
     /// One of its patients.
     pub(super) fn patient(&self, dice: &mut Dice) -> i64 {
         FIRST_PATIENT + dice.below(self.patients)

@@ -69,7 +69,13 @@ pub(super) async fn bundle(connection: &mut Connection, uploads: &Uploads, patie
     Ok(())
 }
 
-async fn bundles(place: &Place, plan: Plan, study: &Study, uploads: &Uploads, entries: usize) -> Result<Outcome> {
+pub(super) async fn bundles(
+    place: &Place,
+    plan: Plan,
+    study: &Study,
+    uploads: &Uploads,
+    entries: usize,
+) -> Result<Outcome> {
     let workers = Asker::several(place, plan.connections).await?;
     let (study, uploads) = (study.clone(), uploads.clone());
     drive(format!("Bundle of {entries}"), place, plan, workers, async move |asker: &mut Asker| {

@@ -71,11 +71,15 @@ struct Range {
     or_after: Option<i64>,
 }
 
+/// Sums up in two steps, so that however many entries there are, they are never in memory at once.
 fn sum(range: Range) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new(
-        "SELECT count(*) AS rows, coalesce(min(e.id), 0) AS first_id, coalesce(max(e.id), 0) AS last_id,
-                sha256(coalesce(string_agg(jhe_audit_digest(e), ''::bytea ORDER BY e.id), ''::bytea)) AS digest
-           FROM jhe_audit_event AS e WHERE e.id > ",
+        "SELECT coalesce(sum(part.rows), 0)::bigint AS rows, coalesce(min(part.first_id), 0) AS first_id,
+                coalesce(max(part.last_id), 0) AS last_id,
+                sha256(coalesce(string_agg(part.digest, ''::bytea ORDER BY part.first_id), ''::bytea)) AS digest
+           FROM (SELECT count(*) AS rows, min(e.id) AS first_id, max(e.id) AS last_id,
+                        sha256(string_agg(jhe_audit_digest(e), ''::bytea ORDER BY e.id)) AS digest
+                   FROM jhe_audit_event AS e WHERE e.id > ",
     );
     // Numbers that the planner can see: it must not go through the whole trail for its end.
     sql.push(range.after_id).push(" AND e.id <= ").push(range.up_to);
@@ -83,11 +87,17 @@ fn sum(range: Range) -> QueryBuilder<Postgres> {
     if let Some(id) = range.or_after {
         sql.push(" OR e.id > ").push(id);
     }
-    sql.push(")");
+    sql.push(") GROUP BY e.id / 8192) AS part");
     sql
 }
 
 impl Work {
+    /// Lets the statements of this unit of work, which must be one that writes, take as long as they need.
+    pub async fn take_time(&mut self) -> Result<(), Error> {
+        sqlx::query("SET LOCAL statement_timeout = 0").execute(self.connection()).await.db()?;
+        Ok(())
+    }
+
     /// Up to `most` seals of the chain after number `after`, in order.
     pub async fn seals(&mut self, after: i64, most: i64) -> Result<Vec<Seal>, Error> {
         let rows: Vec<SealRow> = sqlx::query_as(
