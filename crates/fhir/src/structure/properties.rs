@@ -131,7 +131,9 @@ proptest! {
     fn an_unknown_element_is_named(
         (name, mut body, place, _) in at_a_place(), unknown in "_?[a-zA-Z]{1,6}[0-9]{3}", value in arbitrary::json(),
     ) {
-        members(&mut body, &place).insert(unknown.clone(), value);
+        let members = members(&mut body, &place);
+        keep_filled(members);
+        members.insert(unknown.clone(), value);
         check(name, &body, IssueCode::Structure, &format!("{}.{unknown}", place.expression));
     }
 
