@@ -144,15 +144,16 @@ pub(crate) async fn list(
     let scope = Authorizer::new(&actor, &mut work).audit_trail(within).await?;
     let text = |name: &str| query.get(name).map(str::to_owned);
     let filter = AuditFilter {
-        id: None,
         actor: query.integer("actorUserId")?.map(UserId),
-        action: text("action"),
+        actions: text("action").map(|action| vec![action]),
         resource: text("resource"),
         since: query.time("since")?.map(|(first, _)| first),
         until: query.time("until")?.map(|(_, after)| after),
+        ..AuditFilter::default()
     };
     let paging = Paging::by_key(&app, &query, &path, DEFAULT)?;
-    let page = work.audit_events().list(&scope, &filter, &paging.window()?).await?;
+    let window = paging.window()?;
+    let page = work.audit_events().list(&scope, &filter, &window, window.limit).await?;
     let addresses = sees_addresses(&actor);
     Ok(paging.respond_uncounted(&origin, page.map(|event| json(event, addresses)))?)
 }
@@ -168,8 +169,8 @@ pub(crate) async fn get(
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).audit_trail(Location::default()).await?;
-    let filter = AuditFilter { id: Some(AuditEventId(id)), ..AuditFilter::default() };
-    let found = work.audit_events().list(&scope, &filter, &Window::first(1)).await?.rows.pop();
+    let filter = AuditFilter { ids: Some(vec![AuditEventId(id)]), ..AuditFilter::default() };
+    let found = work.audit_events().list(&scope, &filter, &Window::first(1), 1).await?.rows.pop();
     let event = found.ok_or(Error::NotFound(Lookup::Entity("AuditEvent")))?;
     Ok(ok(&json(event, sees_addresses(&actor))))
 }

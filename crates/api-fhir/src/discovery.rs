@@ -15,13 +15,14 @@ use crate::negotiate::FHIR_JSON;
 const WRITTEN: &str = "2026-11-26T00:00:00Z";
 
 /// What the routes of the family serve.
-const SERVED: [ResourceType; 6] = [
+const SERVED: [ResourceType; 7] = [
     ResourceType::Observation,
     ResourceType::Patient,
     ResourceType::Group,
     ResourceType::Device,
     ResourceType::Organization,
     ResourceType::Practitioner,
+    ResourceType::AuditEvent,
 ];
 
 /// The CapabilityStatement.

@@ -4,6 +4,7 @@
 //! [`observation`] and [`patient`] answer for their types, [`record`] for the others, [`bundle`] takes uploads, [`negotiate`] decides about media
 //! types around all of them, [`error`] renders refusals. Start with [`router`].
 
+mod audit_event;
 mod body;
 mod bundle;
 mod condition;
@@ -70,6 +71,9 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(practitioner::search))
         .routes(routes!(practitioner::search_by_post, practitioner::search_by_get))
         .routes(routes!(practitioner::read))
+        .routes(routes!(audit_event::search))
+        .routes(routes!(audit_event::search_by_post, audit_event::search_by_get))
+        .routes(routes!(audit_event::read))
         .merge(others())
 }
 

@@ -223,7 +223,7 @@ fn time(date: &DateMatch, now: DateTime<Utc>) -> TimeMatch {
 }
 
 /// `_lastUpdated` with a time of day is that very moment, as an interval of one microsecond.
-fn exact_times(dates: &[DateMatch], now: DateTime<Utc>) -> Vec<TimeMatch> {
+pub(crate) fn exact_times(dates: &[DateMatch], now: DateTime<Utc>) -> Vec<TimeMatch> {
     dates
         .iter()
         .map(|date| {

@@ -11,6 +11,7 @@ mod ingest;
 mod limits;
 mod load;
 mod memory;
+mod overload;
 mod place;
 
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ enum Suite {
     Identity,
     /// Uploads, alone and while people sign in.
     Ingest,
+    /// Many more sign-ins than can be served.
+    Overload,
     /// What the audit trail costs, and reading it.
     Audit,
     /// Reading, exporting and storing observations of a study of many rows.
@@ -62,7 +65,9 @@ fn main() -> Result<()> {
 }
 
 async fn run(cli: &Cli, server: PathBuf) -> Result<()> {
-    let place = place::Place::start(&server).await.context("no server")?;
+    // Those who wait for their answers are not to be turned away, but for the suite that is about just that.
+    let patience = if cli.suites.contains(&Suite::Overload) { "150" } else { "60000" };
+    let place = place::Place::start(&server, patience).await.context("no server")?;
     let outcome = drive(cli, &place).await;
     place.stop().await?;
     outcome
@@ -79,6 +84,9 @@ async fn drive(cli: &Cli, place: &place::Place) -> Result<()> {
     }
     if wanted(Suite::Ingest) {
         ingest::run(place, plan).await?;
+    }
+    if cli.suites.contains(&Suite::Overload) {
+        return overload::run(place, plan, limits.hashes).await;
     }
     // Alone: its study is that of the next suite.
     if cli.suites.contains(&Suite::Audit) {

@@ -64,8 +64,8 @@ pub(crate) fn plain(error: jhe_domain::error::Error) -> anyhow::Error {
 }
 
 impl Place {
-    /// Starts everything.
-    pub(crate) async fn start(program: &Path) -> Result<Self> {
+    /// Starts everything; `patience` is how many milliseconds a sign-in may wait for its turn.
+    pub(crate) async fn start(program: &Path, patience: &str) -> Result<Self> {
         ensure!(program.exists(), "{} is not built", program.display());
         let folder = std::env::temp_dir().join(format!("jhe-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
@@ -86,8 +86,7 @@ impl Place {
             ("JHE_LOG", "error".to_owned()),
             // Every operation comes from one address.
             ("AUTH_THROTTLE", "0".to_owned()),
-            // And waits for its answer before the next begins: nobody is to be turned away.
-            ("JHE_LOGIN_WAIT_MS", "60000".to_owned()),
+            ("JHE_LOGIN_WAIT_MS", patience.to_owned()),
         ];
         let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         jhe_app::seed::demo(&store, &Config::read(environment, None)?).await.map_err(plain)?;

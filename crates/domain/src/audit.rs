@@ -80,6 +80,37 @@ impl AuditAction {
     }
 }
 
+impl AuditAction {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Read,
+        Self::Create,
+        Self::Update,
+        Self::Delete,
+        Self::Lookup,
+        Self::Invite,
+        Self::Redeem,
+        Self::Login,
+        Self::Denied,
+        Self::Cancel,
+        Self::LoginFailed,
+        Self::Lockout,
+        Self::Logout,
+        Self::TokenIssue,
+        Self::TokenRefresh,
+        Self::TokenReuse,
+        Self::TokenRevoke,
+        Self::Exchange,
+        Self::PasswordChange,
+        Self::PasswordReset,
+    ];
+
+    /// The action of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+}
+
 /// One entry, without who and when: the unit of work knows those.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {

@@ -37,8 +37,30 @@ pub fn native_capability_statement(u: &str, base: &str, build_instant: &str, ser
                 _ => false,
             }
         });
+        if served.contains(&ResourceType::AuditEvent) {
+            resources.insert(0, audit_trail());
+        }
     }
     serde_json::to_string_pretty(&document).unwrap_or(full)
+}
+
+/// The audit trail, which is no part of the JHE model.
+fn audit_trail() -> Value {
+    let parameter = |(name, kind): (&str, &str)| json!({ "name": name, "type": kind });
+    let parameters = [
+        ("_id", "token"),
+        ("_lastUpdated", "date"),
+        ("_source", "uri"),
+        ("action", "token"),
+        ("date", "date"),
+        ("patient", "reference"),
+    ];
+    json!({
+        "type": ResourceType::AuditEvent.as_str(),
+        "documentation": "The audit trail: for managers that of their organizations, for patients what was done with their data. The newest come first; it is never counted.",
+        "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "searchParam": parameters.map(parameter),
+    })
 }
 
 fn restrict(resource: &mut Value, kind: ResourceType) {

@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod arbitrary;
+pub mod audit_event;
 pub mod bundle;
 pub mod catalogue;
 pub mod device;

@@ -32,10 +32,12 @@ pub enum ResourceType {
     Patient,
     /// A practitioner.
     Practitioner,
+    /// An entry of the audit trail, which is nobody's to write.
+    AuditEvent,
 }
 
 impl ResourceType {
-    /// All native types, sorted by name.
+    /// All native types, which belong to the JHE model, sorted by name.
     pub const ALL: [Self; 6] =
         [Self::Device, Self::Group, Self::Observation, Self::Organization, Self::Patient, Self::Practitioner];
 
@@ -48,6 +50,7 @@ impl ResourceType {
             Self::Organization => "Organization",
             Self::Patient => "Patient",
             Self::Practitioner => "Practitioner",
+            Self::AuditEvent => "AuditEvent",
         }
     }
 

@@ -283,3 +283,56 @@ async fn the_chain_goes_on_in_another_cluster() {
     assert_eq!(told, ["seal 1 was changed, or made with another SECRET_KEY"]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_trail_is_exported_as_fhir() {
+    let server = TestServer::start().await;
+    server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    server.get("/api/v1/patients/40001").as_user(MARK).send().await.expect(403);
+    let search = async |person, query: &str| {
+        server.get(&format!("/fhir/r5/AuditEvent{query}")).as_user(person).send().await.expect(200).json()
+    };
+    let count = |bundle: &Value| bundle["entry"].as_array().map_or(0, Vec::len);
+    let own = search(PETER, "?action=R").await;
+    assert_eq!(count(&own), 1, "{own}");
+    let event = &own["entry"][0]["resource"];
+    assert_eq!((&event["resourceType"], &event["action"]), (&json!("AuditEvent"), &json!("R")));
+    assert_eq!(event["patient"]["reference"], "Patient/40001");
+    assert_eq!(event["agent"][0]["who"]["identifier"]["value"], "10002");
+    assert!(event["agent"][0].get("networkString").is_none(), "patients are not told addresses of others");
+    assert!(event["entity"].as_array().expect("entities").iter().any(|entity| entity["what"]["type"] == "Consent"));
+    assert!(own.get("total").is_none(), "nothing is counted");
+    let id = event["id"].as_str().expect("an id");
+    server.get(&format!("/fhir/r5/AuditEvent/{id}")).as_user(PETER).send().await.expect(200);
+    server.get(&format!("/fhir/r5/AuditEvent/{id}")).as_user(MARK).send().await.expect(404);
+    assert_eq!(count(&search(PETER, "?patient=40002").await), 0);
+    assert_eq!(count(&search(PETER, "?date=lt2000").await), 0);
+    assert_eq!(count(&search(PETER, "?date=ge2000&action:not=R").await), 0);
+    assert_eq!(count(&search(ADMIN, "?action=E").await), 1, "the refusal");
+    let forbidden = server.get("/fhir/r5/AuditEvent").as_user(VICTOR).send().await.expect(403);
+    assert_eq!(forbidden.at("/resourceType"), "OperationOutcome");
+    server
+        .post("/fhir/r5/AuditEvent")
+        .as_user(ADMIN)
+        .json(&json!({"resourceType": "AuditEvent"}))
+        .send()
+        .await
+        .expect(405);
+    // Page by page, each once.
+    for _ in 0..5 {
+        server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    }
+    let (mut path, mut seen) = ("/fhir/r5/AuditEvent?patient=40001&action=R&_count=2".to_owned(), Vec::new());
+    for _ in 0..10 {
+        let page = server.get(&path).as_user(PETER).send().await.expect(200).json();
+        let entries = page["entry"].as_array().cloned().unwrap_or_default();
+        seen.extend(entries.iter().filter_map(|entry| entry["resource"]["id"].as_str().map(str::to_owned)));
+        let links = page["link"].as_array().expect("links").clone();
+        let Some(next) = links.iter().find(|link| link["relation"] == "next") else { break };
+        path = next["url"].as_str().and_then(|url| url.strip_prefix(&server.base)).expect("our own address").to_owned();
+    }
+    let mut once = seen.clone();
+    once.dedup();
+    assert!(seen.len() >= 6 && once == seen, "{seen:?}");
+    server.stop().await;
+}

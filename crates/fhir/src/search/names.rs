@@ -55,6 +55,7 @@ pub(super) enum Parameter {
     DeviceName,
     OrganizationType,
     PartOf,
+    Action,
 }
 
 /// A name taken apart.
@@ -173,10 +174,10 @@ fn common(name: &str) -> Option<Parameter> {
 
 /// Parameters of one type, by normalized name.
 fn typed(kind: ResourceType, name: &str) -> Option<Parameter> {
-    use ResourceType::{Device, Group, Observation, Organization, Patient, Practitioner};
+    use ResourceType::{AuditEvent, Device, Group, Observation, Organization, Patient, Practitioner};
     Some(match (kind, name) {
         (Observation, "code") => Parameter::Code,
-        (Observation, "date") => Parameter::Date,
+        (Observation | AuditEvent, "date") => Parameter::Date,
         (Observation, "status") => Parameter::Status,
         (Observation, "device") => Parameter::Device,
         (Observation | Patient | Practitioner, "identifier") => Parameter::Identifier,
@@ -194,6 +195,7 @@ fn typed(kind: ResourceType, name: &str) -> Option<Parameter> {
         (Device, "devicename") => Parameter::DeviceName,
         (Organization, "type") => Parameter::OrganizationType,
         (Organization, "partof") => Parameter::PartOf,
+        (AuditEvent, "action") => Parameter::Action,
         _ => return None,
     })
 }

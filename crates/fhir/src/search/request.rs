@@ -131,6 +131,8 @@ pub enum Filter {
     OrganizationType(Vec<TokenValue>),
     /// Group: `managing-entity`, as organization ids.
     ManagingEntity(Vec<i64>),
+    /// AuditEvent: `action`.
+    Action(Vec<TokenValue>),
     /// Organization: `partof`, as organization ids.
     PartOf(Vec<i64>),
     /// Device: `device-name`.
@@ -418,6 +420,7 @@ impl Values<'_> {
             Parameter::PartOf => Filter::PartOf(self.parents()?),
             Parameter::DeviceName => Filter::DeviceName(self.strings()?),
             Parameter::Identifier => self.plain_token(Filter::Identifier(self.tokens()?))?,
+            Parameter::Action => self.plain_token(Filter::Action(self.tokens()?))?,
             Parameter::Email => self.plain_token(Filter::Email(self.codes()?))?,
             Parameter::Phone => self.plain_token(Filter::Phone(self.codes()?))?,
             Parameter::Telecom => self.plain_token(self.telecom()?)?,
@@ -491,6 +494,7 @@ fn is_filter(parameter: Parameter) -> bool {
             | Parameter::DeviceName
             | Parameter::OrganizationType
             | Parameter::PartOf
+            | Parameter::Action
     )
 }
 

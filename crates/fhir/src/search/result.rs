@@ -265,6 +265,8 @@ fn element_name(kind: ResourceType, escaped: &str) -> String {
 fn sort_field(kind: ResourceType, name: &str) -> Option<SortField> {
     use ResourceType::{Device, Group, Observation, Organization, Patient, Practitioner};
     Some(match (kind, name) {
+        // It has one order.
+        (ResourceType::AuditEvent, _) => return None,
         (_, "lastupdated") => SortField::LastUpdated,
         (_, "id") => SortField::Id,
         (Observation, "date") => SortField::Date,

@@ -13,6 +13,7 @@ use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::fault::Db;
+use crate::filter::{TimeMatch, push_any, push_time};
 use crate::keyset::numbered;
 use crate::work::Work;
 
@@ -29,18 +30,20 @@ impl Work {
 /// Which entries are wanted, besides those that the proof permits.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// Only this one.
-    pub id: Option<AuditEventId>,
+    /// Only these.
+    pub ids: Option<Vec<AuditEventId>>,
     /// Of this account.
     pub actor: Option<UserId>,
-    /// Of this kind.
-    pub action: Option<String>,
+    /// Of one of these kinds.
+    pub actions: Option<Vec<String>>,
     /// About this kind of row.
     pub resource: Option<String>,
     /// Not before.
     pub since: Option<DateTime<Utc>>,
     /// Before.
     pub until: Option<DateTime<Utc>>,
+    /// At these times: all of the outer, any of the inner ones.
+    pub times: Vec<Vec<TimeMatch>>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -188,14 +191,14 @@ fn push_permitted(sql: &mut QueryBuilder<Postgres>, reach: Reach) {
 }
 
 fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: &AuditFilter, window: &Window) -> Result<(), Error> {
-    if let Some(id) = filter.id {
-        sql.push(" AND e.id = ").push_bind(id.0);
+    if let Some(ids) = &filter.ids {
+        sql.push(" AND e.id = ANY (").push_bind(ids.iter().map(|id| id.0).collect::<Vec<_>>()).push(")");
     }
     if let Some(actor) = filter.actor {
         sql.push(" AND e.actor_user_id = ").push_bind(actor.0);
     }
-    if let Some(action) = &filter.action {
-        sql.push(" AND e.action = ").push_bind(action.clone());
+    if let Some(actions) = &filter.actions {
+        sql.push(" AND e.action = ANY (").push_bind(actions.clone()).push(")");
     }
     if let Some(resource) = &filter.resource {
         sql.push(" AND e.resource = ").push_bind(resource.clone());
@@ -205,6 +208,10 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: &AuditFilter, window: &
     }
     if let Some(until) = filter.until {
         sql.push(" AND e.occurred_at < ").push_bind(until);
+    }
+    for alternatives in &filter.times {
+        sql.push(" AND ");
+        push_any(sql, alternatives, |sql, m| push_time(sql, "e.occurred_at", "e.occurred_at", m));
     }
     if let Some(place) = &window.after {
         crate::keyset::Order::by_id("e.id").check(place)?;
@@ -228,17 +235,18 @@ fn push_branch(
         push_permitted(sql, reach);
     }
     push_filter(sql, filter, window)?;
-    sql.push(" ORDER BY e.id DESC LIMIT ").push_bind(window.reach()).push(") AS e");
+    sql.push(" ORDER BY e.id DESC LIMIT ").push_bind(window.offset.saturating_add(window.reach())).push(") AS e");
     Ok(())
 }
 
 impl AuditEvents<'_> {
-    /// Entries in `scope`, the newest first, by keyset. They are not counted: see [`Page::next`].
+    /// Entries in `scope`, the newest first, of which `most` are shown. They are not counted: see [`Page::next`].
     pub async fn list(
         &mut self,
         scope: &AccessScope<resource::AuditEvent>,
         filter: &AuditFilter,
         window: &Window,
+        most: i64,
     ) -> Result<Page<AuditEvent>, Error> {
         let reach = *scope.reach();
         let mut sql = QueryBuilder::new("");
@@ -261,7 +269,8 @@ impl AuditEvents<'_> {
                 push_branch(&mut sql, "led", "e.organization_id = led.organization_id", None, filter, window)?;
             }
         }
-        sql.push(" ORDER BY id DESC LIMIT ").push_bind(window.reach()).push(") ");
+        sql.push(" ORDER BY id DESC OFFSET ").push_bind(window.offset);
+        sql.push(" LIMIT ").push_bind(window.reach()).push(") ");
         push_columns(&mut sql, scope, whose);
         sql.push(
             " FROM found JOIN jhe_audit_event AS e ON e.id = found.id
@@ -271,7 +280,7 @@ impl AuditEvents<'_> {
         );
         let rows: Vec<EventRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         let page = Page::of(window, 0, rows, |row| numbered(row.id)).map(AuditEvent::from);
-        let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
+        let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX).min(most);
         let mut entry = AuditEntry::new(AuditAction::Read, "AuditEvent").rows(shown);
         entry.patient_id = scope.within().patients.iter().flatten().next().copied().filter(|_| shown > 0);
         self.0.audit(entry);

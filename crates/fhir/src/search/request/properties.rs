@@ -105,7 +105,7 @@ proptest! {
                 let values = match filter {
                     Filter::Code { values, .. } | Filter::Identifier(values) | Filter::GroupCode(values)
                     | Filter::GroupType(values) | Filter::DeviceType(values)
-                    | Filter::OrganizationType(values) => values.len(),
+                    | Filter::OrganizationType(values) | Filter::Action(values) => values.len(),
                     Filter::Date(dates) | Filter::Birthdate(dates) => dates.len(),
                     Filter::Device(ids) | Filter::ManagingEntity(ids) | Filter::PartOf(ids) => ids.len(),
                     Filter::Family(texts) | Filter::Given(texts) | Filter::Name(texts)

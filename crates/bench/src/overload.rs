@@ -1,0 +1,41 @@
+//! Ten times as many sign-ins as can be served: those let in must be answered as fast and as many as ever.
+
+use anyhow::Result;
+use jhe_testkit::connection::Connection;
+
+use crate::identity::{Form, sign_in_form, sign_in_once};
+use crate::load::{Outcome, Plan, drive_at};
+use crate::place::Place;
+
+/// Browsers; as many as are needed for none to wait for another.
+const CROWD: usize = 400;
+/// Rates offered, as parts of what one password hash allows on all cores.
+const OFFERED: [f64; 6] = [0.5, 0.7, 0.9, 2.0, 5.0, 10.0];
+
+/// Offers more and more sign-ins and prints what came of each.
+pub(crate) async fn run(place: &Place, plan: Plan, hashes: f64) -> Result<()> {
+    println!(
+        "sign-ins offered at a steady rate, {hashes:.0}/s being what argon2id alone allows; what is refused counts as failed:"
+    );
+    let mut peak: f64 = 0.0;
+    for part in OFFERED {
+        let rate = hashes * part;
+        let outcome = offered(place, plan.with(CROWD), rate).await?;
+        peak = peak.max(outcome.rate());
+        outcome.print(&format!("{:.0} % of the peak", outcome.rate() / peak * 100.0));
+    }
+    Ok(())
+}
+
+async fn offered(place: &Place, plan: Plan, rate: f64) -> Result<Outcome> {
+    let mut crowd = Vec::new();
+    for mut connection in place.connections(plan.connections).await? {
+        let form = sign_in_form(&mut connection).await?;
+        crowd.push((connection, form));
+    }
+    let name = format!("{rate:.0} sign-ins a second");
+    drive_at(name, place, plan, rate, crowd, async |(connection, form): &mut (Connection, Form)| {
+        sign_in_once(connection, form).await
+    })
+    .await
+}
