@@ -124,12 +124,11 @@ fn filter(app: &App, request: &SearchRequest) -> AuditFilter {
 /// Leaves the actions that have one of these codes, or none of them.
 fn narrow(filter: &mut AuditFilter, values: &[TokenValue], wanted: bool) {
     let has = |name: &str| values.iter().any(|value| value.matches(ACTION_SYSTEM, action_code(name))) == wanted;
-    match &mut filter.actions {
-        Some(actions) => actions.retain(|name| has(name)),
-        None => {
-            let all = AuditAction::ALL.iter().map(|action| action.as_str()).filter(|name| has(name));
-            filter.actions = Some(all.map(str::to_owned).collect());
-        }
+    if let Some(actions) = &mut filter.actions {
+        actions.retain(|name| has(name));
+    } else {
+        let all = AuditAction::ALL.iter().map(|action| action.as_str()).filter(|name| has(name));
+        filter.actions = Some(all.map(str::to_owned).collect());
     }
 }
 

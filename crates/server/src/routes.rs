@@ -14,7 +14,7 @@ use jhe_http::timeout::TimeLimit;
 use jhe_http::{
     DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout,
 };
-use tower::ServiceExt as _;
+use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -31,25 +31,29 @@ pub fn service(app: &App, stopping: &Stopping) -> Router {
         .merge(jhe_api_fhir::router(app))
         .merge(jhe_api_oauth::router(app));
     let (api, _) = api.split_for_parts();
+    // The first is the outermost. One stack rather than a layer each of the router, which would box every one of them for
+    // every request.
+    let around = ServiceBuilder::new()
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
+        .layer(from_fn(layers::read_short_bodies))
+        .layer(CatchPanicLayer::custom(layers::on_panic))
+        .layer(from_fn(layers::log))
+        .layer(from_fn(metrics::measure))
+        .layer(from_fn_with_state(stopping.clone(), stopping::say_so))
+        .layer(from_fn_with_state((app.clone(), refuse as Refuse), account::account))
+        .layer(from_fn_with_state(app.clone(), layers::secure))
+        .layer(from_fn_with_state(app.clone(), https::require))
+        .layer(from_fn_with_state(heads, head::limit))
+        .layer(from_fn_with_state(Gate::new(limits.max_requests, refuse), overload::limit))
+        .layer(from_fn_with_state(time, timeout::limit))
+        .layer(from_fn_with_state(app.clone(), cors::allow_origins))
+        .layer(from_fn_with_state(refuse as Refuse, panics::catch));
     let router = api
         .merge(openapi::pages(&openapi::document()))
         .merge(jhe_web::router(app))
         .merge(probes::router(stopping))
         .fallback(unknown)
-        .layer(from_fn_with_state(refuse as Refuse, panics::catch))
-        .layer(from_fn_with_state(app.clone(), cors::allow_origins))
-        .layer(from_fn_with_state(time, timeout::limit))
-        .layer(from_fn_with_state(Gate::new(limits.max_requests, refuse), overload::limit))
-        .layer(from_fn_with_state(heads, head::limit))
-        .layer(from_fn_with_state(app.clone(), https::require))
-        .layer(from_fn_with_state(app.clone(), layers::secure))
-        .layer(from_fn_with_state((app.clone(), refuse as Refuse), account::account))
-        .layer(from_fn_with_state(stopping.clone(), stopping::say_so))
-        .layer(from_fn(metrics::measure))
-        .layer(from_fn(layers::log))
-        .layer(CatchPanicLayer::custom(layers::on_panic))
-        .layer(from_fn(layers::read_short_bodies))
-        .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
+        .layer(around)
         .with_state(app.clone());
     // Paths are rewritten before routing, which a layer of the router would be too late for.
     Router::new().fallback_service(

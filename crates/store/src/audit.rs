@@ -52,6 +52,9 @@ const QUEUE: usize = 4096;
 /// Units of work written with one statement.
 const GROUP: usize = 256;
 
+/// How long a process that ends waits for the database.
+const LAST_CHANCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The background task that writes the entries of reads.
 #[derive(Debug)]
 pub struct AuditWriter {
@@ -74,9 +77,12 @@ impl AuditWriter {
         }
     }
 
-    /// Writes what is queued and ends the task.
+    /// Writes what is queued and ends the task. A database that does not come back in time cannot keep a process from
+    /// ending: answers whose entries are not stored have not left.
     pub async fn stop(self) {
-        self.flush().await;
+        if tokio::time::timeout(LAST_CHANCE, self.flush()).await.is_err() {
+            tracing::error!("audit entries of requests that got no answer could not be written");
+        }
         self.task.abort();
     }
 }

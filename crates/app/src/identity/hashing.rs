@@ -24,6 +24,9 @@ const NICENESS: i32 = 10;
 /// How long somebody who was turned away is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How long somebody waits who found a place free and lost it to another.
+const LONGEST: Duration = Duration::from_secs(3);
+
 /// As many places as there are cores, and a thread for each.
 pub(super) struct Hashing {
     places: Arc<Semaphore>,
@@ -49,14 +52,21 @@ impl Hashing {
 
     /// Turns away whoever would wait too long, before anything is done for them.
     pub(super) fn admit(&self) -> Result<(), Error> {
-        if self.places.available_permits() > 0 || self.line.is_short() { Ok(()) } else { Err(turned_away()) }
+        self.patience().map(|_| ())
+    }
+
+    /// How long one more may wait.
+    fn patience(&self) -> Result<Duration, Error> {
+        // With a place free nobody waits.
+        let free = (self.places.available_permits() > 0).then_some(LONGEST);
+        free.or_else(|| self.line.allowance()).ok_or_else(turned_away)
     }
 
     /// Waits for a place.
     pub(super) async fn place(&self) -> Result<Place, Error> {
-        self.admit()?;
+        let patience = self.patience()?;
         let waiting = self.line.enter();
-        let permit = tokio::time::timeout(self.line.patience(), Arc::clone(&self.places).acquire_owned()).await;
+        let permit = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_owned()).await;
         drop(waiting);
         let permit = permit.map_err(|_| turned_away())?.map_err(Error::internal)?;
         Ok(Place { held: Arc::new(Held::new(permit, Arc::clone(&self.line))), jobs: self.jobs.clone() })
