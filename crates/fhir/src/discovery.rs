@@ -46,7 +46,12 @@ pub fn native_capability_statement(u: &str, base: &str, build_instant: &str, ser
 
 /// The audit trail, which is no part of the JHE model.
 fn audit_trail() -> Value {
-    let parameter = |(name, kind): (&str, &str)| json!({ "name": name, "type": kind });
+    let shall = || {
+        let url = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation";
+        json!([{ "url": url, "valueCode": "SHALL" }])
+    };
+    let parameter = |(name, kind): (&str, &str)| json!({ "name": name, "type": kind, "extension": shall() });
+    let interaction = |code: &str| json!({ "code": code, "extension": shall() });
     let parameters = [
         ("_id", "token"),
         ("_lastUpdated", "date"),
@@ -58,7 +63,7 @@ fn audit_trail() -> Value {
     json!({
         "type": ResourceType::AuditEvent.as_str(),
         "documentation": "The audit trail: for managers that of their organizations, for patients what was done with their data. The newest come first; it is never counted.",
-        "interaction": [{ "code": "read" }, { "code": "search-type" }],
+        "interaction": ["read", "search-type"].map(interaction),
         "searchParam": parameters.map(parameter),
     })
 }

@@ -68,12 +68,16 @@ pub struct ObservationFilter {
 impl ObservationFilter {
     /// Whether any condition looks at the observation itself, so that counters cannot answer.
     const fn looks_at_rows(&self) -> bool {
+        self.looks_beyond_times() || !self.effective.is_empty()
+    }
+
+    /// The same for conditions on anything but when it was taken.
+    const fn looks_beyond_times(&self) -> bool {
         self.ids.is_some()
             || self.data_sources.is_some()
             || !self.statuses.is_empty()
             || !self.identifiers.is_empty()
             || !self.excluded_identifiers.is_empty()
-            || !self.effective.is_empty()
             || !self.last_updated.is_empty()
             || !self.created.is_empty()
     }
@@ -330,20 +334,41 @@ const EFFECTIVE_HIGH: &str = "CASE WHEN o.effective_date_time IS NOT NULL THEN o
 /// The moment of a reading, as the index has it.
 const TAKEN: &str = "coalesce(o.effective_date_time, o.effective_period_start, o.effective_period_end)";
 
+/// What becomes of the observations of a pair that were taken at the times wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// They are counted.
+    Counted,
+    /// They are put in order by their last change: all of them are found first, since going through the pair in that order
+    /// would meet many that were taken at other times.
+    Sorted,
+    /// They come in an order that an index has together with the time.
+    InOrder,
+}
+
 /// Pushes the observations of `pair` as `o`, those that were taken at the times wanted, up to `WHERE true`.
-fn push_rows_of_pair(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter) {
-    const ROWS: &str = "core_observation AS o
+fn push_rows_of_pair(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, used: Use) {
+    const ROWS: &str = " FROM core_observation AS o
         WHERE o.subject_patient_id = pair.patient_id AND o.codeable_concept_id = pair.scope_code_id";
+    const INSTANT: &str = "o.effective_date_time";
     if filter.effective.is_empty() {
-        sql.push(ROWS);
+        sql.push(ROWS.trim_start_matches(" FROM "));
         return;
     }
+    // Nothing but what an index holds, where that is enough.
+    let columns = if used == Use::Sorted && !filter.looks_beyond_times() {
+        "(SELECT o.id, o.last_updated"
+    } else {
+        "(SELECT o.*"
+    };
+    let instant = if used == Use::InOrder { TAKEN } else { INSTANT };
     // Points in time apart from intervals: of the former the index gives just the range that is wanted.
-    sql.push("(SELECT o.* FROM ").push(ROWS).push(" AND o.effective_date_time IS NOT NULL");
-    push_times(sql, &filter.effective, "o.effective_date_time", "o.effective_date_time");
-    sql.push(" UNION ALL SELECT o.* FROM ").push(ROWS).push(" AND o.effective_date_time IS NULL");
+    sql.push(if used == Use::Sorted { "(SELECT * FROM " } else { "" });
+    sql.push(columns).push(ROWS).push(" AND o.effective_date_time IS NOT NULL");
+    push_times(sql, &filter.effective, instant, instant);
+    sql.push(" UNION ALL ").push(columns.trim_start_matches('(')).push(ROWS).push(" AND o.effective_date_time IS NULL");
     push_times(sql, &filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH);
-    sql.push(") AS o WHERE true");
+    sql.push(if used == Use::Sorted { ") AS o OFFSET 0) AS o WHERE true" } else { ") AS o WHERE true" });
 }
 
 fn push_times(sql: &mut QueryBuilder<Postgres>, all: &[Vec<TimeMatch>], low: &'static str, high: &'static str) {
@@ -459,7 +484,7 @@ fn push_probes(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, pag
     sql.push(", w AS (SELECT w.* FROM pair CROSS JOIN LATERAL (SELECT ");
     push_keys(sql, order);
     sql.push(" FROM ");
-    push_rows_of_pair(sql, filter);
+    push_rows_of_pair(sql, filter, if page.walks() { Use::Sorted } else { Use::InOrder });
     push_row_filter(sql, filter);
     push_rest(sql, page, order);
     push_order(sql, order);
@@ -563,7 +588,7 @@ impl Observations<'_> {
         sql.push("SELECT ");
         if filter.looks_at_rows() {
             sql.push("(SELECT count(*) FROM pair CROSS JOIN LATERAL (SELECT 1 FROM ");
-            push_rows_of_pair(&mut sql, filter);
+            push_rows_of_pair(&mut sql, filter, Use::Counted);
             push_row_filter(&mut sql, filter);
             sql.push(") AS o) AS count");
         } else {

@@ -873,14 +873,14 @@ async fn partial_forms_keep_what_is_mandatory() {
     server.stop().await;
 }
 
-/// The capability document offers all six kinds, each to search and to read.
+/// The capability document offers all six kinds and the audit trail, each to search and to read.
 #[tokio::test]
 async fn the_capability_document_offers_every_kind() {
     let server = TestServer::start().await;
     let document = server.get("/fhir/r5/metadata").send().await.expect(200).json();
     let resources = document["rest"][0]["resource"].as_array().unwrap();
     let kinds: Vec<&Value> = resources.iter().map(|resource| &resource["type"]).collect();
-    assert_eq!(kinds, ["Device", "Group", "Observation", "Organization", "Patient", "Practitioner"]);
+    assert_eq!(kinds, ["AuditEvent", "Device", "Group", "Observation", "Organization", "Patient", "Practitioner"]);
     for (kind, names) in [
         ("Group", &["name", "code", "type", "managing-entity"][..]),
         ("Device", &["type", "device-name"][..]),

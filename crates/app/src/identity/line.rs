@@ -24,7 +24,7 @@ pub(super) struct Line {
 /// How long a line counts as one that has only just formed.
 const JUST: Duration = Duration::from_secs(1);
 /// How many may wait in such a line, however long that takes them …
-const BURST: u64 = 32;
+const BURST: u64 = 20;
 /// … up to this.
 const BURST_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -143,7 +143,7 @@ mod tests {
         let line = Line::new(2, Duration::from_millis(150));
         line.note(Duration::from_millis(50));
         let crowd = fill(&line);
-        assert_eq!(crowd.len(), 32, "a class that signs in together");
+        assert_eq!(crowd.len(), 20, "a class that signs in together");
         old(&line);
         assert!(line.allowance().is_none());
         drop(crowd);
