@@ -63,7 +63,7 @@ fn audit_trail() -> Value {
     json!({
         "type": ResourceType::AuditEvent.as_str(),
         "documentation": "The audit trail: for managers that of their organizations, for patients what was done with their data. The newest come first; it is never counted.",
-        "interaction": ["read", "search-type"].map(interaction),
+        "interaction": [interaction("read"), interaction("search-type")],
         "searchParam": parameters.map(parameter),
     })
 }
