@@ -468,7 +468,6 @@ fn push_walk(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, page:
            WHERE CASE WHEN (o.subject_patient_id, o.codeable_concept_id) IN (SELECT patient_id, scope_code_id FROM pair)
                       THEN true ELSE false END",
     );
-    push_times(sql, &filter.effective, EFFECTIVE_LOW, EFFECTIVE_HIGH);
     push_row_filter(sql, filter);
     push_rest(sql, page, order);
     push_order(sql, order);
@@ -619,7 +618,8 @@ impl Observations<'_> {
             push_newest(&mut sql, page);
             sql.push(", e AS MATERIALIZED (SELECT coalesce(sum(pair.n), 0)::bigint AS count").push(EXTENT);
             sql.push(" FROM pair) ");
-        } else if page.walk && page.walks() {
+        // How far a walk goes to the times that are wanted, nothing tells; each pair has them together.
+        } else if page.walk && page.walks() && filter.effective.is_empty() {
             push_walk(&mut sql, filter, page, &order);
         } else {
             push_probes(&mut sql, filter, page, &order);
