@@ -90,6 +90,8 @@ pub struct Moment {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) pool: PgPool,
+    /// The connection by which the audit trail is written.
+    trail: PgPool,
     replicas: Replicas,
     pub(crate) audit: mpsc::Sender<Message>,
 }
@@ -115,8 +117,13 @@ impl Store {
             .db()?;
         let replicas = options.read_urls.iter().map(|url| options.serving(url)).collect::<Result<_, _>>()?;
         let replicas = Replicas::new(replicas, options.max_connections);
-        let (sender, writer) = AuditWriter::start(pool.clone());
-        Ok((Self { pool, replicas, audit: sender }, writer))
+        // A connection of its own: answers that only wait for their entry must not stand in line behind new requests.
+        let trail = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_lazy_with(options.serving(&options.url)?);
+        let (sender, writer) = AuditWriter::start(trail.clone());
+        Ok((Self { pool, trail, replicas, audit: sender }, writer))
     }
 
     /// A unit of work that reads.
@@ -161,6 +168,7 @@ impl Store {
     /// Closes all connections.
     pub async fn close(&self) {
         self.replicas.close().await;
+        self.trail.close().await;
         self.pool.close().await;
     }
 }
