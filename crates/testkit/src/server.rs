@@ -34,7 +34,7 @@ impl TestServer {
 
     /// Starts a server with further variables set.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
-        Self::on(TestDb::new().await, variables).await
+        Box::pin(Self::on(TestDb::new().await, variables)).await
     }
 
     /// Starts a server on a database.
