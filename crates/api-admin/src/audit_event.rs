@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use jhe_app::App;
-use jhe_authz::{Actor, Authorizer, Location};
+use jhe_authz::{Authorizer, Location};
 use jhe_domain::audit::{AuditEvent, HeldConsent};
 use jhe_domain::error::{Error, Lookup};
 use jhe_domain::page::Window;
@@ -110,11 +110,6 @@ fn json(event: AuditEvent, addresses: bool) -> AuditEventJson {
     }
 }
 
-/// Whether the caller reads the trail as somebody who answers for others.
-fn sees_addresses(actor: &Actor) -> bool {
-    actor.is_superuser() || actor.practitioner().is_some()
-}
-
 /// The audit trail, the newest first: all of it for superusers, that of their organizations for managers, what was done with
 /// their own data for patients. Paged by `cursor`, not counted.
 #[utoipa::path(get, path = "/api/v1/audit_events", tag = "audit events",
@@ -154,7 +149,7 @@ pub(crate) async fn list(
     let paging = Paging::by_key(&app, &query, &path, DEFAULT)?;
     let window = paging.window()?;
     let page = work.audit_events().list(&scope, &filter, &window, window.limit).await?;
-    let addresses = sees_addresses(&actor);
+    let addresses = actor.looks_after_others();
     Ok(paging.respond_uncounted(&origin, page.map(|event| json(event, addresses)))?)
 }
 
@@ -172,5 +167,5 @@ pub(crate) async fn get(
     let filter = AuditFilter { ids: Some(vec![AuditEventId(id)]), ..AuditFilter::default() };
     let found = work.audit_events().list(&scope, &filter, &Window::first(1), 1).await?.rows.pop();
     let event = found.ok_or(Error::NotFound(Lookup::Entity("AuditEvent")))?;
-    Ok(ok(&json(event, sees_addresses(&actor))))
+    Ok(ok(&json(event, actor.looks_after_others())))
 }

@@ -87,7 +87,7 @@ async fn find(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, F
     let wanted = Window { after: window.after.clone(), ..Window::at(window.offset(), window.limit) };
     let rows = work.audit_events().list(&scope, &filter, &wanted, window.limit - 1).await?.rows;
     drop(work);
-    let (projection, addresses) = (request.result.projection(), sees_addresses(actor));
+    let (projection, addresses) = (request.result.projection(), actor.looks_after_others());
     pager.respond(
         &window,
         None,
@@ -130,11 +130,6 @@ fn narrow(filter: &mut AuditFilter, values: &[TokenValue], wanted: bool) {
         let all = AuditAction::ALL.iter().map(|action| action.as_str()).filter(|name| has(name));
         filter.actions = Some(all.map(str::to_owned).collect());
     }
-}
-
-/// Whether the caller reads the trail as somebody who answers for others.
-fn sees_addresses(actor: &Actor) -> bool {
-    actor.is_superuser() || actor.practitioner().is_some()
 }
 
 fn write(event: &AuditEvent, addresses: bool, projection: &Projection, out: &mut Vec<u8>) {
@@ -186,6 +181,6 @@ pub(crate) async fn read(
     let found = work.audit_events().list(&scope, &filter, &Window::first(1), 1).await?.rows.pop();
     let event = found.ok_or_else(missing)?;
     Ok(representation::single(&headers, event.occurred_at, |out| {
-        write(&event, sees_addresses(&actor), &Projection::Full, out);
+        write(&event, actor.looks_after_others(), &Projection::Full, out);
     }))
 }

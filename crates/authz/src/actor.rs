@@ -140,6 +140,11 @@ impl Actor {
         self.internal
     }
 
+    /// Whether it looks after data of others, and not of itself alone.
+    pub const fn looks_after_others(&self) -> bool {
+        self.superuser || self.practitioner.is_some()
+    }
+
     /// As whom it acts on the FHIR API: an account with both profiles is the patient in a patient client only.
     pub const fn fhir_role(&self) -> FhirRole {
         match (self.patient, self.practitioner) {

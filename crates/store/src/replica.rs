@@ -11,12 +11,12 @@ use std::time::Duration;
 use jhe_domain::error::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
 use crate::fault::Db;
-use crate::work::Moment;
+use crate::work::{MOMENT, Moment};
 
 /// How long a replica that is behind is waited for, step by step.
 const STEPS: [Duration; 6] = [
@@ -118,17 +118,12 @@ impl Replicas {
 /// The moment is read before the position: a change that was over by then is part of it. Where the database acknowledges
 /// what is not on disk yet, the position is that of what was written at all.
 async fn position(connection: &mut PgConnection) -> Result<Position, Error> {
-    sqlx::query_as(
+    let mut sql = QueryBuilder::<Postgres>::new(
         "SELECT moment.*, (CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn()
-                          ELSE pg_current_wal_flush_lsn() END)::text AS position
-           FROM (SELECT clock.now, least(clock.now, (SELECT min(a.xact_start) FROM pg_stat_get_activity(NULL) AS a
-                                       WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-                                         AND a.datid = (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settled
-                   FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock OFFSET 0) AS moment",
-    )
-    .fetch_one(connection)
-    .await
-    .db()
+                          ELSE pg_current_wal_flush_lsn() END)::text AS position FROM (",
+    );
+    sql.push(MOMENT).push(" OFFSET 0) AS moment");
+    sql.build_query_as().fetch_one(connection).await.db()
 }
 
 /// A connection once the replica is at a position, unless that takes too long.

@@ -24,7 +24,7 @@ tokio::task_local! {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the audit trail says of a request.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestFacts {
     /// Its id, which its answer and its line in the log bear.
     pub id: String,

@@ -86,6 +86,13 @@ pub struct Moment {
     pub settled: chrono::DateTime<chrono::Utc>,
 }
 
+/// Asks for a [`Moment`]. The clock is read first: a transaction that begins after that writes a later time.
+pub(crate) const MOMENT: &str =
+    "SELECT clock.now, least(clock.now, (SELECT min(a.xact_start) FROM pg_stat_get_activity(NULL) AS a
+                               WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+                                 AND a.datid = (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settled
+       FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock";
+
 /// The database, as units of work. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -226,16 +233,7 @@ impl Work {
         if let Some(moment) = self.moment {
             return Ok(moment);
         }
-        // The clock is read first: a transaction that begins after that writes a later time.
-        sqlx::query_as(
-            "SELECT clock.now, least(clock.now, (SELECT min(a.xact_start) FROM pg_stat_get_activity(NULL) AS a
-                                       WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-                                         AND a.datid = (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settled
-               FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock",
-        )
-        .fetch_one(self.connection())
-        .await
-        .db()
+        sqlx::query_as(MOMENT).fetch_one(self.connection()).await.db()
     }
 
     /// Waits for its turn among the units of work that stand in the same line, until the end of this one.
