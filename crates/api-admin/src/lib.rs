@@ -26,7 +26,9 @@ mod study;
 mod time;
 mod user;
 
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use jhe_app::App;
 use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
@@ -36,16 +38,33 @@ pub use error::{Admin, unknown_path};
 /// All routes of the family. Paths are complete; trailing slashes and `.json` are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {
     with_method_fallback(protected(), error::method_not_allowed)
-        .layer(from_fn(response::refuse_unknown))
-        .layer(from_fn(response::require_json))
-        .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Admin>))
+        .layer(from_fn_with_state(app.clone(), around_protected))
         .merge(
             with_method_fallback(public(), error::method_not_allowed)
-                .layer(from_fn(response::refuse_unknown))
-                .layer(from_fn(response::require_json)),
+                .layer(from_fn_with_state(app.clone(), around_public)),
         )
-        .layer(from_fn(response::describe))
-        .layer(from_fn_with_state(app.clone(), origin::require_origin::<Admin>))
+}
+
+/// What a request goes through that needs a caller, outermost first.
+async fn around_protected(State(app): State<App>, request: Request, next: Next) -> Response {
+    origin::require_origin::<Admin>(&app, request, |request| {
+        response::describe(request, |request| {
+            authenticate::authenticate::<Admin>(&app, request, |request| within_form(request, next))
+        })
+    })
+    .await
+}
+
+/// The same where anybody may call.
+async fn around_public(State(app): State<App>, request: Request, next: Next) -> Response {
+    origin::require_origin::<Admin>(&app, request, |request| {
+        response::describe(request, |request| within_form(request, next))
+    })
+    .await
+}
+
+async fn within_form(request: Request, next: Next) -> Response {
+    response::require_json(request, |request| response::refuse_unknown(request, |request| next.run(request))).await
 }
 
 /// The routes without what needs a running application, for the API document.

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_http::query;
 use serde::Serialize;
@@ -43,7 +42,7 @@ pub(crate) fn no_content() -> Response {
 }
 
 /// Layer: refuses what cannot be answered in JSON.
-pub(crate) async fn require_json(request: Request, next: Next) -> Response {
+pub(crate) async fn require_json(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let other_format = query::pairs(request.uri().query().unwrap_or_default())
         .iter()
         .any(|(name, value)| name == "format" && !value.is_empty() && value != "json");
@@ -52,23 +51,23 @@ pub(crate) async fn require_json(request: Request, next: Next) -> Response {
     } else if other_format {
         error::unknown_format()
     } else {
-        next.run(request).await
+        next(request).await
     }
 }
 
 /// Layer: under `Prefer: handling=strict` a read refuses parameters that it does not take.
-pub(crate) async fn refuse_unknown(request: Request, next: Next) -> Response {
+pub(crate) async fn refuse_unknown(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return next.run(request).await;
+        return next(request).await;
     }
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let (parts, body) = request.into_parts();
     match path.and_then(|path| parameters_of(&path)) {
         Some(known) => match AdminQuery::of(&parts).check_names(known) {
-            Ok(()) => next.run(Request::from_parts(parts, body)).await,
+            Ok(()) => next(Request::from_parts(parts, body)).await,
             Err(fault) => error::AdminError(fault).into_response(),
         },
-        None => next.run(Request::from_parts(parts, body)).await,
+        None => next(Request::from_parts(parts, body)).await,
     }
 }
 
@@ -87,9 +86,9 @@ fn parameters_of(path: &str) -> Option<&'static [String]> {
 }
 
 /// Layer: adds `Allow` and `Vary`.
-pub(crate) async fn describe(request: Request, next: Next) -> Response {
+pub(crate) async fn describe(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let allow = request.extensions().get::<MatchedPath>().map(|path| allowed_methods(path.as_str()));
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     let headers = response.headers_mut();
     if let Some(Ok(allow)) = allow.map(|allow| HeaderValue::from_str(&allow)) {
         headers.insert(error::ALLOW, allow);

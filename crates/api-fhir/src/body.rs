@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use jhe_app::App;
@@ -42,7 +41,7 @@ pub(crate) async fn read(request: Request, app: &App) -> Result<Bytes, FhirError
 }
 
 /// Layer: refuses bodies in a coding that the decompression behind it does not know.
-pub(crate) async fn require_known_coding(request: Request, next: Next) -> Response {
+pub(crate) async fn require_known_coding(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let known =
         |coding: &str| ["gzip", "deflate", "zstd", "identity"].iter().any(|name| coding.eq_ignore_ascii_case(name));
     let coding =
@@ -53,7 +52,7 @@ pub(crate) async fn require_known_coding(request: Request, next: Next) -> Respon
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, gzip, deflate"));
             response
         }
-        _ => next.run(request).await,
+        _ => next(request).await,
     }
 }
 

@@ -25,7 +25,9 @@ mod representation;
 mod search;
 mod translate;
 
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use jhe_app::App;
 use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
 use tower_http::decompression::RequestDecompressionLayer;
@@ -36,12 +38,35 @@ pub use error::{Fhir, unknown_path};
 pub fn router(app: &App) -> DocumentedRouter<App> {
     with_method_fallback(protected(), error::method_not_allowed)
         .layer(RequestDecompressionLayer::new())
-        .layer(from_fn(body::require_known_coding))
-        .layer(from_fn(negotiate::refuse_unacceptable))
-        .layer(from_fn_with_state(app.clone(), authenticate::authenticate::<Fhir>))
-        .merge(with_method_fallback(public(), error::method_not_allowed).layer(from_fn(negotiate::refuse_unacceptable)))
-        .layer(from_fn_with_state(app.clone(), origin::require_origin::<Fhir>))
-        .layer(from_fn(negotiate::negotiate))
+        .layer(from_fn_with_state(app.clone(), around_protected))
+        .merge(
+            with_method_fallback(public(), error::method_not_allowed)
+                .layer(from_fn_with_state(app.clone(), around_public)),
+        )
+}
+
+/// What a request goes through that needs a caller, outermost first.
+async fn around_protected(State(app): State<App>, request: Request, next: Next) -> Response {
+    negotiate::negotiate(request, |request| {
+        origin::require_origin::<Fhir>(&app, request, |request| {
+            authenticate::authenticate::<Fhir>(&app, request, |request| {
+                negotiate::refuse_unacceptable(request, |request| {
+                    body::require_known_coding(request, |request| next.run(request))
+                })
+            })
+        })
+    })
+    .await
+}
+
+/// The same where anybody may call.
+async fn around_public(State(app): State<App>, request: Request, next: Next) -> Response {
+    negotiate::negotiate(request, |request| {
+        origin::require_origin::<Fhir>(&app, request, |request| {
+            negotiate::refuse_unacceptable(request, |request| next.run(request))
+        })
+    })
+    .await
 }
 
 /// The routes without what needs a running application, for the API document.

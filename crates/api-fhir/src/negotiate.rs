@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_fhir::catalogue;
 use jhe_http::layers::RequestId;
@@ -62,15 +61,15 @@ fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
 struct Unacceptable;
 
 /// Layer: refuses whoever accepts nothing that there is, once it is known who that is.
-pub(crate) async fn refuse_unacceptable(request: Request, next: Next) -> Response {
+pub(crate) async fn refuse_unacceptable(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     if request.extensions().get::<Unacceptable>().is_some() {
         return outcome(&catalogue::not_acceptable());
     }
-    next.run(request).await
+    next(request).await
 }
 
 /// Layer: gives the answer the media type that was asked for.
-pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
+pub(crate) async fn negotiate(mut request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let pairs = query::pairs(request.uri().query().unwrap_or_default());
     let format = |name: &str| value_of(&pairs, name);
     let media_type = match format("format").filter(|format| !format.is_empty()) {
@@ -87,11 +86,8 @@ pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     if media_type.is_none() {
         request.extensions_mut().insert(Unacceptable);
     }
-    let mut response = if request.method() == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
+    let mut response =
+        if request.method() == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { next(request).await };
     if response.extensions().get::<Unexpected>().is_some() {
         let id = request_id.map(|RequestId(id)| id).unwrap_or_default();
         response = outcome(&catalogue::internal(&id));

@@ -107,6 +107,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     page.id_descending = !sorted;
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
+    page.source_names = false;
     // A first page of the newest tells by itself how many there are.
     let tells = pager.begins() && page.is_first_of(&filter);
     let mut extent =
@@ -192,6 +193,7 @@ pub(crate) async fn lastn(
     page.ahead = true;
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
+    page.source_names = false;
     let rows = work.observations().last(&scope, &filter, max, &page).await?;
     pager.respond(
         &window,

@@ -22,9 +22,9 @@ mod token;
 mod userinfo;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_http::normalize::AnswersPreflights;
@@ -34,9 +34,7 @@ pub use error::OAuth;
 
 /// All routes of the family; trailing slashes are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {
-    with_method_fallback(documented(), method_not_allowed)
-        .layer(from_fn_with_state(app.clone(), origin::require_origin::<OAuth>))
-        .layer(from_fn(cors))
+    with_method_fallback(documented(), method_not_allowed).layer(from_fn_with_state(app.clone(), around))
 }
 
 /// The routes without what needs a running application, for the API document.
@@ -61,13 +59,15 @@ pub fn documented() -> DocumentedRouter<App> {
         .routes(routes!(discovery::jwks))
 }
 
+/// What a request goes through, outermost first.
+async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    cors(request, |request| origin::require_origin::<OAuth>(&app, request, |request| next.run(request))).await
+}
+
 /// Layer: any page may call `/o`; never with cookies.
-async fn cors(request: Request, next: Next) -> Response {
-    let mut response = if request.method() == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
+async fn cors(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
+    let mut response =
+        if request.method() == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { next(request).await };
     open(&mut response);
     response.extensions_mut().insert(AnswersPreflights);
     response

@@ -1,8 +1,7 @@
 //! Accounting for requests: what one did with data of people is in the audit trail before its answer leaves.
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
-use axum::middleware::Next;
 use axum::response::Response;
 use jhe_app::App;
 use jhe_authz::port::Attribution;
@@ -20,7 +19,12 @@ const WHOLE: &str = "Request";
 
 /// Layer: collects what the units of work of a request did, adds refusals and whatever else administrators ask for
 /// (data model §2.26), and holds the answer back until that is stored.
-pub async fn account(State((app, refuse)): State<(App, Refuse)>, request: Request, next: Next) -> Response {
+pub async fn account(
+    app: &App,
+    refuse: Refuse,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
     let facts = RequestFacts {
@@ -30,7 +34,7 @@ pub async fn account(State((app, refuse)): State<(App, Refuse)>, request: Reques
     };
     let uri = request.uri().clone();
     let trail = app.store().trail(facts);
-    let response = trail.within(next.run(request)).await;
+    let response = trail.within(next(request)).await;
     let status = response.status();
     if let Some(caller) = response.extensions().get::<LoggedCaller>() {
         let who = Attribution {

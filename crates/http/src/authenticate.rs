@@ -1,9 +1,8 @@
 //! Bearer authentication (RFC 6750): from the header alone, never from a cookie, the query or a form.
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_app::identity::token::has_scope;
@@ -37,9 +36,13 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// Layer: finds the caller or answers 401 in the family's words.
-pub async fn authenticate<F: Family>(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let found = find_caller(&app, request.headers()).await;
-    match found.and_then(|actor| within_scope(&app, &actor, &request).map(|()| actor)) {
+pub async fn authenticate<F: Family>(
+    app: &App,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    let found = find_caller(app, request.headers()).await;
+    match found.and_then(|actor| within_scope(app, &actor, &request).map(|()| actor)) {
         Ok(actor) => {
             let logged = LoggedCaller {
                 user_id: actor.user_id().0,
@@ -47,7 +50,7 @@ pub async fn authenticate<F: Family>(State(app): State<App>, mut request: Reques
                 superuser: actor.is_superuser(),
             };
             request.extensions_mut().insert(Caller(actor));
-            let mut response = next.run(request).await;
+            let mut response = next(request).await;
             response.extensions_mut().insert(logged);
             response
         }

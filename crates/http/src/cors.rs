@@ -1,8 +1,7 @@
 //! Cross-origin calls of the APIs: for configured origins and those of clients, by bearer token, never with cookies.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 
@@ -14,13 +13,13 @@ const EXPOSED: &str = "Location, ETag, Link, X-Request-Id, Retry-After";
 ///
 /// Answers that are public anyway (discovery, capability) carry `*` already and keep it; so does redeeming an
 /// invitation, for patients' web clients on any origin.
-pub async fn allow_origins(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn allow_origins(app: &App, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let path = request.uri().path();
     if !["/api/v1", "/fhir/r5"].iter().any(|base| path.starts_with(base)) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
+        return next(request).await;
     };
     let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
     let preflight = request.method() == Method::OPTIONS && asked.is_some();
@@ -39,7 +38,7 @@ pub async fn allow_origins(State(app): State<App>, request: Request, next: Next)
             permit(response.headers_mut());
             response
         }
-        _ => next.run(request).await,
+        _ => next(request).await,
     };
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Origin"));

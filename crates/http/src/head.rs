@@ -1,9 +1,8 @@
 //! Bounds on the head of a request. A head that is far beyond them never comes this far: the connection is refused
 //! while it is read.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::refuse::{Refusal, Refuse};
@@ -20,14 +19,14 @@ pub struct HeadLimits {
 }
 
 /// Layer: answers 414 and 431 (RFC 9110 §15.5.15, RFC 6585 §5) in the family's words.
-pub async fn limit(State(limits): State<HeadLimits>, request: Request, next: Next) -> Response {
+pub async fn limit(limits: HeadLimits, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let uri_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let refusal = if uri_bytes > limits.uri_bytes {
         Refusal::Head(StatusCode::URI_TOO_LONG, "The address of the request is too long.")
     } else if header_bytes(request.headers()) > limits.header_bytes {
         Refusal::Head(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers of the request are too large.")
     } else {
-        return next.run(request).await;
+        return next(request).await;
     };
     (limits.refuse)(request.uri(), refusal)
 }

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 
@@ -13,14 +12,14 @@ use crate::normalize::OriginalPath;
 use crate::refuse::is_probe;
 
 /// Layer: redirects for good. Probes come from inside and are let through; so are hosts that are not ours, to be refused.
-pub async fn require(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn require(app: &App, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     if !app.config().site.ssl_redirect || is_probe(request.uri().path()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
     match Origin::of(request.headers(), request.uri(), peer, app.config()) {
         Some(origin) if origin.scheme == "http" => redirect(&request, &origin),
-        _ => next.run(request).await,
+        _ => next(request).await,
     }
 }
 

@@ -4,9 +4,8 @@ use std::any::Any;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use uuid::Uuid;
@@ -22,7 +21,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct RequestId(pub String);
 
 /// Layer: gives every request an id and one line in the log. Logs the route template, never the path or the query.
-pub async fn log(mut request: Request, next: Next) -> Response {
+pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let id = request
         .headers()
         .get(&REQUEST_ID)
@@ -34,7 +33,7 @@ pub async fn log(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
     let started = Instant::now();
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
     let caller = response.extensions().get::<LoggedCaller>().copied();
     if !matches!(route.as_str(), "/health" | "/ready" | "/livez" | "/readyz") {
@@ -69,20 +68,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Layer: reads a short body to its end before the request is looked at. A refusal that leaves a body unread ends the
 /// connection, on which the caller may be sending the next request already; with a long body it is told so.
-pub async fn read_short_bodies(request: Request, next: Next) -> Response {
+pub async fn read_short_bodies(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match length.and_then(|text| text.parse::<usize>().ok()) {
-        None | Some(0) => next.run(request).await,
+        None | Some(0) => next(request).await,
         Some(length) if length <= SHORT => {
             let (parts, body) = request.into_parts();
             match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, SHORT)).await {
-                Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+                Ok(Ok(bytes)) => next(Request::from_parts(parts, Body::from(bytes))).await,
                 Ok(Err(_)) => StatusCode::BAD_REQUEST.into_response(),
                 Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
             }
         }
         Some(_) => {
-            let mut response = next.run(request).await;
+            let mut response = next(request).await;
             if response.status().is_client_error() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -92,8 +91,8 @@ pub async fn read_short_bodies(request: Request, next: Next) -> Response {
 }
 
 /// Layer: headers every answer carries.
-pub async fn secure(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub async fn secure(app: &App, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
+    let mut response = next(request).await;
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));

@@ -2,6 +2,9 @@
 //!
 //! Floor 4. Holds no route of a family. [`family::Family`] is how a family says its own errors; the layers here take it
 //! as a parameter, so that a refusal has the right words whichever layer made it.
+//!
+//! A layer is a function of a request and of what is within it: whoever builds a router nests them into one, since each
+//! layer of a router of its own is cloned, boxed and allocated anew for every request.
 
 pub mod account;
 pub mod authenticate;

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::Response;
 
 /// Requests, by method, route and status.
@@ -22,12 +21,12 @@ pub fn in_flight() -> u64 {
 }
 
 /// Layer: counts and times requests.
-pub async fn measure(request: Request, next: Next) -> Response {
+pub async fn measure(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let method = method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let under_way = UnderWay::begin();
     let started = Instant::now();
-    let response = next.run(request).await;
+    let response = next(request).await;
     drop(under_way);
     let route = route.as_ref().map_or("-", MatchedPath::as_str).to_owned();
     metrics::histogram!(DURATION, "method" => method, "route" => route.clone()).record(started.elapsed());

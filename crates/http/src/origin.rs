@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use jhe_app::App;
 use jhe_config::Config;
@@ -77,11 +76,15 @@ fn forwarded_for(headers: &HeaderMap, config: &Config) -> Option<IpAddr> {
 }
 
 /// Layer: finds the origin or answers 400 in the family's words.
-pub async fn require_origin<F: Family>(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub async fn require_origin<F: Family>(
+    app: &App,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     match Origin::of(request.headers(), request.uri(), peer(&request), app.config()) {
         Some(origin) => {
             request.extensions_mut().insert(origin);
-            next.run(request).await
+            next(request).await
         }
         None => F::invalid_host(),
     }

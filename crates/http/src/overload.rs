@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use jhe_domain::error::Error;
 use tokio::sync::Semaphore;
@@ -32,9 +31,9 @@ impl Gate {
 }
 
 /// Layer: lets a request in or answers 503 in the family's words.
-pub async fn limit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub async fn limit(gate: &Gate, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     if is_probe(request.uri().path()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let place = match gate.places.try_acquire() {
         Ok(place) => Some(place),
@@ -45,5 +44,5 @@ pub async fn limit(State(gate): State<Gate>, request: Request, next: Next) -> Re
         metrics::counter!("jhe_http_refused_total").increment(1);
         return (gate.refuse)(request.uri(), Refusal::Error(Error::Overloaded { retry_after: RETRY_AFTER }));
     };
-    next.run(request).await
+    next(request).await
 }

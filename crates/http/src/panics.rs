@@ -2,8 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use jhe_domain::error::Error;
@@ -12,12 +11,12 @@ use crate::layers::RequestId;
 use crate::refuse::{Refusal, Refuse};
 
 /// Layer: answers 500 where a handler panics. What the panic said is not repeated: it may hold a person's data.
-pub async fn catch(State(refuse): State<Refuse>, request: Request, next: Next) -> Response {
+pub async fn catch(refuse: Refuse, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let uri = request.uri().clone();
     let id = request.extensions().get::<RequestId>().cloned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     // What the handler was changing is dropped with it: units of work take back what was not committed.
-    if let Ok(response) = AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    if let Ok(response) = AssertUnwindSafe(next(request)).catch_unwind().await {
         return response;
     }
     let id = id.map(|RequestId(id)| id).unwrap_or_default();
@@ -32,7 +31,7 @@ mod tests {
     use axum::Router;
     use axum::body::Body;
     use axum::http::{StatusCode, Uri};
-    use axum::middleware::{from_fn, from_fn_with_state};
+    use axum::middleware::{Next, from_fn};
     use axum::response::IntoResponse as _;
     use tower::ServiceExt as _;
 
@@ -49,10 +48,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_answer_that_names_the_request() {
-        let service = Router::new()
-            .fallback(fails)
-            .layer(from_fn_with_state(refuse as Refuse, catch))
-            .layer(from_fn(crate::layers::log));
+        let service = Router::new().fallback(fails).layer(from_fn(|request, next: Next| {
+            crate::layers::log(request, |request| catch(refuse, request, |request| next.run(request)))
+        }));
         let request = Request::builder().header("x-request-id", "abc").body(Body::empty()).unwrap();
         let response = service.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, Version, header};
-use axum::middleware::Next;
 use axum::response::Response;
 
 /// Whether a server was told to stop. Cheap to clone.
@@ -26,9 +25,9 @@ impl Stopping {
 }
 
 /// Layer: the last answer of a connection says that it is the last. HTTP/2 has its own way to say so.
-pub async fn say_so(State(stopping): State<Stopping>, request: Request, next: Next) -> Response {
+pub async fn say_so(stopping: &Stopping, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let version = request.version();
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if stopping.has_begun() && version <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

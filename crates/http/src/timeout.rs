@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use jhe_domain::error::Error;
 
@@ -25,9 +24,9 @@ pub struct TimeLimit {
 }
 
 /// Layer: answers 503 in the family's words when a request takes too long.
-pub async fn limit(State(limit): State<TimeLimit>, request: Request, next: Next) -> Response {
+pub async fn limit(limit: TimeLimit, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let uri = request.uri().clone();
-    if let Ok(response) = tokio::time::timeout(limit.most, next.run(request)).await {
+    if let Ok(response) = tokio::time::timeout(limit.most, next(request)).await {
         return response;
     }
     metrics::counter!("jhe_http_timeouts_total").increment(1);

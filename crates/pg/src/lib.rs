@@ -12,6 +12,7 @@ mod log;
 mod postmaster;
 #[cfg(test)]
 mod scratch;
+mod sizing;
 mod socket;
 
 pub use cluster::{Cluster, ClusterOptions};

@@ -1,14 +1,17 @@
 //! All routes of the server, and the layers around them.
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Uri, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_http::family::Family;
 use jhe_http::head::HeadLimits;
 use jhe_http::overload::Gate;
-use jhe_http::refuse::{Refusal, Refuse};
+use jhe_http::refuse::Refusal;
 use jhe_http::stopping::Stopping;
 use jhe_http::timeout::TimeLimit;
 use jhe_http::{
@@ -23,31 +26,15 @@ use crate::{openapi, probes};
 
 /// The whole server as a service for one address.
 pub fn service(app: &App, stopping: &Stopping) -> Router {
-    let limits = &app.config().limits;
-    let heads = HeadLimits { uri_bytes: limits.uri_bytes, header_bytes: limits.header_bytes, refuse };
-    let time = TimeLimit { most: app.config().server.request_timeout, refuse };
     let api = DocumentedRouter::new()
         .merge(jhe_api_admin::router(app))
         .merge(jhe_api_fhir::router(app))
         .merge(jhe_api_oauth::router(app));
     let (api, _) = api.split_for_parts();
-    // The first is the outermost. One stack rather than a layer each of the router, which would box every one of them for
-    // every request.
     let around = ServiceBuilder::new()
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
-        .layer(from_fn(layers::read_short_bodies))
         .layer(CatchPanicLayer::custom(layers::on_panic))
-        .layer(from_fn(layers::log))
-        .layer(from_fn(metrics::measure))
-        .layer(from_fn_with_state(stopping.clone(), stopping::say_so))
-        .layer(from_fn_with_state((app.clone(), refuse as Refuse), account::account))
-        .layer(from_fn_with_state(app.clone(), layers::secure))
-        .layer(from_fn_with_state(app.clone(), https::require))
-        .layer(from_fn_with_state(heads, head::limit))
-        .layer(from_fn_with_state(Gate::new(limits.max_requests, refuse), overload::limit))
-        .layer(from_fn_with_state(time, timeout::limit))
-        .layer(from_fn_with_state(app.clone(), cors::allow_origins))
-        .layer(from_fn_with_state(refuse as Refuse, panics::catch));
+        .layer(from_fn_with_state(Arc::new(Around::new(app, stopping)), around));
     let router = api
         .merge(openapi::pages(&openapi::document()))
         .merge(jhe_web::router(app))
@@ -61,8 +48,66 @@ pub fn service(app: &App, stopping: &Stopping) -> Router {
     )
 }
 
+/// What is around every route of one server.
+struct Around {
+    app: App,
+    stopping: Stopping,
+    heads: HeadLimits,
+    gate: Gate,
+    time: TimeLimit,
+}
+
+impl Around {
+    fn new(app: &App, stopping: &Stopping) -> Self {
+        let limits = &app.config().limits;
+        Self {
+            app: app.clone(),
+            stopping: stopping.clone(),
+            heads: HeadLimits { uri_bytes: limits.uri_bytes, header_bytes: limits.header_bytes, refuse },
+            gate: Gate::new(limits.max_requests, refuse),
+            time: TimeLimit { most: app.config().server.request_timeout, refuse },
+        }
+    }
+
+    /// What sees every request and its answer, outermost first.
+    async fn observe(&self, request: Request, next: Next) -> Response {
+        layers::read_short_bodies(request, |request| {
+            layers::log(request, |request| {
+                metrics::measure(request, |request| {
+                    stopping::say_so(&self.stopping, request, |request| {
+                        account::account(&self.app, refuse, request, |request| self.guard(request, next))
+                    })
+                })
+            })
+        })
+        .await
+    }
+
+    /// What may refuse a request, outermost first.
+    async fn guard(&self, request: Request, next: Next) -> Response {
+        layers::secure(&self.app, request, |request| {
+            https::require(&self.app, request, |request| {
+                head::limit(self.heads, request, |request| {
+                    overload::limit(&self.gate, request, |request| {
+                        timeout::limit(self.time, request, |request| {
+                            cors::allow_origins(&self.app, request, |request| {
+                                panics::catch(refuse, request, |request| next.run(request))
+                            })
+                        })
+                    })
+                })
+            })
+        })
+        .await
+    }
+}
+
+async fn around(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
+    around.observe(request, next).await
+}
+
 /// A path nobody serves, in the words of the family it would belong to.
-async fn unknown(axum::extract::State(app): axum::extract::State<App>, request: axum::extract::Request) -> Response {
+async fn unknown(State(app): State<App>, request: Request) -> Response {
     let path = request.uri().path();
     if Origin::of(request.headers(), request.uri(), None, app.config()).is_none() {
         return <jhe_web::Web as Family>::invalid_host();

@@ -12,7 +12,8 @@ use jhe_domain::error::{Conflict, Error};
 use jhe_domain::observation::{EffectiveTime, NewObservation, Observation};
 use jhe_domain::page::Place;
 use jhe_domain::{DataSourceId, ObservationId, PatientId, Phi, ScopeCodeId, UserId};
-use sqlx::{FromRow as _, Postgres, QueryBuilder};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Postgres, QueryBuilder, Row as _};
 
 use crate::fault::Db;
 use crate::filter::{PersonFilter, TimeMatch, Token, TokenSystem, push_any, push_person, push_time, push_token};
@@ -173,6 +174,8 @@ pub struct ObservationPage {
     pub documents: bool,
     /// Identifiers are wanted.
     pub identifiers: bool,
+    /// The names of data sources are wanted.
+    pub source_names: bool,
     /// Go through all there is by time and sort out what may not be read, instead of asking for each readable pair.
     pub walk: bool,
 }
@@ -260,6 +263,7 @@ impl ObservationPage {
             not_after: None,
             documents: true,
             identifiers: false,
+            source_names: true,
             walk: false,
         }
     }
@@ -271,59 +275,49 @@ impl ObservationPage {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct ObservationRow {
-    id: i64,
-    subject_patient_id: i64,
-    jhe_user_id: Option<i64>,
-    name_family: Option<String>,
-    name_given: Option<String>,
-    codeable_concept_id: i64,
-    coding_system: String,
-    coding_code: String,
-    coding_text: String,
-    data_source_id: Option<i64>,
-    data_source_name: Option<String>,
-    status: String,
-    omh_data: Option<String>,
-    effective_date_time: Option<DateTime<Utc>>,
-    effective_period_start: Option<DateTime<Utc>>,
-    effective_period_end: Option<DateTime<Utc>>,
-    created: DateTime<Utc>,
-    last_updated: DateTime<Utc>,
-    identifier_systems: Option<Vec<Option<String>>>,
-    identifier_values: Option<Vec<String>>,
-}
+/// A row of [`push_columns`].
+struct ObservationRow(Observation);
 
-impl From<ObservationRow> for Observation {
-    fn from(row: ObservationRow) -> Self {
-        let effective = match (row.effective_date_time, row.effective_period_start, row.effective_period_end) {
+impl FromRow<'_, PgRow> for ObservationRow {
+    /// By position: to find a column by its name takes as long as to read it.
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let effective = match (row.try_get(12)?, row.try_get(13)?, row.try_get(14)?) {
             (Some(instant), ..) => EffectiveTime::Instant(instant),
             (None, None, None) => EffectiveTime::Unknown,
             (None, start, end) => EffectiveTime::Period(start, end),
         };
-        let systems = row.identifier_systems.unwrap_or_default().into_iter();
-        let values = row.identifier_values.unwrap_or_default().into_iter();
-        Self {
-            id: ObservationId(row.id),
-            patient_id: PatientId(row.subject_patient_id),
-            patient_user_id: row.jhe_user_id.map(UserId),
-            patient_name_family: row.name_family.map(Phi::new),
-            patient_name_given: row.name_given.map(Phi::new),
-            scope_code_id: ScopeCodeId(row.codeable_concept_id),
-            coding_system: row.coding_system,
-            coding_code: row.coding_code,
-            coding_text: row.coding_text,
-            data_source_id: row.data_source_id.map(DataSourceId),
-            data_source_name: row.data_source_name,
-            status: row.status,
-            document: row.omh_data.map(Phi::new),
+        Ok(Self(Observation {
+            id: ObservationId(row.try_get(0)?),
+            patient_id: PatientId(row.try_get(1)?),
+            scope_code_id: ScopeCodeId(row.try_get(2)?),
+            patient_user_id: row.try_get::<Option<_>, _>(3)?.map(UserId),
+            patient_name_family: row.try_get::<Option<_>, _>(4)?.map(Phi::new),
+            patient_name_given: row.try_get::<Option<_>, _>(5)?.map(Phi::new),
+            coding_system: row.try_get(6)?,
+            coding_code: row.try_get(7)?,
+            coding_text: row.try_get(8)?,
+            data_source_id: row.try_get::<Option<_>, _>(9)?.map(DataSourceId),
+            data_source_name: row.try_get(10)?,
+            status: row.try_get(11)?,
+            document: row.try_get::<Option<_>, _>(17)?.map(Phi::new),
             effective,
-            identifiers: systems.map(|system| system.map(Phi::new)).zip(values.map(Phi::new)).collect(),
-            created: row.created,
-            last_updated: row.last_updated,
-        }
+            identifiers: identifiers(row.try_get(18)?, row.try_get(19)?, row.try_get(20)?),
+            created: row.try_get(15)?,
+            last_updated: row.try_get(16)?,
+        }))
     }
+}
+
+/// Identifiers in the order in which they were given.
+fn identifiers(
+    ids: Option<Vec<i64>>,
+    systems: Option<Vec<Option<String>>>,
+    values: Option<Vec<String>>,
+) -> Vec<(Option<Phi<String>>, Phi<String>)> {
+    let (ids, systems, values) = (ids.unwrap_or_default(), systems.unwrap_or_default(), values.unwrap_or_default());
+    let mut all: Vec<_> = ids.into_iter().zip(systems.into_iter().zip(values)).collect();
+    all.sort_unstable_by_key(|(id, _)| *id);
+    all.into_iter().map(|(_, (system, value))| (system.map(Phi::new), Phi::new(value))).collect()
 }
 
 const EFFECTIVE_LOW: &str = "CASE WHEN o.effective_date_time IS NOT NULL THEN o.effective_date_time
@@ -446,10 +440,13 @@ const EXTENT: &str = ", count(*) AS pairs, coalesce(sum(pair.n), 0)::bigint AS r
 fn push_newest(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage) {
     let reach = page.offset.saturating_add(page.limit);
     sql.push(
-        ", top AS MATERIALIZED (SELECT patient_id, scope_code_id, newest FROM pair ORDER BY newest DESC FETCH FIRST (",
+        ", top AS MATERIALIZED (
+              SELECT patient_id, scope_code_id, newest FROM pair ORDER BY newest DESC FETCH FIRST (",
     );
-    sql.push_bind(reach).push(
-        ") ROWS WITH TIES), w AS (SELECT w.id, w.k0 FROM top CROSS JOIN LATERAL (
+    sql.push_bind(reach).push(") ROWS WITH TIES), of_pair AS MATERIALIZED (SELECT top.*, ").push(OF_PAIR).push(
+        " FROM top JOIN core_patient AS pt ON pt.id = top.patient_id
+                   JOIN core_codeableconcept AS k ON k.id = top.scope_code_id),
+          w AS (SELECT w.id, w.k0, top.* FROM of_pair AS top CROSS JOIN LATERAL (
               SELECT o.id, o.last_updated AS k0 FROM core_observation AS o
                WHERE o.subject_patient_id = top.patient_id AND o.codeable_concept_id = top.scope_code_id
                  AND o.last_updated >= (SELECT CASE WHEN count(*) >= ",
@@ -512,35 +509,69 @@ fn push_rest(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage, order: &O
     }
 }
 
-const COLUMNS: &str =
-    "o.id, o.subject_patient_id, pt.jhe_user_id, pt.name_family, pt.name_given, o.codeable_concept_id,
-    k.coding_system, k.coding_code, k.text AS coding_text, o.data_source_id, d.name AS data_source_name, o.status,
-    o.effective_date_time, o.effective_period_start, o.effective_period_end, o.created, o.last_updated";
-const JOINS: &str = " JOIN core_patient AS pt ON pt.id = o.subject_patient_id
-    JOIN core_codeableconcept AS k ON k.id = o.codeable_concept_id
-    LEFT JOIN core_datasource AS d ON d.id = o.data_source_id ";
-
-fn push_columns(sql: &mut QueryBuilder<Postgres>, documents: bool, identifiers: bool) {
-    sql.push("SELECT ").push(COLUMNS);
-    sql.push(if documents { ", o.omh_data" } else { ", NULL::text AS omh_data" });
-    sql.push(if identifiers {
-        ", named.identifier_systems, named.identifier_values"
-    } else {
-        ", NULL::text[] AS identifier_systems, NULL::text[] AS identifier_values"
-    });
+/// What is selected beside the rows `o`.
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    documents: bool,
+    identifiers: bool,
+    source_names: bool,
+    /// What belongs to patient and data type came with the pairs, in rows `w`.
+    of_pairs: bool,
 }
 
-/// Pushes the joins of what [`push_columns`] names.
-fn push_joins(sql: &mut QueryBuilder<Postgres>, identifiers: bool) {
-    sql.push(JOINS);
-    if identifiers {
+impl Beside {
+    const ALL: Self = Self { documents: true, identifiers: true, source_names: true, of_pairs: false };
+
+    const fn of(page: &ObservationPage) -> Self {
+        Self {
+            documents: page.documents,
+            identifiers: page.identifiers,
+            source_names: page.source_names,
+            of_pairs: false,
+        }
+    }
+
+    /// Pushes `SELECT` and the columns that [`ObservationRow`] reads.
+    fn push_columns(self, sql: &mut QueryBuilder<Postgres>) {
+        sql.push("SELECT o.id, o.subject_patient_id, o.codeable_concept_id, ");
+        sql.push(if self.of_pairs { OF_PAIR_IN_W } else { OF_PAIR });
+        sql.push(", o.data_source_id, ").push(if self.source_names { "d.name" } else { "NULL::text" });
         sql.push(
-            "LEFT JOIN LATERAL (SELECT array_agg(i.system ORDER BY i.id) AS identifier_systems,
-                                       array_agg(i.value ORDER BY i.id) AS identifier_values
-                                  FROM core_observationidentifier AS i WHERE i.observation_id = o.id) AS named ON true ",
+            ", o.status, o.effective_date_time, o.effective_period_start, o.effective_period_end, o.created, o.last_updated, ",
         );
+        sql.push(if self.documents { "o.omh_data" } else { "NULL::text" });
+        sql.push(if self.identifiers {
+            ", named.ids, named.systems, named.values"
+        } else {
+            ", NULL::bigint[], NULL::text[], NULL::text[]"
+        });
+    }
+
+    /// Pushes the joins of what the columns name.
+    fn push_joins(self, sql: &mut QueryBuilder<Postgres>) {
+        if !self.of_pairs {
+            sql.push(
+                " JOIN core_patient AS pt ON pt.id = o.subject_patient_id
+                  JOIN core_codeableconcept AS k ON k.id = o.codeable_concept_id",
+            );
+        }
+        if self.source_names {
+            sql.push(" LEFT JOIN core_datasource AS d ON d.id = o.data_source_id");
+        }
+        if self.identifiers {
+            // To sort the few that one has is left to us.
+            sql.push(
+                " LEFT JOIN LATERAL (SELECT array_agg(i.id) AS ids, array_agg(i.system) AS systems, array_agg(i.value) AS values
+                                       FROM core_observationidentifier AS i WHERE i.observation_id = o.id) AS named ON true",
+            );
+        }
+        sql.push(" ");
     }
 }
+
+/// What is the same for all observations of a patient and data type.
+const OF_PAIR: &str = "pt.jhe_user_id, pt.name_family, pt.name_given, k.coding_system, k.coding_code, k.text";
+const OF_PAIR_IN_W: &str = "w.jhe_user_id, w.name_family, w.name_given, w.coding_system, w.coding_code, w.text";
 
 /// Pushes the newest `max` rows of each pair as `o`, with the time by which they are the newest as `taken`.
 fn push_last(sql: &mut QueryBuilder<Postgres>, filter: &ObservationFilter, max: i64) {
@@ -624,12 +655,13 @@ impl Observations<'_> {
         } else {
             push_probes(&mut sql, filter, page, &order);
         }
-        push_columns(&mut sql, page.documents, page.identifiers);
+        let beside = Beside { of_pairs: is_first, ..Beside::of(page) };
+        beside.push_columns(&mut sql);
         if is_first {
             sql.push(", e.*");
         }
         sql.push(" FROM w JOIN core_observation AS o ON o.id = w.id");
-        push_joins(&mut sql, page.identifiers);
+        beside.push_joins(&mut sql);
         if is_first {
             sql.push("CROSS JOIN e");
         }
@@ -642,7 +674,7 @@ impl Observations<'_> {
             _ => None,
         };
         let rows: Vec<Observation> =
-            rows.iter().map(|row| ObservationRow::from_row(row).map(Into::into)).collect::<Result<_, _>>().db()?;
+            rows.iter().map(|row| ObservationRow::from_row(row).map(|row| row.0)).collect::<Result<_, _>>().db()?;
         self.audit_read(scope, &page.shown(&rows));
         Ok(Found { rows, extent })
     }
@@ -659,14 +691,14 @@ impl Observations<'_> {
         const ORDER: &str = " ORDER BY o.subject_patient_id, o.codeable_concept_id, o.taken DESC, o.id DESC";
         let mut sql = QueryBuilder::new("");
         push_pairs(&mut sql, scope, filter, Access::Search, false);
-        push_columns(&mut sql, page.documents, page.identifiers);
+        Beside::of(page).push_columns(&mut sql);
         sql.push(" FROM (SELECT o.* FROM ");
         push_last(&mut sql, filter, max);
         sql.push(ORDER).push(" OFFSET ").push_bind(page.offset).push(" LIMIT ").push_bind(page.limit).push(") AS o");
-        push_joins(&mut sql, page.identifiers);
+        Beside::of(page).push_joins(&mut sql);
         sql.push(ORDER);
         let rows: Vec<ObservationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        let rows: Vec<Observation> = rows.into_iter().map(Into::into).collect();
+        let rows: Vec<Observation> = rows.into_iter().map(|row| row.0).collect();
         self.audit_read(scope, &page.shown(&rows));
         Ok(rows)
     }
@@ -712,16 +744,16 @@ impl Observations<'_> {
         id: ObservationId,
     ) -> Result<Option<Observation>, Error> {
         let mut sql = QueryBuilder::new("");
-        push_columns(&mut sql, true, true);
+        Beside::ALL.push_columns(&mut sql);
         sql.push(" FROM core_observation AS o");
-        push_joins(&mut sql, true);
+        Beside::ALL.push_joins(&mut sql);
         sql.push("WHERE o.id = ").push_bind(id.0).push(" AND ");
         push_readable(&mut sql, scope, Access::Read);
         let row: Option<ObservationRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
         let mut entry = AuditEntry::new(AuditAction::Read, "Observation").id(id.0);
-        entry.patient_id = row.as_ref().map(|row| PatientId(row.subject_patient_id));
+        entry.patient_id = row.as_ref().map(|row| row.0.patient_id);
         self.0.audit(entry);
-        Ok(row.map(Into::into))
+        Ok(row.map(|row| row.0))
     }
 
     /// Sets the status of the observation in `grant`.

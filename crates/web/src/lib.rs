@@ -12,7 +12,8 @@ mod next;
 mod prose;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, get};
 use jhe_app::App;
@@ -59,7 +60,12 @@ pub fn router(app: &App) -> Router<App> {
         .route("/static/page.css", get(home::style))
         .route("/static/icon.svg", get(home::icon))
         .route("/favicon.ico", get(home::icon))
-        .layer(from_fn_with_state(app.clone(), origin::require_origin::<Web>))
+        .layer(from_fn_with_state(app.clone(), around))
+}
+
+/// What a request goes through.
+async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    origin::require_origin::<Web>(&app, request, |request| next.run(request)).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "pages are for people and are not part of the documented API")]
