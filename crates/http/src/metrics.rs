@@ -36,8 +36,11 @@ pub async fn measure(request: Request, next: Next) -> Response {
     response
 }
 
+/// All methods that are none of ours.
+pub(crate) const OTHER: &str = "other";
+
 /// Methods are a caller's to choose, so only known ones become labels.
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -46,7 +49,7 @@ fn method(method: &Method) -> &'static str {
         "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
-        _ => "other",
+        _ => OTHER,
     }
 }
 

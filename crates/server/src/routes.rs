@@ -12,8 +12,9 @@ use jhe_http::refuse::{Refusal, Refuse};
 use jhe_http::stopping::Stopping;
 use jhe_http::timeout::TimeLimit;
 use jhe_http::{
-    DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout,
+    DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout, trace,
 };
+use jhe_outbound::trace::Tracer;
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -21,8 +22,8 @@ use tower_http::compression::predicate::SizeAbove;
 
 use crate::{openapi, probes};
 
-/// The whole server as a service for one address.
-pub fn service(app: &App, stopping: &Stopping) -> Router {
+/// The whole server as a service for one address. With a tracer every request is a span.
+pub fn service(app: &App, stopping: &Stopping, tracer: Option<Tracer>) -> Router {
     let limits = &app.config().limits;
     let heads = HeadLimits { uri_bytes: limits.uri_bytes, header_bytes: limits.header_bytes, refuse };
     let time = TimeLimit { most: app.config().server.request_timeout, refuse };
@@ -38,6 +39,7 @@ pub fn service(app: &App, stopping: &Stopping) -> Router {
         .layer(from_fn(layers::read_short_bodies))
         .layer(CatchPanicLayer::custom(layers::on_panic))
         .layer(from_fn(layers::log))
+        .option_layer(tracer.map(|tracer| from_fn_with_state((app.clone(), tracer), trace::record)))
         .layer(from_fn(metrics::measure))
         .layer(from_fn_with_state(stopping.clone(), stopping::say_so))
         .layer(from_fn_with_state((app.clone(), refuse as Refuse), account::account))
