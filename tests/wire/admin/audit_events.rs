@@ -92,6 +92,26 @@ async fn a_page_of_many_names_each_patient_on_it() {
 
 #[tokio::test]
 async fn patients_read_who_read_what_of_them_and_under_which_consent() {
+#[tokio::test]
+async fn a_number_is_recorded_like_what_it_counts() {
+    let server = TestServer::start().await;
+    // What the trail says of a request, and the number that it was answered.
+    let ask = async |path: &str, pointer: &str| {
+        let number = server.get(path).as_user(MARY).send().await.expect(200).at(pointer);
+        let row = "SELECT concat_ws(' ', action, resource, patient_id, organization_id, rows) FROM jhe_audit_event ORDER BY id DESC LIMIT 1";
+        (server.scalar(row).await, number)
+    };
+    let (told, number) = ask("/fhir/r5/Observation?patient=40001&_summary=count", "/total").await;
+    assert_eq!(told, format!("read Observation 40001 {number}"));
+    let (told, number) = ask("/fhir/r5/Patient?_summary=count", "/total").await;
+    assert_eq!(told, format!("read Patient {number}"));
+    let (told, number) = ask("/fhir/r5/Patient?patient.organization=20003&_id=40001&_summary=count", "/total").await;
+    assert_eq!(told, format!("read Patient 40001 20003 {number}"), "also of whom, where somebody was named");
+    let (told, number) = ask("/api/v1/patients?limit=0", "/count").await;
+    assert_eq!(told, format!("read Patient {number}"));
+    server.stop().await;
+}
+
     let server = TestServer::start().await;
     server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
     server.get("/fhir/r5/Observation?patient=40002").as_user(MARY).send().await.expect(200);
