@@ -3,15 +3,19 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use jhe_app::App;
+use jhe_app::audit::Verdict;
+use jhe_app::identity::stored_sealing;
 use jhe_config::Config;
+use jhe_store::Store;
 
 use crate::cli::print;
 use crate::clock::SystemClock;
-use crate::database::readable;
+use crate::database::{Database, readable};
 use crate::manage::on_store;
+use crate::serve;
 
 /// Commands about the audit trail.
 #[derive(Debug, Subcommand)]
@@ -34,25 +38,44 @@ fn known(text: &str) -> Result<(i64, String), String> {
 
 /// Runs one.
 pub async fn run(config: Config, command: AuditCommand) -> Result<ExitCode> {
+    if let AuditCommand::Verify { expect } = command {
+        return verify(&config, &expect).await;
+    }
     on_store(&config, async |store| {
         let app = App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await.map_err(readable)?;
-        match &command {
-            AuditCommand::Verify { expect } => verify(&app, expect).await,
-            AuditCommand::Seal => {
-                let made = jhe_app::audit::seal(&app).await.map_err(readable)?;
-                print(&made.map_or_else(
-                    || "nothing to seal".to_owned(),
-                    |seal| format!("seal {}:{} covers {} entries", seal.seq, seal.seal, seal.rows),
-                ))
-            }
-        }
+        seal(&app).await
     })
     .await
 }
 
-async fn verify(app: &App, expect: &[(i64, String)]) -> Result<ExitCode> {
-    let verdict = jhe_app::audit::verify(app, expect).await.map_err(readable)?;
-    let end = verdict.end.map_or_else(|| "no seal yet".to_owned(), |(seq, seal)| format!("ends with {seq}:{seal}"));
+async fn seal(app: &App) -> Result<ExitCode> {
+    let made = jhe_app::audit::seal(app).await.map_err(readable)?;
+    print(&made.map_or_else(
+        || "nothing to seal".to_owned(),
+        |seal| format!("seal {}:{} covers {} entries", seal.seq, seal.seal, seal.rows),
+    ))
+}
+
+/// Changes nothing: no schema, no keys, no entries.
+async fn verify(config: &Config, expect: &[(i64, String)]) -> Result<ExitCode> {
+    let database = Database::open(config).await?;
+    serve::prepare(&database, false).await.context("the audit trail is only read, not brought up to date")?;
+    let (store, audit) = database.connect().await?;
+    let outcome = verdict(&store, config, expect).await;
+    audit.stop().await;
+    store.close().await;
+    database.close().await?;
+    tell(&outcome?)
+}
+
+async fn verdict(store: &Store, config: &Config, expect: &[(i64, String)]) -> Result<Verdict> {
+    let sealing = stored_sealing(store, config).await.map_err(readable)?;
+    jhe_app::audit::verify(store, &sealing, expect).await.map_err(readable)
+}
+
+fn tell(verdict: &Verdict) -> Result<ExitCode> {
+    let end = verdict.end.as_ref();
+    let end = end.map_or_else(|| "no seal yet".to_owned(), |(seq, seal)| format!("ends with {seq}:{seal}"));
     let mut lines = vec![format!(
         "{} entries in {} seals, {} not sealed yet, {end}",
         verdict.sealed, verdict.seals, verdict.waiting

@@ -92,25 +92,26 @@ async fn a_page_of_many_names_each_patient_on_it() {
 
 #[tokio::test]
 async fn patients_read_who_read_what_of_them_and_under_which_consent() {
-#[tokio::test]
-async fn a_number_is_recorded_like_what_it_counts() {
-    let server = TestServer::start().await;
-    // What the trail says of a request, and the number that it was answered.
-    let ask = async |path: &str, pointer: &str| {
-        let number = server.get(path).as_user(MARY).send().await.expect(200).at(pointer);
-        let row = "SELECT concat_ws(' ', action, resource, patient_id, organization_id, rows) FROM jhe_audit_event ORDER BY id DESC LIMIT 1";
-        (server.scalar(row).await, number)
-    };
-    let (told, number) = ask("/fhir/r5/Observation?patient=40001&_summary=count", "/total").await;
-    assert_eq!(told, format!("read Observation 40001 {number}"));
-    let (told, number) = ask("/fhir/r5/Patient?_summary=count", "/total").await;
-    assert_eq!(told, format!("read Patient {number}"));
-    let (told, number) = ask("/fhir/r5/Patient?patient.organization=20003&_id=40001&_summary=count", "/total").await;
-    assert_eq!(told, format!("read Patient 40001 20003 {number}"), "also of whom, where somebody was named");
-    let (told, number) = ask("/api/v1/patients?limit=0", "/count").await;
-    assert_eq!(told, format!("read Patient {number}"));
-    server.stop().await;
-}
+    #[tokio::test]
+    async fn a_number_is_recorded_like_what_it_counts() {
+        let server = TestServer::start().await;
+        // What the trail says of a request, and the number that it was answered.
+        let ask = async |path: &str, pointer: &str| {
+            let number = server.get(path).as_user(MARY).send().await.expect(200).at(pointer);
+            let row = "SELECT concat_ws(' ', action, resource, patient_id, organization_id, rows) FROM jhe_audit_event ORDER BY id DESC LIMIT 1";
+            (server.scalar(row).await, number)
+        };
+        let (told, number) = ask("/fhir/r5/Observation?patient=40001&_summary=count", "/total").await;
+        assert_eq!(told, format!("read Observation 40001 {number}"));
+        let (told, number) = ask("/fhir/r5/Patient?_summary=count", "/total").await;
+        assert_eq!(told, format!("read Patient {number}"));
+        let (told, number) =
+            ask("/fhir/r5/Patient?patient.organization=20003&_id=40001&_summary=count", "/total").await;
+        assert_eq!(told, format!("read Patient 40001 20003 {number}"), "also of whom, where somebody was named");
+        let (told, number) = ask("/api/v1/patients?limit=0", "/count").await;
+        assert_eq!(told, format!("read Patient {number}"));
+        server.stop().await;
+    }
 
     let server = TestServer::start().await;
     server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
@@ -233,14 +234,17 @@ async fn sealed(server: &TestServer) -> Seal {
 async fn a_change_behind_the_servers_back_breaks_the_chain() {
     let server = TestServer::start().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
-    let faults = async || jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict").faults;
+    let faults = async || {
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
+    };
     for _ in 0..3 {
         read().await;
         sealed(&server).await;
     }
     read().await;
     assert_eq!(faults().await, Vec::<String>::new());
-    let verdict = jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict");
+    let verdict =
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict");
     let end = verdict.end.clone().expect("a seal");
     assert!(verdict.waiting > 0 && verdict.seals >= 3, "{verdict:?}");
     let unlock = "ALTER TABLE jhe_audit_event DISABLE TRIGGER USER; ALTER TABLE jhe_audit_seal DISABLE TRIGGER USER";
@@ -270,7 +274,8 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
     // The end of chain and trail cut off: the chain alone cannot show it, the log's line can.
     server.execute("DELETE FROM jhe_audit_event WHERE id >= (SELECT first_id FROM jhe_audit_seal ORDER BY seq DESC LIMIT 1); DELETE FROM jhe_audit_seal WHERE seq = (SELECT max(seq) FROM jhe_audit_seal)").await;
     assert_eq!(faults().await, Vec::<String>::new());
-    let verdict = jhe_app::audit::verify(server.app(), &[end]).await.expect("a verdict");
+    let verdict =
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[end]).await.expect("a verdict");
     assert_eq!(verdict.faults.len(), 1, "{verdict:?}");
     server.stop().await;
 }
@@ -279,7 +284,9 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
 async fn the_chain_goes_on_in_another_cluster() {
     let server = TestServer::start().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
-    let faults = async || jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict").faults;
+    let faults = async || {
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
+    };
     read().await;
     sealed(&server).await;
     // As after a restore into a cluster that has counted fewer transactions: what was written before bears greater numbers.

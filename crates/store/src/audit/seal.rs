@@ -98,6 +98,12 @@ impl Work {
         Ok(())
     }
 
+    /// Refuses every change in this unit of work.
+    pub async fn only_read(&mut self) -> Result<(), Error> {
+        sqlx::query("SET TRANSACTION READ ONLY").execute(self.connection()).await.db()?;
+        Ok(())
+    }
+
     /// Up to `most` seals of the chain after number `after`, in order.
     pub async fn seals(&mut self, after: i64, most: i64) -> Result<Vec<Seal>, Error> {
         let rows: Vec<SealRow> = sqlx::query_as(
