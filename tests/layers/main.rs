@@ -39,6 +39,8 @@ const KEPT: &[(&str, &str)] = &[
     ("jsonschema", "jhe-omh"),
     ("lettre", "jhe-outbound"),
     ("jsonwebtoken", "jhe-crypto"),
+    ("opentelemetry_sdk", "jhe-outbound"),
+    ("opentelemetry-otlp", "jhe-outbound"),
 ];
 
 fn root() -> PathBuf {

@@ -88,16 +88,13 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         sort: order(&request.result.sort),
         ..PatientQuery::default()
     };
-    let counted = if pager.needs_count() || request.result.is_count_only() {
-        Some(work.patients().count(&scope, &query).await?)
-    } else {
-        None
-    };
     if request.result.is_count_only() {
+        let total = work.patients().total(&scope, &query).await?;
         drop(work);
         call.remember(app, actor, KIND).await?;
-        return Ok(pager.respond_empty(counted));
+        return Ok(pager.respond_empty(Some(total)));
     }
+    let counted = if pager.needs_count() { Some(work.patients().count(&scope, &query).await?) } else { None };
     let mut window = pager.window(counted)?;
     if pager.begins() {
         let moment = work.moment().await?;

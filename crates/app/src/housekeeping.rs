@@ -6,6 +6,7 @@ use jhe_domain::error::Error;
 use tokio::sync::watch;
 
 use crate::App;
+use crate::audit::{self, Expired};
 
 /// How often.
 const PAUSE: Duration = Duration::from_hours(1);
@@ -21,6 +22,22 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         if let Err(error) = purge(&app).await {
             tracing::warn!(error = %error, "expired rows could not be removed; they are next time");
         }
+        expire_audit(&app).await;
+    }
+}
+
+/// Removes what the audit trail need not keep any longer.
+async fn expire_audit(app: &App) {
+    match audit::expire(app, None).await {
+        Ok(Expired { rows, fault }) => {
+            if rows > 0 {
+                tracing::info!(rows, "old entries of the audit trail were removed");
+            }
+            if let Some(fault) = fault {
+                tracing::error!(fault, "the audit trail is not as it was sealed, so nothing more is removed from it");
+            }
+        }
+        Err(error) => tracing::warn!(error = %error, "old audit entries could not be removed; they are next time"),
     }
 }
 

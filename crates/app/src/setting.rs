@@ -7,7 +7,7 @@ use jhe_domain::organization::parse_memberships;
 use jhe_domain::setting::{KNOWN_SETTINGS, Setting, SettingValue, is_secret};
 use jhe_store::Work;
 
-use crate::App;
+use crate::{App, audit};
 
 fn missing() -> Error {
     Error::NotFound(Lookup::Entity("JheSetting"))
@@ -38,6 +38,9 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
         }
         ("auth.password.min_length", SettingValue::Int(length)) if !(8..=128).contains(length) => {
             Err(wrong("Enter a number from 8 to 128."))
+        }
+        ("retention.audit_days", SettingValue::Int(days)) if !audit::RETENTION_DAYS.contains(days) => {
+            Err(wrong("Enter a number from 30 to 36500."))
         }
         (
             "auth.patient.invitation_expiration_days" | "auth.patient.invitation_redemption_window_hours",

@@ -9,6 +9,7 @@ mod mail;
 mod network;
 mod secret;
 mod server;
+mod traces;
 mod variable;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use mail::{Mail, MailTransport, Smtp, SmtpSecurity};
 pub use network::{Networks, is_loopback, split_host};
 pub use secret::Secret;
 pub use server::Server;
+pub use traces::Traces;
 pub use variable::{VARIABLES, Variable, help_text, markdown_table};
 
 /// All settings of a process.
@@ -42,6 +44,8 @@ pub struct Config {
     pub invitation: Invitation,
     /// How mail leaves the server.
     pub mail: Mail,
+    /// Where traces of requests go, if anywhere.
+    pub traces: Option<Traces>,
     /// What is made on an empty database.
     pub seeding: Seeding,
     /// Things that look like mistakes but stop nothing.
@@ -482,6 +486,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         invitation: read_invitation(reader),
         // Links in the log are for those who asked for development mode, not for whoever named no address.
         mail: Mail::read(reader, debug || named == Some(false)),
+        traces: Traces::read(reader),
         seeding: Seeding {
             demo: reader.flag("JHE_DEMO", false),
             sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),

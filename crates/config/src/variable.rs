@@ -72,6 +72,18 @@ pub const VARIABLES: &[Variable] = &[
     plain("JHE_LOG", "info", "Log filter"),
     plain("JHE_LOG_FORMAT", "text", "text or json"),
     plain("JHE_METRICS_BIND", "off", "Address and port that metrics are told at, as GET /metrics for Prometheus"),
+    plain(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "off",
+        "URL of a collector that is told a trace of each request (OTLP over HTTP); /v1/traces is added",
+    ),
+    secret("OTEL_EXPORTER_OTLP_HEADERS", "none", "Headers for it: name=value, comma-separated, values percent-encoded"),
+    plain("OTEL_SERVICE_NAME", "jhe", "Name of this server in traces"),
+    plain(
+        "OTEL_TRACES_SAMPLER_ARG",
+        "1",
+        "Part of the traces that begin here, from 0 to 1; callers' traceparent decides about theirs",
+    ),
     plain("JHE_REQUEST_TIMEOUT", "60", "Seconds a request may take; then it is answered 503"),
     plain("JHE_HEADER_TIMEOUT", "10", "Seconds the head of a request may take to arrive"),
     plain("JHE_KEEP_ALIVE", "75", "Seconds a connection is kept without a request"),

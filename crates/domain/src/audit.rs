@@ -273,3 +273,18 @@ pub struct Seal {
     /// Keyed digest of all this and of the seal before.
     pub seal: String,
 }
+
+/// A beginning of the audit trail that was removed because it was old enough. The chain goes on from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The number of the last seal that went, with all before it.
+    pub seq: i64,
+    /// Its keyed digest, which the next one is bound to.
+    pub seal: String,
+    /// The greatest id that these seals covered.
+    pub last_id: i64,
+    /// How many entries went, with those of earlier removals.
+    pub rows: i64,
+    /// Keyed digest of all this.
+    pub mac: String,
+}

@@ -29,6 +29,7 @@ pub const KNOWN_SETTINGS: &[(&str, &str)] = &[
     ("consent.allow_reset", "bool"),
     ("patient.attach_requires_confirmation", "bool"),
     ("api.plain_array_lists", "json"),
+    ("retention.audit_days", "int"),
 ];
 
 /// Whether a setting holds a secret, which is written and never read back.

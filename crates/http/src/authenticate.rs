@@ -41,21 +41,25 @@ pub async fn authenticate<F: Family>(
     mut request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let found = find_caller(app, request.headers()).await;
-    match found.and_then(|actor| within_scope(app, &actor, &request).map(|()| actor)) {
-        Ok(actor) => {
-            let logged = LoggedCaller {
-                user_id: actor.user_id().0,
-                application_id: actor.application_id().map(|id| id.0),
-                superuser: actor.is_superuser(),
-            };
+    let actor = match find_caller(app, request.headers()).await {
+        Ok(actor) => actor,
+        Err(error) => return F::render(error),
+    };
+    let logged = LoggedCaller {
+        user_id: actor.user_id().0,
+        application_id: actor.application_id().map(|id| id.0),
+        superuser: actor.is_superuser(),
+    };
+    let mut response = match within_scope(app, &actor, &request) {
+        Ok(()) => {
             request.extensions_mut().insert(Caller(actor));
-            let mut response = next(request).await;
-            response.extensions_mut().insert(logged);
-            response
+            next(request).await
         }
         Err(error) => F::render(error),
-    }
+    };
+    // Also of a refusal, which the audit trail holds like any other.
+    response.extensions_mut().insert(logged);
+    response
 }
 
 /// The caller a request's bearer token stands for.

@@ -11,7 +11,7 @@ use jhe_app::App;
 use uuid::Uuid;
 
 use crate::authenticate::LoggedCaller;
-use crate::trace;
+use crate::trace::{Parent, TraceId};
 
 /// Header that carries the id of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,7 +28,7 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
         .and_then(|value| value.to_str().ok())
         .filter(|value| is_well_formed(value))
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let trace = trace::id(request.headers()).map(str::to_owned);
+    let parent = Parent::of(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -36,7 +36,8 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
     let mut response = next(request).await;
     let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
     let caller = response.extensions().get::<LoggedCaller>().copied();
-    if !matches!(route.as_str(), "/health" | "/ready" | "/livez" | "/readyz") {
+    if !is_probe(&route) {
+        let trace = response.extensions().get::<TraceId>().map(|id| id.0).or(parent.map(|parent| parent.trace));
         tracing::info!(
             method = %method,
             route,
@@ -45,7 +46,7 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
             // Not known of what is still being written while it is sent.
             bytes = response.body().size_hint().exact(),
             request.id = id,
-            trace.id = trace,
+            trace.id = trace.map(|id| id.to_string()),
             user.id = caller.map(|caller| caller.user_id),
             client.id = caller.and_then(|caller| caller.application_id),
             "request"
@@ -55,6 +56,11 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Asked every few seconds by whatever looks after the process, so in neither log nor traces.
+pub(crate) fn is_probe(route: &str) -> bool {
+    matches!(route, "/health" | "/ready" | "/livez" | "/readyz")
 }
 
 fn is_well_formed(id: &str) -> bool {

@@ -25,7 +25,7 @@ pub mod refuse;
 mod router;
 pub mod stopping;
 pub mod timeout;
-mod trace;
+pub mod trace;
 
 /// Registers handlers with their documentation.
 pub use utoipa_axum::routes;

@@ -35,8 +35,11 @@ pub async fn measure(request: Request, next: impl AsyncFnOnce(Request) -> Respon
     response
 }
 
+/// All methods that are none of ours.
+pub(crate) const OTHER: &str = "other";
+
 /// Methods are a caller's to choose, so only known ones become labels.
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -45,7 +48,7 @@ fn method(method: &Method) -> &'static str {
         "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
-        _ => "other",
+        _ => OTHER,
     }
 }
 

@@ -36,22 +36,28 @@ impl Origin {
         client.or(peer)
     }
 
+    /// Scheme the caller used, whatever host it names.
+    pub(crate) fn scheme(headers: &HeaderMap, peer: Option<IpAddr>, config: &Config) -> &'static str {
+        if forwarded("x-forwarded-proto", headers, peer, config) == Some("https") { "https" } else { "http" }
+    }
+
     /// Reads it from a request. `None` when the host is not an allowed one.
     pub fn of(headers: &HeaderMap, uri: &Uri, peer: Option<IpAddr>, config: &Config) -> Option<Self> {
-        let trusted = peer.is_some_and(|peer| config.site.trusted_proxies.contains(peer));
-        let forwarded = |name: &str| {
-            let value = headers.get(name).filter(|_| trusted)?.to_str().ok()?;
-            Some(value.split(',').next().unwrap_or_default().trim().to_owned()).filter(|value| !value.is_empty())
-        };
-        let host = forwarded("x-forwarded-host")
+        let host = forwarded("x-forwarded-host", headers, peer, config)
+            .map(str::to_owned)
             .or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned))
             .or_else(|| uri.authority().map(ToString::to_string))?;
-        let scheme = forwarded("x-forwarded-proto")
-            .filter(|scheme| matches!(scheme.as_str(), "http" | "https"))
-            .unwrap_or_else(|| "http".to_owned());
+        let scheme = Self::scheme(headers, peer, config).to_owned();
         let client = Self::address(headers, peer, config);
         (is_host(&host) && config.site.allows_host(&host)).then_some(Self { scheme, host, peer: client })
     }
+}
+
+/// What a trusted proxy says of the caller in a header.
+fn forwarded<'a>(name: &str, headers: &'a HeaderMap, peer: Option<IpAddr>, config: &Config) -> Option<&'a str> {
+    let trusted = peer.is_some_and(|peer| config.site.trusted_proxies.contains(peer));
+    let value = headers.get(name).filter(|_| trusted)?.to_str().ok()?;
+    value.split(',').next().map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// A name or an address, with a port or without (RFC 9110 §7.2).

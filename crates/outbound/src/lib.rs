@@ -1,7 +1,8 @@
-//! Every outgoing connection but the database's: mail, and the keys of other issuers.
+//! Every outgoing connection but the database's: mail, the keys of other issuers, and traces.
 //!
-//! Floor 2. Carries out what was decided above: whom to write, whom to trust.
+//! Floor 2. Carries out what was decided above: whom to write, whom to trust, what to trace.
 
 mod address;
 pub mod issuer;
 pub mod mail;
+pub mod trace;

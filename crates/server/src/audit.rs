@@ -1,17 +1,21 @@
-//! `jhe audit`: checks the hash chain over the audit trail.
+//! `jhe audit`: checks the hash chain over the audit trail, and tends it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use jhe_app::App;
+use jhe_app::audit::{Expired, Verdict};
+use jhe_app::identity::stored_sealing;
 use jhe_config::Config;
+use jhe_store::Store;
 
 use crate::cli::print;
 use crate::clock::SystemClock;
-use crate::database::readable;
+use crate::database::{Database, readable};
 use crate::manage::on_store;
+use crate::serve;
 
 /// Commands about the audit trail.
 #[derive(Debug, Subcommand)]
@@ -24,6 +28,13 @@ pub enum AuditCommand {
     },
     /// Seal now what is settled, instead of waiting for the server to do it.
     Seal,
+    /// Remove now what is older than the setting retention.audit_days, instead of waiting for the server to do it.
+    Expire {
+        /// Number and keyed digest of a seal up to which the chain was verified before SECRET_KEY was changed: up to there
+        /// seals, which cannot be checked any more, are taken for what they say.
+        #[arg(long, value_name = "SEQ:SEAL", value_parser = known)]
+        vouch: Option<(i64, String)>,
+    },
 }
 
 fn known(text: &str) -> Result<(i64, String), String> {
@@ -34,27 +45,67 @@ fn known(text: &str) -> Result<(i64, String), String> {
 
 /// Runs one.
 pub async fn run(config: Config, command: AuditCommand) -> Result<ExitCode> {
+    let vouch = match command {
+        AuditCommand::Verify { expect } => return verify(&config, &expect).await,
+        AuditCommand::Seal => None,
+        AuditCommand::Expire { vouch } => Some(vouch),
+    };
     on_store(&config, async |store| {
         let app = App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await.map_err(readable)?;
-        match &command {
-            AuditCommand::Verify { expect } => verify(&app, expect).await,
-            AuditCommand::Seal => {
-                let made = jhe_app::audit::seal(&app).await.map_err(readable)?;
-                print(&made.map_or_else(
-                    || "nothing to seal".to_owned(),
-                    |seal| format!("seal {}:{} covers {} entries", seal.seq, seal.seal, seal.rows),
-                ))
-            }
+        match &vouch {
+            None => seal(&app).await,
+            Some(vouched) => expire(&app, vouched.as_ref()).await,
         }
     })
     .await
 }
 
-async fn verify(app: &App, expect: &[(i64, String)]) -> Result<ExitCode> {
-    let verdict = jhe_app::audit::verify(app, expect).await.map_err(readable)?;
-    let end = verdict.end.map_or_else(|| "no seal yet".to_owned(), |(seq, seal)| format!("ends with {seq}:{seal}"));
+async fn seal(app: &App) -> Result<ExitCode> {
+    let made = jhe_app::audit::seal(app).await.map_err(readable)?;
+    print(&made.map_or_else(
+        || "nothing to seal".to_owned(),
+        |seal| format!("seal {}:{} covers {} entries", seal.seq, seal.seal, seal.rows),
+    ))
+}
+
+async fn expire(app: &App, vouched: Option<&(i64, String)>) -> Result<ExitCode> {
+    let Expired { rows, fault } = jhe_app::audit::expire(app, vouched).await.map_err(readable)?;
+    print(&format!("{rows} entries removed"))?;
+    match fault {
+        None => Ok(ExitCode::SUCCESS),
+        Some(fault) => {
+            print(&format!("FAULT: {fault}; nothing more is removed"))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Changes nothing: no schema, no keys, no entries.
+async fn verify(config: &Config, expect: &[(i64, String)]) -> Result<ExitCode> {
+    let database = Database::open(config).await?;
+    serve::prepare(&database, false).await.context("the audit trail is only read, not brought up to date")?;
+    let (store, audit) = database.connect().await?;
+    let outcome = verdict(&store, config, expect).await;
+    audit.stop().await;
+    store.close().await;
+    database.close().await?;
+    tell(&outcome?)
+}
+
+async fn verdict(store: &Store, config: &Config, expect: &[(i64, String)]) -> Result<Verdict> {
+    let sealing = stored_sealing(store, config).await.map_err(readable)?;
+    jhe_app::audit::verify(store, &sealing, expect).await.map_err(readable)
+}
+
+fn tell(verdict: &Verdict) -> Result<ExitCode> {
+    let end = verdict.end.as_ref();
+    let end = end.map_or_else(|| "no seal yet".to_owned(), |(seq, seal)| format!("ends with {seq}:{seal}"));
+    let removed = match verdict.removed {
+        0 => String::new(),
+        rows => format!(", {rows} removed when their time had come"),
+    };
     let mut lines = vec![format!(
-        "{} entries in {} seals, {} not sealed yet, {end}",
+        "{} entries in {} seals, {} not sealed yet{removed}, {end}",
         verdict.sealed, verdict.seals, verdict.waiting
     )];
     lines.extend(verdict.faults.iter().map(|fault| format!("FAULT: {fault}")));

@@ -15,8 +15,9 @@ use jhe_http::refuse::Refusal;
 use jhe_http::stopping::Stopping;
 use jhe_http::timeout::TimeLimit;
 use jhe_http::{
-    DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout,
+    DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout, trace,
 };
+use jhe_outbound::trace::Tracer;
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -24,8 +25,8 @@ use tower_http::compression::predicate::SizeAbove;
 
 use crate::{openapi, probes};
 
-/// The whole server as a service for one address.
-pub fn service(app: &App, stopping: &Stopping) -> Router {
+/// The whole server as a service for one address. With a tracer every request is a span.
+pub fn service(app: &App, stopping: &Stopping, tracer: Option<Tracer>) -> Router {
     let api = DocumentedRouter::new()
         .merge(jhe_api_admin::router(app))
         .merge(jhe_api_fhir::router(app))
@@ -34,7 +35,7 @@ pub fn service(app: &App, stopping: &Stopping) -> Router {
     let around = ServiceBuilder::new()
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
         .layer(CatchPanicLayer::custom(layers::on_panic))
-        .layer(from_fn_with_state(Arc::new(Around::new(app, stopping)), around));
+        .layer(from_fn_with_state(Arc::new(Around::new(app, stopping, tracer)), around));
     let router = api
         .merge(openapi::pages(&openapi::document()))
         .merge(jhe_web::router(app))
@@ -52,17 +53,19 @@ pub fn service(app: &App, stopping: &Stopping) -> Router {
 struct Around {
     app: App,
     stopping: Stopping,
+    tracer: Option<Tracer>,
     heads: HeadLimits,
     gate: Gate,
     time: TimeLimit,
 }
 
 impl Around {
-    fn new(app: &App, stopping: &Stopping) -> Self {
+    fn new(app: &App, stopping: &Stopping, tracer: Option<Tracer>) -> Self {
         let limits = &app.config().limits;
         Self {
             app: app.clone(),
             stopping: stopping.clone(),
+            tracer,
             heads: HeadLimits { uri_bytes: limits.uri_bytes, header_bytes: limits.header_bytes, refuse },
             gate: Gate::new(limits.max_requests, refuse),
             time: TimeLimit { most: app.config().server.request_timeout, refuse },
@@ -73,9 +76,11 @@ impl Around {
     async fn observe(&self, request: Request, next: Next) -> Response {
         layers::read_short_bodies(request, |request| {
             layers::log(request, |request| {
-                metrics::measure(request, |request| {
-                    stopping::say_so(&self.stopping, request, |request| {
-                        account::account(&self.app, refuse, request, |request| self.guard(request, next))
+                trace::record(&self.app, self.tracer.as_ref(), request, |request| {
+                    metrics::measure(request, |request| {
+                        stopping::say_so(&self.stopping, request, |request| {
+                            account::account(&self.app, refuse, request, |request| self.guard(request, next))
+                        })
                     })
                 })
             })

@@ -9,6 +9,7 @@ use jhe_app::App;
 use jhe_config::Config;
 use jhe_domain::clock::Clock;
 use jhe_http::stopping::Stopping;
+use jhe_outbound::trace::Exporter;
 use jhe_store::{AuditWriter, Store, maintenance};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ pub struct Running {
     stopping: Stopping,
     store: Store,
     audit: AuditWriter,
+    traces: Option<Exporter>,
     background: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -61,9 +63,12 @@ pub async fn start(
         }
         None => None,
     };
+    let traces = config.traces.as_ref();
+    let traces =
+        traces.map(|traces| Exporter::start(traces, env!("CARGO_PKG_VERSION"))).transpose().map_err(readable)?;
     let app = App::start(store.clone(), config, clock).await.map_err(readable)?;
     let stopping = Stopping::default();
-    let service = routes::service(&app, &stopping);
+    let service = routes::service(&app, &stopping, traces.as_ref().map(Exporter::tracer));
     let (stop, stopped) = watch::channel(false);
     let mut background = vec![
         tokio::spawn(deliver(app.clone(), stopped.clone())),
@@ -91,6 +96,7 @@ pub async fn start(
         stopping,
         store,
         audit,
+        traces,
         background,
         stop,
         tasks,
@@ -118,7 +124,12 @@ impl Running {
         if tokio::time::timeout(self.grace, finish).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
-        self.audit.stop().await;
+        let deliver = async {
+            if let Some(traces) = self.traces {
+                traces.stop().await;
+            }
+        };
+        tokio::join!(self.audit.stop(), deliver);
         self.store.close().await;
     }
 }

@@ -187,9 +187,25 @@ impl Patients<'_> {
         query: &PatientQuery,
         window: Window,
     ) -> Result<Page<Patient>, Error> {
+        if window.limit == 0 {
+            let count = self.total(scope, query).await?;
+            return Ok(Page::of(&window, count, Vec::new(), |row| query.place(row)));
+        }
         let count = self.count(scope, query).await?;
-        let rows = if window.limit == 0 { Vec::new() } else { self.search(scope, query, &window).await? };
+        let rows = self.search(scope, query, &window).await?;
         Ok(Page::of(&window, count, rows, |row| query.place(row)))
+    }
+
+    /// As [`Patients::count`], when the number itself is the answer.
+    pub async fn total(&mut self, scope: &AccessScope<resource::Patient>, query: &PatientQuery) -> Result<i64, Error> {
+        let count = self.count(scope, query).await?;
+        let mut entry = AuditEntry::new(AuditAction::Read, "Patient").rows(count);
+        let within = scope.within();
+        entry.organization_id = within.organizations.as_ref().and_then(|ids| ids.first().copied());
+        // A number about somebody who was named tells something of that person.
+        let named = query.ids.iter().flatten().copied().map(PatientId);
+        self.0.audit(entry.patients(within.patients.iter().flatten().copied().chain(named)));
+        Ok(count)
     }
 
     /// How many patients in `scope` match.

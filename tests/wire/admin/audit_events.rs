@@ -1,7 +1,9 @@
-//! The audit trail: that nothing is missing from it, who reads it, and that a change of it shows.
+//! The audit trail: that nothing is missing from it, who reads it, that a change of it shows, and how long it is kept.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 
+use chrono::{DateTime, TimeDelta, Utc};
+use jhe_app::audit::Expired;
 use jhe_domain::audit::Seal;
 use jhe_testkit::{ADMIN, MARK, MARY, MEGAN, NOBODY, PETER, TOM, TestServer, VICTOR};
 use serde_json::{Value, json};
@@ -87,6 +89,26 @@ async fn a_page_of_many_names_each_patient_on_it() {
         .await;
     let told = "SELECT coalesce(patient_ids, ARRAY[patient_id])::text FROM jhe_audit_event WHERE resource = 'Observation' ORDER BY id DESC LIMIT 1";
     assert_eq!(server.scalar(told).await, shown);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_number_is_recorded_like_what_it_counts() {
+    let server = TestServer::start().await;
+    // What the trail says of a request, and the number that it was answered.
+    let ask = async |path: &str, pointer: &str| {
+        let number = server.get(path).as_user(MARY).send().await.expect(200).at(pointer);
+        let row = "SELECT concat_ws(' ', action, resource, patient_id, organization_id, rows) FROM jhe_audit_event ORDER BY id DESC LIMIT 1";
+        (server.scalar(row).await, number)
+    };
+    let (told, number) = ask("/fhir/r5/Observation?patient=40001&_summary=count", "/total").await;
+    assert_eq!(told, format!("read Observation 40001 {number}"));
+    let (told, number) = ask("/fhir/r5/Patient?_summary=count", "/total").await;
+    assert_eq!(told, format!("read Patient {number}"));
+    let (told, number) = ask("/fhir/r5/Patient?patient.organization=20003&_id=40001&_summary=count", "/total").await;
+    assert_eq!(told, format!("read Patient 40001 20003 {number}"), "also of whom, where somebody was named");
+    let (told, number) = ask("/api/v1/patients?limit=0", "/count").await;
+    assert_eq!(told, format!("read Patient {number}"));
     server.stop().await;
 }
 
@@ -213,14 +235,17 @@ async fn sealed(server: &TestServer) -> Seal {
 async fn a_change_behind_the_servers_back_breaks_the_chain() {
     let server = TestServer::start().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
-    let faults = async || jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict").faults;
+    let faults = async || {
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
+    };
     for _ in 0..3 {
         read().await;
         sealed(&server).await;
     }
     read().await;
     assert_eq!(faults().await, Vec::<String>::new());
-    let verdict = jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict");
+    let verdict =
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict");
     let end = verdict.end.clone().expect("a seal");
     assert!(verdict.waiting > 0 && verdict.seals >= 3, "{verdict:?}");
     let unlock = "ALTER TABLE jhe_audit_event DISABLE TRIGGER USER; ALTER TABLE jhe_audit_seal DISABLE TRIGGER USER";
@@ -250,7 +275,8 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
     // The end of chain and trail cut off: the chain alone cannot show it, the log's line can.
     server.execute("DELETE FROM jhe_audit_event WHERE id >= (SELECT first_id FROM jhe_audit_seal ORDER BY seq DESC LIMIT 1); DELETE FROM jhe_audit_seal WHERE seq = (SELECT max(seq) FROM jhe_audit_seal)").await;
     assert_eq!(faults().await, Vec::<String>::new());
-    let verdict = jhe_app::audit::verify(server.app(), &[end]).await.expect("a verdict");
+    let verdict =
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[end]).await.expect("a verdict");
     assert_eq!(verdict.faults.len(), 1, "{verdict:?}");
     server.stop().await;
 }
@@ -259,7 +285,9 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
 async fn the_chain_goes_on_in_another_cluster() {
     let server = TestServer::start().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
-    let faults = async || jhe_app::audit::verify(server.app(), &[]).await.expect("a verdict").faults;
+    let faults = async || {
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
+    };
     read().await;
     sealed(&server).await;
     // As after a restore into a cluster that has counted fewer transactions: what was written before bears greater numbers.
@@ -281,6 +309,197 @@ async fn the_chain_goes_on_in_another_cluster() {
     let told = faults().await;
     // The first seal was made up by this test; all that the server made is right.
     assert_eq!(told, ["seal 1 was changed, or made with another SECRET_KEY"]);
+    server.stop().await;
+}
+
+async fn faults(server: &TestServer) -> Vec<String> {
+    let sealing = server.app().identity().sealing();
+    jhe_app::audit::verify(server.store(), sealing, &[]).await.expect("a verdict").faults
+}
+
+async fn expire(server: &TestServer) -> Expired {
+    jhe_app::audit::expire(server.app(), None).await.expect("an outcome")
+}
+
+/// The present moment of the database, which stamps entries.
+async fn database_time(server: &TestServer) -> DateTime<Utc> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text";
+    let micros = server.scalar(sql).await.parse().expect("a number");
+    DateTime::from_timestamp_micros(micros).expect("a moment")
+}
+
+/// Reads once and seals that, so often. The server seals by itself too, so there may be nothing left to seal.
+async fn seal_reads(server: &TestServer, times: usize) {
+    const WAITING: &str = "SELECT (count(*) > 0)::text FROM jhe_audit_event WHERE id > (SELECT coalesce(max(last_id), 0) FROM jhe_audit_seal)";
+    for _ in 0..times {
+        server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+        while server.scalar(WAITING).await == "true" {
+            jhe_app::audit::seal(server.app()).await.expect("sealing works");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The beginning of a trail: the last seal that belongs to it, and how many entries.
+struct Old {
+    seq: i64,
+    rows: i64,
+}
+
+/// A server with a trail, of whose beginning the newest entry is 30 days old.
+async fn aged(retention: &str) -> (TestServer, Old) {
+    let server = TestServer::start().await;
+    server.set("retention.audit_days", "int", retention).await;
+    seal_reads(&server, 3).await;
+    let number = async |sql| server.scalar(sql).await.parse().expect("a number");
+    let old = Old {
+        seq: number("SELECT max(seq)::text FROM jhe_audit_seal").await,
+        rows: number("SELECT sum(rows)::text FROM jhe_audit_seal").await,
+    };
+    let moment = database_time(&server).await;
+    seal_reads(&server, 3).await;
+    server.clock.advance(moment + TimeDelta::days(30) - server.app().now());
+    (server, old)
+}
+
+const ENTRIES: &str = "SELECT count(*)::text FROM jhe_audit_event";
+
+#[tokio::test]
+async fn entries_go_when_their_time_has_come_and_the_chain_goes_on() {
+    // Fewer days than may be: a value from elsewhere than the API.
+    let (server, old) = aged("1").await;
+    let count = async || server.scalar(ENTRIES).await.parse::<i64>().expect("a number");
+    let verify = async |expect: &[(i64, String)]| {
+        let sealing = server.app().identity().sealing();
+        jhe_app::audit::verify(server.store(), sealing, expect).await.expect("a verdict")
+    };
+    let seal = async |seq: i64| {
+        (seq, server.scalar(format!("SELECT seal FROM jhe_audit_seal WHERE seq = {seq}").leak()).await)
+    };
+    let (first, border, next) = (seal(1).await, seal(old.seq).await, seal(old.seq + 1).await);
+    let before = count().await;
+    let Expired { rows, fault } = expire(&server).await;
+    assert_eq!((rows, fault), (old.rows, None));
+    // What was removed is replaced by one entry that says so.
+    assert_eq!(count().await, before - old.rows + 1, "younger entries stay");
+    let told =
+        "SELECT concat_ws(' ', action, resource, actor_user_id, rows) FROM jhe_audit_event ORDER BY id DESC LIMIT 1";
+    assert_eq!(server.scalar(told).await, format!("delete AuditEvent {}", old.rows));
+    assert_eq!(server.scalar("SELECT min(seq)::text FROM jhe_audit_seal").await, next.0.to_string());
+    assert_eq!(expire(&server).await.rows, 0, "what is young stays, however often it is asked");
+
+    seal_reads(&server, 1).await;
+    let verdict = verify(&[border, next]).await;
+    assert_eq!((verdict.faults, verdict.removed), (Vec::new(), old.rows));
+    let verdict = verify(&[first]).await;
+    let gone = format!("seal 1 was removed with what it covered; expect one after {}", old.seq);
+    assert_eq!(verdict.faults, [gone]);
+
+    // All but the last seal, which the next is bound to, however old it is.
+    let last = server.scalar("SELECT max(seq)::text FROM jhe_audit_seal").await;
+    server.clock.advance(TimeDelta::days(31));
+    assert!(expire(&server).await.rows > 0);
+    assert_eq!(server.scalar("SELECT min(seq)::text FROM jhe_audit_seal").await, last);
+    seal_reads(&server, 1).await;
+    assert_eq!(faults(&server).await, Vec::<String>::new());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn entries_stay_for_as_long_as_the_setting_says() {
+    let (server, _) = aged("31").await;
+    assert_eq!(expire(&server).await.rows, 0);
+    server.execute("DELETE FROM core_jhesetting WHERE key = 'retention.audit_days'").await;
+    server.app().settings().reload().await.expect("the settings are read");
+    server.clock.advance(TimeDelta::days(2_150));
+    assert_eq!(expire(&server).await.rows, 0, "six years unless said otherwise");
+    server.clock.advance(TimeDelta::days(20));
+    assert!(expire(&server).await.rows > 0);
+    let setting = |days: i64| json!({"key": "retention.audit_days", "valueType": "int", "value": days});
+    let make = async |days| server.post("/api/v1/jhe_settings").as_user(ADMIN).json(&setting(days)).send().await;
+    for days in [29, 0, -1, 36_501] {
+        make(days).await.expect(400);
+    }
+    make(30).await.expect(201);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_removes_entries_by_hand_breaks_the_chain_also_after_a_removal() {
+    let (server, old) = aged("30").await;
+    // Nothing goes that was not noted in the same transaction (several statements at once are one), nor beyond the note.
+    let note = "INSERT INTO jhe_audit_removal (seq, seal, last_id, rows, mac) SELECT seq, seal, last_id, 0, 'made up' FROM jhe_audit_seal WHERE seq = 1";
+    for refused in [
+        "DELETE FROM jhe_audit_event WHERE id = (SELECT min(id) FROM jhe_audit_event)".to_owned(),
+        "DELETE FROM jhe_audit_seal WHERE seq = 1".to_owned(),
+        format!("{note}; DELETE FROM jhe_audit_event"),
+        format!("{note}; DELETE FROM jhe_audit_seal"),
+        format!("{note}; UPDATE jhe_audit_removal SET last_id = 1000000"),
+    ] {
+        assert!(server.store().execute_raw(refused.clone().leak()).await.is_err(), "{refused}");
+    }
+    assert!(expire(&server).await.rows > 0);
+    let next = old.seq + 1;
+    let border = format!("(SELECT last_id FROM jhe_audit_seal WHERE seq = {next})");
+    server
+        .execute(
+            "ALTER TABLE jhe_audit_event DISABLE TRIGGER USER; ALTER TABLE jhe_audit_seal DISABLE TRIGGER USER;
+             ALTER TABLE jhe_audit_removal DISABLE TRIGGER USER; CREATE TABLE events AS TABLE jhe_audit_event;
+             CREATE TABLE seals AS TABLE jhe_audit_seal; CREATE TABLE removals AS TABLE jhe_audit_removal",
+        )
+        .await;
+    let restore = "TRUNCATE jhe_audit_event, jhe_audit_seal, jhe_audit_removal;
+                   INSERT INTO jhe_audit_event OVERRIDING SYSTEM VALUE TABLE events;
+                   INSERT INTO jhe_audit_seal TABLE seals; INSERT INTO jhe_audit_removal TABLE removals";
+    for tampering in [
+        format!("UPDATE jhe_audit_event SET actor_user_id = 10001 WHERE id = {border}"),
+        format!("DELETE FROM jhe_audit_event WHERE id = {border}"),
+        // More of the beginning, with its seal, with and without a note of it.
+        format!("DELETE FROM jhe_audit_event WHERE id <= {border}; DELETE FROM jhe_audit_seal WHERE seq = {next}"),
+        format!(
+            "INSERT INTO jhe_audit_removal (seq, seal, last_id, rows, mac) SELECT seq, seal, last_id, rows, (SELECT mac FROM removals) FROM jhe_audit_seal WHERE seq = {next};
+             DELETE FROM jhe_audit_event WHERE id <= {border}; DELETE FROM jhe_audit_seal WHERE seq = {next}"
+        ),
+        "DELETE FROM jhe_audit_removal".to_owned(),
+        "UPDATE jhe_audit_removal SET rows = rows - 1".to_owned(),
+        "DELETE FROM jhe_audit_event; DELETE FROM jhe_audit_seal".to_owned(),
+        // As if it had been there all the time.
+        "INSERT INTO jhe_audit_event (id, action, resource, xact) OVERRIDING SYSTEM VALUE VALUES (1, 'read', 'Forged', 1)"
+            .to_owned(),
+    ] {
+        server.execute(tampering.clone().leak()).await;
+        assert_ne!(faults(&server).await, Vec::<String>::new(), "{tampering}");
+        server.execute(restore).await;
+        assert_eq!(faults(&server).await, Vec::<String>::new(), "taken back: {tampering}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_tampered_with_is_never_removed() {
+    let (server, old) = aged("30").await;
+    let unlock = "ALTER TABLE jhe_audit_event DISABLE TRIGGER jhe_audit_event_append_only; ALTER TABLE jhe_audit_seal DISABLE TRIGGER jhe_audit_seal_append_only";
+    server.execute(unlock).await;
+    let before = server.scalar(ENTRIES).await;
+    let forge = "UPDATE jhe_audit_event SET actor_user_id = coalesce(actor_user_id, 0) + 1 WHERE id = (SELECT last_id FROM jhe_audit_seal WHERE seq = 1)";
+    server.execute(forge).await;
+    let Expired { rows, fault } = expire(&server).await;
+    assert_eq!(rows, 0);
+    assert!(fault.expect("a fault").contains("was changed"));
+    assert_eq!(server.scalar(ENTRIES).await, before, "it is evidence");
+    server.execute("UPDATE jhe_audit_event SET actor_user_id = nullif(actor_user_id - 1, 0) WHERE id = (SELECT last_id FROM jhe_audit_seal WHERE seq = 1)").await;
+    assert_eq!(faults(&server).await, Vec::<String>::new());
+
+    // Seals of an earlier secret cannot be checked, so somebody has to vouch for them.
+    let seq = old.seq;
+    server
+        .execute(format!("UPDATE jhe_audit_seal SET seal = 'of another key ' || seq WHERE seq <= {seq}").leak())
+        .await;
+    let Expired { rows, fault } = expire(&server).await;
+    assert_eq!((rows, fault), (0, Some("seal 1 was changed, or made with another SECRET_KEY".to_owned())));
+    let vouch = async |seal: &str| jhe_app::audit::expire(server.app(), Some(&(seq, seal.to_owned()))).await;
+    assert!(vouch("of another key").await.is_err(), "only the very seal");
+    assert_eq!(vouch(&format!("of another key {seq}")).await.expect("an outcome").rows, old.rows);
     server.stop().await;
 }
 

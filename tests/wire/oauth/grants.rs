@@ -168,6 +168,10 @@ async fn read_and_write_scopes_bind_only_where_the_site_says_so() {
     assert_eq!(write(&reader).await, 201);
     server.set("auth.enforce_rw_scopes", "bool", "true").await;
     assert_eq!((write(&reader).await, write(&writer).await, write(&neither).await), (403, 201, 201));
+    let denials = "SELECT string_agg(concat_ws(' ', actor_user_id, application_id IS NOT NULL, status, template), ', ')
+                     FROM jhe_audit_event WHERE action = 'denied'";
+    let denied = server.scalar(denials).await;
+    assert_eq!(denied, "10002 t 403 POST /api/v1/practitioner_clients", "the refusal is in the trail, and it alone");
     server.get("/api/v1/users/profile").bearer(&reader).send().await.expect(200);
     // A search by POST reads.
     let search = [("patient", "40001")];

@@ -1,7 +1,11 @@
 //! `jhe check`: what operators look at before they start a server.
 
+use std::process::ExitCode;
+
 use jhe_config::Config;
+use jhe_server::audit::{self, AuditCommand};
 use jhe_server::check::{self, Row};
+use jhe_store::Store;
 use jhe_testkit::TestDb;
 
 fn row<'a>(rows: &'a [Row], name: &str) -> &'a Row {
@@ -29,5 +33,38 @@ async fn the_table_says_what_holds_without_accounts() {
     let replicas: Vec<_> = rows.iter().filter(|row| row.name == "read replica").collect();
     assert_eq!(replicas.iter().map(|row| row.good).collect::<Vec<_>>(), [true, false], "{replicas:?}");
     assert!(!format!("{rows:?}").contains("hunter2") && !format!("{rows:?}").contains("someone"), "{rows:?}");
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn a_trail_is_verified_without_changing_the_database() {
+    let database = TestDb::new().await;
+    let (store, writer) = Store::connect(&database.options()).await.unwrap();
+    let verify = async |key: &str| {
+        let variables = [("DATABASE_URL", database.url.as_str()), ("SECRET_KEY", key)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::read(variables, None).unwrap();
+        audit::run(config, AuditCommand::Verify { expect: Vec::new() }).await.map_err(|error| format!("{error:#}"))
+    };
+    let state = async || {
+        let sql = "SELECT concat_ws(' ', (SELECT count(*) FROM _sqlx_migrations WHERE version > 0), (SELECT count(*) FROM jhe_server_secret),
+                                    (SELECT count(*) FROM jhe_signing_key), (SELECT count(*) FROM jhe_audit_seal))";
+        store.scalar_raw(sql).await.unwrap().unwrap()
+    };
+    let before = state().await;
+    assert_eq!(verify("a key").await, Ok(ExitCode::SUCCESS));
+    let keyless = verify("").await.unwrap_err();
+    assert!(keyless.contains("SECRET_KEY"), "a key that is not there is not made: {keyless}");
+    assert_eq!(state().await, before);
+    let pend =
+        "UPDATE _sqlx_migrations SET version = -version WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    store.execute_raw(pend).await.unwrap();
+    let pending = state().await;
+    assert_ne!(pending, before);
+    let refusal = verify("a key").await.unwrap_err();
+    assert!(refusal.contains("migrations are pending: "), "{refusal}");
+    assert_eq!(state().await, pending, "they are still pending");
+    writer.stop().await;
+    store.close().await;
     database.drop_database().await;
 }

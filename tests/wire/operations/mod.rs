@@ -8,6 +8,7 @@ mod replicas;
 mod schemas;
 mod secure;
 mod stop;
+mod traces;
 
 use jhe_testkit::TestServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

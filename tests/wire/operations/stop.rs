@@ -1,6 +1,8 @@
 //! Stopping without losing a request.
 
-use jhe_testkit::{MARY, PETER, TestServer, omh};
+use jhe_domain::audit::AuditAction;
+use jhe_store::{RequestFacts, Store};
+use jhe_testkit::{MARY, PETER, TestDb, TestServer, omh};
 use tokio::net::TcpStream;
 
 use super::{Wire, address, head};
@@ -78,4 +80,34 @@ async fn what_is_under_way_is_finished_and_what_is_idle_is_closed() {
     let after = server.scalar_of_stopped("SELECT count(*)::text FROM core_observation").await;
     assert_eq!(after.parse::<i64>().unwrap(), before.parse::<i64>().unwrap() + 1, "what was acknowledged is stored");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_entry_was_not_stored_until_the_end_does_not_leave() {
+    let database = TestDb::new().await;
+    let (store, writer) = Store::connect(&database.options()).await.unwrap();
+    let request = async |id: &str| {
+        let facts = RequestFacts { id: id.to_owned(), template: "GET /fhir/r5/Observation".to_owned(), ip: None };
+        let trail = store.trail(facts);
+        let read = async { store.read().await.unwrap().audit_event(AuditAction::Read, "Observation", None) };
+        trail.within(read).await;
+        trail
+    };
+    assert!(request("stored").await.end(200).await.is_ok(), "with its entry an answer may leave");
+    store
+        .execute_raw("ALTER TABLE jhe_audit_event ADD CONSTRAINT away CHECK (action <> 'read') NOT VALID")
+        .await
+        .unwrap();
+    let trail = request("not-stored").await;
+    let waiting = tokio::spawn(async move { trail.end(200).await });
+    // The process ends, and with it whatever could still store the entry.
+    store.close().await;
+    assert!(waiting.await.unwrap().is_err(), "nobody said that it was stored");
+    writer.stop().await;
+    let (store, writer) = Store::connect(&database.options()).await.unwrap();
+    let told = store.scalar_raw("SELECT string_agg(request_id, ' ') FROM jhe_audit_event WHERE action = 'read'").await;
+    assert_eq!(told.unwrap().as_deref(), Some("stored"));
+    writer.stop().await;
+    store.close().await;
+    database.drop_database().await;
 }

@@ -36,6 +36,22 @@ pub(super) fn warn(config: &Config) {
     }
 }
 
+/// The key that seals, for those who only read: it is not made where it is missing.
+pub(super) async fn stored_seal(store: &Store, config: &Config) -> Result<SealKey, Error> {
+    let made = match &config.auth.secret_key {
+        Some(configured) => return derive(configured.reveal()),
+        None => store.read().await?.server_secret(SECRET).await?,
+    };
+    derive(&made.ok_or_else(|| Error::internal("SECRET_KEY is not set, and none was made yet"))?)
+}
+
+/// What the secret is called that is made while none is configured.
+const SECRET: &str = "secret_key";
+
+fn derive(secret: &str) -> Result<SealKey, Error> {
+    SealKey::from_secret(secret, "stored secrets").map_err(Error::internal)
+}
+
 /// The key that seals, and the one that sealed before it.
 struct Seals {
     current: SealKey,
@@ -54,9 +70,7 @@ impl Seals {
 }
 
 async fn seals(work: &mut Work, config: &Config) -> Result<Seals, Error> {
-    const NAME: &str = "secret_key";
-    let derive = |secret: &str| SealKey::from_secret(secret, "stored secrets").map_err(Error::internal);
-    let made = work.server_secret(NAME).await?;
+    let made = work.server_secret(SECRET).await?;
     match (&config.auth.secret_key, made) {
         (Some(configured), made) => {
             Ok(Seals { current: derive(configured.reveal())?, earlier: made.as_deref().map(derive).transpose()? })
@@ -65,7 +79,7 @@ async fn seals(work: &mut Work, config: &Config) -> Result<Seals, Error> {
         // Configuration refuses production mode without a key; in development one is made and kept.
         (None, None) => {
             let made = token::random_base64url(&mut OsEntropy);
-            work.insert_server_secret(NAME, &made).await?;
+            work.insert_server_secret(SECRET, &made).await?;
             Ok(Seals { current: derive(&made)?, earlier: None })
         }
     }

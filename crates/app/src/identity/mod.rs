@@ -146,6 +146,11 @@ impl Identity {
     }
 }
 
+/// What seals and signs, for those who only read: no key is made, and none of the others is needed.
+pub async fn stored_sealing(store: &Store, config: &Config) -> Result<Sealing, Error> {
+    keys::stored_seal(store, config).await.map(Sealing::new)
+}
+
 /// The name of the site, for the pages people see.
 pub fn site_title(app: &App) -> String {
     let title = app.settings().string("site.ui.title");

@@ -4,7 +4,8 @@
 //! from the last sealed one to the oldest that is still open. What it covers can neither change nor grow any more. After
 //! a database moves to another cluster its transactions are numbered anew; one seal then covers what was left.
 
-use jhe_domain::audit::Seal;
+use chrono::{DateTime, Utc};
+use jhe_domain::audit::{AuditAction, AuditEntry, Removal, Seal};
 use jhe_domain::error::Error;
 use sqlx::{Postgres, QueryBuilder};
 
@@ -60,6 +61,15 @@ impl From<SealRow> for Seal {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct RemovalRow {
+    seq: i64,
+    seal: String,
+    last_id: i64,
+    rows: i64,
+    mac: String,
+}
+
 /// Which entries are meant.
 #[derive(Debug, Clone, Copy)]
 struct Range {
@@ -71,6 +81,29 @@ struct Range {
     or_after: Option<i64>,
 }
 
+impl Range {
+    /// What `seal` covers; `before` is the greatest id that earlier seals cover.
+    fn of(seal: &Seal, before: i64) -> Self {
+        Self {
+            after_id: seal.after_id,
+            up_to: seal.last_id,
+            from_xact: seal.from_xact,
+            below_xact: seal.below_xact,
+            or_after: seal.closes.then_some(before),
+        }
+    }
+
+    /// As a condition on `e`, in numbers that the planner can see: it must not go through the whole trail for its end.
+    fn push(self, sql: &mut QueryBuilder<Postgres>) {
+        sql.push("e.id > ").push(self.after_id).push(" AND e.id <= ").push(self.up_to);
+        sql.push(" AND ((e.xact >= ").push(self.from_xact).push(" AND e.xact < ").push(self.below_xact).push(")");
+        if let Some(id) = self.or_after {
+            sql.push(" OR e.id > ").push(id);
+        }
+        sql.push(")");
+    }
+}
+
 /// Sums up in two steps, so that however many entries there are, they are never in memory at once.
 fn sum(range: Range) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new(
@@ -79,15 +112,10 @@ fn sum(range: Range) -> QueryBuilder<Postgres> {
                 sha256(coalesce(string_agg(part.digest, ''::bytea ORDER BY part.first_id), ''::bytea)) AS digest
            FROM (SELECT count(*) AS rows, min(e.id) AS first_id, max(e.id) AS last_id,
                         sha256(string_agg(jhe_audit_digest(e), ''::bytea ORDER BY e.id)) AS digest
-                   FROM jhe_audit_event AS e WHERE e.id > ",
+                   FROM jhe_audit_event AS e WHERE ",
     );
-    // Numbers that the planner can see: it must not go through the whole trail for its end.
-    sql.push(range.after_id).push(" AND e.id <= ").push(range.up_to);
-    sql.push(" AND ((e.xact >= ").push(range.from_xact).push(" AND e.xact < ").push(range.below_xact).push(")");
-    if let Some(id) = range.or_after {
-        sql.push(" OR e.id > ").push(id);
-    }
-    sql.push(") GROUP BY e.id / 8192) AS part");
+    range.push(&mut sql);
+    sql.push(" GROUP BY e.id / 8192) AS part");
     sql
 }
 
@@ -95,6 +123,12 @@ impl Work {
     /// Lets the statements of this unit of work, which must be one that writes, take as long as they need.
     pub async fn take_time(&mut self) -> Result<(), Error> {
         sqlx::query("SET LOCAL statement_timeout = 0").execute(self.connection()).await.db()?;
+        Ok(())
+    }
+
+    /// Refuses every change in this unit of work.
+    pub async fn only_read(&mut self) -> Result<(), Error> {
+        sqlx::query("SET TRANSACTION READ ONLY").execute(self.connection()).await.db()?;
         Ok(())
     }
 
@@ -112,7 +146,7 @@ impl Work {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// The end of the chain, and the greatest id it covers.
+    /// The end of the chain, and the greatest id it covers or covered.
     pub async fn last_seal(&mut self) -> Result<(Option<Seal>, i64), Error> {
         let row: Option<SealRow> = sqlx::query_as(
             "SELECT seq, after_id, from_xact, below_xact, rows, first_id, last_id, closes, digest, seal
@@ -121,10 +155,12 @@ impl Work {
         .fetch_optional(self.connection())
         .await
         .db()?;
-        let greatest = sqlx::query_scalar("SELECT coalesce(max(last_id), 0) FROM jhe_audit_seal")
-            .fetch_one(self.connection())
-            .await
-            .db()?;
+        let greatest = sqlx::query_scalar(
+            "SELECT greatest((SELECT max(last_id) FROM jhe_audit_seal), (SELECT max(last_id) FROM jhe_audit_removal), 0)",
+        )
+        .fetch_one(self.connection())
+        .await
+        .db()?;
         Ok((row.map(Into::into), greatest))
     }
 
@@ -153,14 +189,7 @@ impl Work {
 
     /// What the entries that `seal` covers sum up to now; `before` is the greatest id that earlier seals cover.
     pub async fn sum_again(&mut self, seal: &Seal, before: i64) -> Result<Summed, Error> {
-        let range = Range {
-            after_id: seal.after_id,
-            up_to: seal.last_id,
-            from_xact: seal.from_xact,
-            below_xact: seal.below_xact,
-            or_after: seal.closes.then_some(before),
-        };
-        sum(range).build_query_as().persistent(false).fetch_one(self.connection()).await.db()
+        sum(Range::of(seal, before)).build_query_as().persistent(false).fetch_one(self.connection()).await.db()
     }
 
     /// How many entries there are, and how many of them may still be waiting for the seal after `last`.
@@ -197,6 +226,58 @@ impl Work {
         .execute(self.connection())
         .await
         .db()?;
+        Ok(())
+    }
+
+    /// Where the chain begins, when its beginning was removed.
+    pub async fn last_removal(&mut self) -> Result<Option<Removal>, Error> {
+        let row: Option<RemovalRow> =
+            sqlx::query_as("SELECT seq, seal, last_id, rows, mac FROM jhe_audit_removal ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
+        Ok(row.map(|RemovalRow { seq, seal, last_id, rows, mac }| Removal { seq, seal, last_id, rows, mac }))
+    }
+
+    /// When the newest of the entries that `seal` covers was written; `before` is the greatest id that earlier seals cover.
+    pub async fn newest_sealed(&mut self, seal: &Seal, before: i64) -> Result<Option<DateTime<Utc>>, Error> {
+        let mut sql = QueryBuilder::new("SELECT max(e.occurred_at) FROM jhe_audit_event AS e WHERE ");
+        Range::of(seal, before).push(&mut sql);
+        sql.build_query_scalar().persistent(false).fetch_one(self.connection()).await.db()
+    }
+
+    /// Removes the first seals of the chain with all that they cover, as `removal` notes. Each comes with the greatest id
+    /// that earlier ones cover. The removal is itself an entry.
+    ///
+    /// # Errors
+    /// `Internal` when a seal does not cover as many entries as it says.
+    pub async fn remove_sealed(&mut self, removal: &Removal, seals: &[(Seal, i64)]) -> Result<(), Error> {
+        // First, since nothing goes without it.
+        sqlx::query("INSERT INTO jhe_audit_removal (seq, seal, last_id, rows, mac) VALUES ($1, $2, $3, $4, $5)")
+            .bind(removal.seq)
+            .bind(&removal.seal)
+            .bind(removal.last_id)
+            .bind(removal.rows)
+            .bind(&removal.mac)
+            .execute(self.connection())
+            .await
+            .db()?;
+        let mut rows = 0;
+        for (seal, before) in seals {
+            let mut sql = QueryBuilder::new("DELETE FROM jhe_audit_event AS e WHERE ");
+            Range::of(seal, *before).push(&mut sql);
+            let gone = sql.build().persistent(false).execute(self.connection()).await.db()?.rows_affected();
+            if u64::try_from(seal.rows) != Ok(gone) {
+                return Err(Error::internal(format!("seal {} covers {} entries, not {gone}", seal.seq, seal.rows)));
+            }
+            rows += seal.rows;
+        }
+        sqlx::query("DELETE FROM jhe_audit_seal WHERE seq <= $1")
+            .bind(removal.seq)
+            .execute(self.connection())
+            .await
+            .db()?;
+        self.audit(AuditEntry::new(AuditAction::Delete, "AuditEvent").rows(rows));
         Ok(())
     }
 }
