@@ -182,22 +182,35 @@ pub(crate) async fn lastn(
         return Ok(pager.respond_empty(Some(0)));
     }
     let filter = translate::observation_filter(&request, app.now());
-    let total = work.observations().count_last(&scope, &filter, max).await?;
     if request.result.is_count_only() {
+        let total = work.observations().total_last(&scope, &filter, max).await?;
         return Ok(pager.respond_empty(Some(total)));
     }
-    let window = pager.window(Some(total))?;
+    // A first page tells by itself how many there are, unless a condition looks at rows.
+    let tells = pager.begins() && !filter.looks_at_rows();
+    let mut total = None;
+    if pager.needs_count() && !tells {
+        total = Some(work.observations().count_last(&scope, &filter, max).await?);
+    }
+    let mut window = pager.window(total)?;
+    if pager.begins() {
+        // What arrives from now on shifts no page (4.9).
+        let moment = work.moment().await?;
+        (window.time, window.snapshot) = (moment.settled, Some(moment.now));
+    }
     let projection = request.result.projection();
-    let mut page = ObservationPage::window(window.start, window.limit);
+    let mut page = ObservationPage::window(window.offset(), window.limit);
     page.ahead = true;
+    (page.after, page.not_after) = (window.after.clone(), window.snapshot);
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
-    let rows = work.observations().last(&scope, &filter, max, &page).await?;
+    let found = work.observations().last(&scope, &filter, max, &page).await?;
+    drop(work);
     pager.respond(
         &window,
-        Some(total),
-        rows,
-        |_| None,
+        total.or(found.total),
+        found.rows,
+        |_| found.next.clone(),
         |row| row.id.0,
         |row, out| representation::observation(row, &projection, out),
     )
