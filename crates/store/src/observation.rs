@@ -4,6 +4,8 @@
 //! the predicate views; the newest rows of each pair come from one index. Totals without further conditions are sums
 //! of counters that the table keeps itself.
 
+mod arrival;
+
 use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, ConsentedUpload, Grant, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
@@ -20,6 +22,8 @@ use crate::keyset::{Key, Order, push_below, push_keys, push_order, push_order_of
 use crate::request::RequestFacts;
 use crate::scope::{Access, push_readable, push_readable_pairs};
 use crate::work::{Sender, Work};
+
+pub use arrival::{Arrival, Arrived};
 
 /// Access to observations.
 pub struct Observations<'a>(&'a mut Work);
