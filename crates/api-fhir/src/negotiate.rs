@@ -178,6 +178,9 @@ async fn indented(response: Response) -> Response {
 /// Asks for the view of a search to be remembered in the caller's profile.
 pub(crate) const REMEMBER: HeaderName = HeaderName::from_static("x-jhe-remember-view");
 
+/// Says where a client that polls goes on.
+pub(crate) const SEQUENCE: HeaderName = HeaderName::from_static("x-jhe-sequence");
+
 /// Says which parameters of a search meant nothing.
 pub(crate) const IGNORED: HeaderName = HeaderName::from_static("x-jhe-ignored-parameters");
 

@@ -1,5 +1,7 @@
 //! Observation: search, read, create.
 
+mod arrival;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -40,9 +42,11 @@ const KIND: ResourceType = ResourceType::Observation;
            ("date" = Option<String>, Query), ("status" = Option<String>, Query), ("identifier" = Option<String>, Query),
            ("device" = Option<String>, Query), ("_id" = Option<String>, Query), ("_lastUpdated" = Option<String>, Query),
            ("_source" = Option<String>, Query), ("_sort" = Option<String>, Query), ("_count" = Option<i64>, Query),
+           ("_since-seq" = Option<String>, Query, description = "Readings in the order of their arrival, behind a number of `X-JHE-Sequence`; 0 is the beginning"),
            ("_page" = Option<String>, Query), ("_offset" = Option<i64>, Query), ("_cursor" = Option<String>, Query),
            ("_total" = Option<String>, Query), ("_summary" = Option<String>, Query), ("_elements" = Option<String>, Query)),
-    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object),
+    responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object,
+               headers(("X-JHE-Sequence" = String, description = "With `_since-seq`: the number to go on with"))),
               (status = 400, description = "A parameter is wrong or missing"), (status = 403, description = "Something named is not the caller's")))]
 #[tracing::instrument(name = "fhir.observation.search", skip_all)]
 pub(crate) async fn search(
@@ -79,8 +83,11 @@ pub(crate) async fn search_by_get(
 }
 
 async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, FhirError> {
-    let request = call.parse(KIND)?;
+    let (since, request) = call.parse_with(KIND, arrival::SINCE)?;
     require_scope(app, actor, &request)?;
+    if let Some(since) = since.filter(|text| !text.is_empty()) {
+        return arrival::answer(app, actor, call, &request, &since).await;
+    }
     let pager = Pager::new(app, actor, call, &request)?;
     let mut work = app.store().search().await?;
     // What was named must be the caller's, also where the intersection leaves nothing of it.
@@ -183,23 +190,36 @@ pub(crate) async fn lastn(
         return Ok(pager.respond_empty(Some(0)));
     }
     let filter = translate::observation_filter(&request, app.now());
-    let total = work.observations().count_last(&scope, &filter, max).await?;
     if request.result.is_count_only() {
+        let total = work.observations().total_last(&scope, &filter, max).await?;
         return Ok(pager.respond_empty(Some(total)));
     }
-    let window = pager.window(Some(total))?;
+    // A first page tells by itself how many there are, unless a condition looks at rows.
+    let tells = pager.begins() && !filter.looks_at_rows();
+    let mut total = None;
+    if pager.needs_count() && !tells {
+        total = Some(work.observations().count_last(&scope, &filter, max).await?);
+    }
+    let mut window = pager.window(total)?;
+    if pager.begins() {
+        // What arrives from now on shifts no page (4.9).
+        let moment = work.moment().await?;
+        (window.time, window.snapshot) = (moment.settled, Some(moment.now));
+    }
     let projection = request.result.projection();
-    let mut page = ObservationPage::window(window.start, window.limit);
+    let mut page = ObservationPage::window(window.offset(), window.limit);
     page.ahead = true;
+    (page.after, page.not_after) = (window.after.clone(), window.snapshot);
     page.documents = ObservationOut::needs_document(&projection);
     page.identifiers = true;
     page.source_names = false;
-    let rows = work.observations().last(&scope, &filter, max, &page).await?;
+    let found = work.observations().last(&scope, &filter, max, &page).await?;
+    drop(work);
     pager.respond(
         &window,
-        Some(total),
-        rows,
-        |_| None,
+        total.or(found.total),
+        found.rows,
+        |_| found.next.clone(),
         |row| row.id.0,
         |row, out| representation::observation(row, &projection, out),
     )

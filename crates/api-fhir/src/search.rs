@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use jhe_app::App;
 use jhe_authz::{Actor, Authorizer, FhirRole, Location};
+use jhe_domain::error::Error;
 use jhe_domain::page::Place;
 use jhe_domain::{OrganizationId, PatientId, StudyId};
 use jhe_fhir::bundle::SearchsetWriter;
@@ -21,7 +22,7 @@ use crate::body::read;
 use crate::bundle::OwnBase;
 use crate::cursor::Cursor;
 use crate::error::FhirError;
-use crate::negotiate::{Chosen, FHIR_JSON, IGNORED, REMEMBER};
+use crate::negotiate::{Chosen, FHIR_JSON, IGNORED, REMEMBER, SEQUENCE};
 use crate::prefer::{Prefer, Return};
 
 /// A search as it was called.
@@ -338,6 +339,29 @@ impl<'a> Pager<'a> {
             writer.entry_with(&self.call.full_url(self.request.resource_type, id(row)), |out| write(row, out));
         }
         Ok(self.finish(writer))
+    }
+
+    /// Writes the Bundle of a page of an order without end, which is not counted: `behind` is the parameter and its value that go
+    /// on behind it, which a header tells too.
+    pub(crate) fn respond_behind<T>(
+        &self,
+        behind: (&str, &str),
+        more: bool,
+        rows: &[T],
+        id: impl Fn(&T) -> i64,
+        write: impl Fn(&T, &mut Vec<u8>),
+    ) -> Result<Response, FhirError> {
+        let mut links = vec![("self", self.call.self_link())];
+        if more {
+            links.push(("next", self.call.link(behind.0, behind.1)));
+        }
+        let mut writer = Self::writer(self.app.now(), None, &links);
+        for row in rows {
+            writer.entry_with(&self.call.full_url(self.request.resource_type, id(row)), |out| write(row, out));
+        }
+        let mut response = self.finish(writer);
+        response.headers_mut().insert(SEQUENCE, HeaderValue::from_str(behind.1).map_err(Error::internal)?);
+        Ok(response)
     }
 
     /// Writes a Bundle without entries.

@@ -7,7 +7,7 @@ use jhe_app::App;
 
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
 const REQUEST_HEADERS: &str = "Authorization, Content-Type, X-JHE-FHIR-Source-ID, Cache-Control";
-const EXPOSED: &str = "Location, ETag, Link, X-Request-Id, Retry-After";
+const EXPOSED: &str = "Location, ETag, Link, X-Request-Id, Retry-After, X-JHE-Sequence";
 
 /// Layer: answers preflights and marks answers of `/api/v1` and the FHIR bases for origins that may read them.
 ///

@@ -48,6 +48,11 @@ pub async fn start(
     listeners: Vec<TcpListener>,
 ) -> Result<Running> {
     let (store, audit) = database.connect().await?;
+    if store.follow_cluster().await.map_err(readable)? {
+        tracing::info!(
+            "the database was moved here from another cluster: readings go on in the order of their arrival"
+        );
+    }
     let (delay, grace) = (config.server.shutdown_delay, config.server.shutdown_grace);
     let bounds = Bounds {
         header_timeout: config.server.header_timeout,

@@ -88,6 +88,11 @@ fn quoted(name: &str) -> String {
 }
 
 impl Store {
+    /// Lets the order of arrivals go on in a cluster to which the database was moved. Whether it was.
+    pub async fn follow_cluster(&self) -> Result<bool, Error> {
+        sqlx::query_scalar("SELECT jhe_follow_cluster()").fetch_one(&self.pool).await.db()
+    }
+
     /// As [`pending`], on a connection of the pool: for probes, which come every few seconds.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
         let mut connection = self.pool.acquire().await.db()?;

@@ -1,5 +1,6 @@
 //! The FHIR API (contract: FHIR).
 
+mod arrival;
 mod authorization;
 mod bundles;
 mod corners;

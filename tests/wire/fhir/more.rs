@@ -175,6 +175,80 @@ async fn the_newest_come_as_a_search_does() {
     server.stop().await;
 }
 
+/// Follows the pages of a search from its first, doing something after it; what they showed, page by page.
+async fn pages(server: &TestServer, query: &str, between: impl AsyncFnOnce()) -> Vec<Vec<i64>> {
+    let mut page = get(server, MARY, query).await.expect(200);
+    between().await;
+    let (total, mut seen) = (page.at("/total"), vec![ids(&page)]);
+    while let Some(next) = link(&page, "next") {
+        page = server.get(&next).as_user(MARY).send().await.expect(200);
+        assert_eq!(page.at("/total"), total);
+        seen.push(ids(&page));
+    }
+    seen
+}
+
+/// What arrives while a client pages is not shown and shifts nothing, wherever in the order it would stand (B-3, 4.9).
+#[tokio::test]
+async fn pages_of_the_newest_stay_put_while_readings_arrive() {
+    let server = TestServer::start().await;
+    let mut rates = Vec::new();
+    for month in ["03", "02", "01"] {
+        rates.push(taken(&server, &format!("2026-{month}-01T00:00:00Z")).await);
+    }
+    // Peter's heart rates lie in the middle: blood pressure before them, Pamela's behind.
+    let expected: Vec<i64> = [vec![60003], rates.clone(), vec![60008, 60005], vec![60007]].concat();
+    let query = "Observation/$lastn?patient=40001,40002&max=3&_count=2";
+    assert_eq!(pages(&server, query, async || ()).await.concat(), expected);
+    let arriving = async || {
+        for time in ["2026-06-01T00:00:00Z", "2026-02-15T00:00:00Z", "2025-01-01T00:00:00Z"] {
+            taken(&server, time).await;
+        }
+        let pressure = "INSERT INTO core_observation (subject_patient_id, codeable_concept_id, omh_data, effective_date_time)
+            SELECT subject_patient_id, codeable_concept_id, omh_data, now() FROM core_observation WHERE id IN (60003, 60005)";
+        server.execute(pressure).await;
+    };
+    assert_eq!(pages(&server, query, arriving).await.concat(), expected);
+    // Undated ones stand where they changed.
+    server.execute("UPDATE core_observation SET effective_date_time = NULL WHERE codeable_concept_id = 50004").await;
+    let whole = ids(&get(&server, MARY, "Observation/$lastn?patient=40001,40002&max=5&_count=100").await.expect(200));
+    let query = "Observation/$lastn?patient=40001,40002&max=5&_count=3";
+    let seen = pages(&server, query, async || {
+        server
+            .execute("INSERT INTO core_observation (subject_patient_id, codeable_concept_id, omh_data)
+                      SELECT subject_patient_id, codeable_concept_id, omh_data FROM core_observation WHERE id IN (60003, 60004, 60007)")
+            .await;
+    })
+    .await;
+    assert_eq!(seen.concat(), whole);
+    server.stop().await;
+}
+
+/// Of a kind no more than were asked for, also when one that was shown goes while a client pages; consent counts anew (B-3, 4.9).
+#[tokio::test]
+async fn pages_of_the_newest_show_no_more_than_were_asked_for() {
+    let server = TestServer::start().await;
+    let mut rates = Vec::new();
+    for month in ["05", "04", "03", "02", "01"] {
+        rates.push(taken(&server, &format!("2026-{month}-01T00:00:00Z")).await);
+    }
+    let query = "Observation/$lastn?patient=40001&code=omh:heart-rate:2.0&max=3&_count=1";
+    let seen = pages(&server, query, async || {
+        server.execute("DELETE FROM core_observation WHERE effective_date_time = '2026-05-01T00:00:00Z'").await;
+    })
+    .await;
+    assert_eq!(seen.concat(), rates[..3]);
+    let first = get(&server, MARY, query).await.expect(200);
+    let next = link(&first, "next").unwrap();
+    let other = server.get(&next.replace("max=3", "max=4")).as_user(MARY).send().await.expect(400);
+    assert_eq!(diagnostics(&other), "Invalid _cursor.");
+    let search = server.get(&next.replace("/$lastn", "").replace("max=3&", "")).as_user(MARY).send().await.expect(400);
+    assert_eq!(diagnostics(&search), "Invalid _cursor.");
+    server.execute("UPDATE core_studypatientscopeconsent SET consented = false").await;
+    assert_eq!(ids(&server.get(&next).as_user(MARY).send().await.expect(200)), Vec::<i64>::new());
+    server.stop().await;
+}
+
 // --- uploads that store nothing twice ---
 
 const SYSTEM: &str = "https://phone.example.org/records";

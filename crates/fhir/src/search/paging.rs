@@ -5,14 +5,14 @@ use super::result::MAX_COUNT;
 
 /// The raw query string of a request with its paging parameters replaced by `name=value`.
 ///
-/// `_page`, `_offset` and `_cursor` are removed in any spelling; a `_count` above the maximum becomes the maximum; everything
+/// `_page`, `_offset`, `_cursor` and `_since-seq` are removed in any spelling; a `_count` above the maximum becomes the maximum; everything
 /// else stays as the caller spelled it.
 pub fn paging_query(raw_query: &str, name: &str, value: &str) -> String {
     let mut out = String::with_capacity(raw_query.len() + name.len() + value.len() + 2);
     for part in raw_query.split('&').filter(|part| !part.is_empty()) {
         let (raw_name, raw_value) = part.split_once('=').unwrap_or((part, ""));
         let normal = normalize(&decode(raw_name));
-        if matches!(normal.as_str(), "page" | "offset" | "cursor") {
+        if matches!(normal.as_str(), "page" | "offset" | "cursor" | "sinceseq") {
             continue;
         }
         separate(&mut out);
