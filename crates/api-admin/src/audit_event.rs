@@ -136,7 +136,7 @@ pub(crate) async fn list(
         None,
         query.integer("patientId")?.map(PatientId),
     );
-    let scope = Authorizer::new(&actor, &mut work).audit_trail(within).await?;
+    let scope = Authorizer::new(&actor, &mut work).audit_trail(&Location::default(), within).await?;
     let text = |name: &str| query.get(name).map(str::to_owned);
     let filter = AuditFilter {
         actor: query.integer("actorUserId")?.map(UserId),
@@ -163,7 +163,7 @@ pub(crate) async fn get(
     PathId(id): PathId,
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
-    let scope = Authorizer::new(&actor, &mut work).audit_trail(Location::default()).await?;
+    let scope = Authorizer::new(&actor, &mut work).audit_trail(&Location::default(), Location::default()).await?;
     let filter = AuditFilter { ids: Some(vec![AuditEventId(id)]), ..AuditFilter::default() };
     let found = work.audit_events().list(&scope, &filter, &Window::first(1), 1).await?.rows.pop();
     let event = found.ok_or(Error::NotFound(Lookup::Entity("AuditEvent")))?;

@@ -152,7 +152,7 @@ async fn page(
         let found = work.observations().search(scope, filter, &wanted).await?;
         (found.extent.unwrap_or_default().count, found.rows)
     } else {
-        let extent = work.observations().count(scope, filter).await?;
+        let extent = work.observations().count(scope, filter, None).await?;
         let window = paging.last_window(extent.count).unwrap_or_else(|| window.clone());
         (wanted.offset, wanted.limit) = (window.offset, window.reach());
         wanted.walk = extent.favours_walk(wanted.offset.saturating_add(wanted.limit));

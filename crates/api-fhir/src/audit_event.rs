@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use jhe_app::App;
-use jhe_authz::{Actor, Authorizer};
+use jhe_authz::{Actor, Authorizer, Location};
 use jhe_domain::AuditEventId;
 use jhe_domain::audit::{AuditAction, AuditEvent};
 use jhe_domain::page::{Place, Window};
@@ -76,7 +76,8 @@ async fn find(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, F
     }
     let pager = Pager::new(app, actor, call, &request)?;
     let mut work = app.store().search().await?;
-    let scope = Authorizer::new(actor, &mut work).audit_trail(search::narrowed(&request.scope)).await?;
+    let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
+    let scope = Authorizer::new(actor, &mut work).audit_trail(&named, within).await?;
     if !search::is_native(&request) {
         pager.window(None)?;
         return Ok(pager.respond_empty(None));
@@ -176,7 +177,8 @@ pub(crate) async fn read(
     let missing = || FhirError::from(catalogue::not_found(KIND.as_str(), &id));
     let number = positive_id(&id).ok_or_else(missing)?;
     let mut work = app.store().search().await?;
-    let scope = Authorizer::new(&actor, &mut work).audit_trail(jhe_authz::Location::default()).await?;
+    let everywhere = Location::default();
+    let scope = Authorizer::new(&actor, &mut work).audit_trail(&everywhere, everywhere.clone()).await?;
     let filter = AuditFilter { ids: Some(vec![AuditEventId(number)]), ..AuditFilter::default() };
     let found = work.audit_events().list(&scope, &filter, &Window::first(1), 1).await?.rows.pop();
     let event = found.ok_or_else(missing)?;

@@ -41,7 +41,10 @@ pub(crate) async fn read(request: Request, app: &App) -> Result<Bytes, FhirError
 }
 
 /// Layer: refuses bodies in a coding that the decompression behind it does not know.
-pub(crate) async fn require_known_coding(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
+pub(crate) async fn require_known_coding(
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let known =
         |coding: &str| ["gzip", "deflate", "zstd", "identity"].iter().any(|name| coding.eq_ignore_ascii_case(name));
     let coding =
@@ -52,7 +55,14 @@ pub(crate) async fn require_known_coding(request: Request, next: impl AsyncFnOnc
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, gzip, deflate"));
             response
         }
-        _ => next(request).await,
+        Some(coding) => {
+            // The decompression knows the names in lower case, which callers need not use (RFC 9110 §8.4.1).
+            if let Ok(coding) = HeaderValue::from_str(&coding.to_ascii_lowercase()) {
+                request.headers_mut().insert(header::CONTENT_ENCODING, coding);
+            }
+            next(request).await
+        }
+        None => next(request).await,
     }
 }
 

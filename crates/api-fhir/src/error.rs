@@ -146,7 +146,7 @@ fn conflicted(conflict: &Conflict) -> Failure {
         Conflict::ObservationIdentifierTaken { system, value } => {
             catalogue::identifier_in_use(system.as_deref().unwrap_or_default(), value)
         }
-        _ => Failure::new(409, Issue::error(IssueCode::Conflict, "The request contradicts what is stored.")),
+        _ => catalogue::contradiction(),
     }
 }
 

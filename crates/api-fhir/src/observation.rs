@@ -117,18 +117,23 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
     page.source_names = false;
     // A first page of the newest tells by itself how many there are.
     let tells = pager.begins() && page.is_first_of(&filter);
-    let mut extent =
-        if pager.needs_count() && !tells { Some(work.observations().count(&scope, &filter).await?) } else { None };
+    // Before anything is read: whoever polls goes on from there, and what comes later is on no page (4.9).
+    let moment = if pager.begins() { Some(work.moment().await?) } else { None };
+    page.not_after = moment.filter(|_| sorted).map(|moment| moment.now);
+    let mut extent = None;
+    if pager.needs_count() && !tells {
+        work.hold().await?;
+        extent = Some(work.observations().count(&scope, &filter, page.not_after).await?);
+    }
     let mut window = pager.window(extent.map(|extent| extent.count))?;
     (page.offset, page.limit) = (window.offset(), window.limit);
     page.after = window.after.clone();
-    page.not_after = window.snapshot;
     page.walk = extent.map_or(window.walk, |extent| extent.favours_walk(page.offset.saturating_add(page.limit)));
-    if pager.begins() {
-        let moment = work.moment().await?;
+    if let Some(moment) = moment {
         window.time = moment.settled;
-        window.snapshot = Some(moment.now).filter(|_| sorted);
+        window.snapshot = page.not_after;
     }
+    page.not_after = window.snapshot;
     // Beyond the end there is nothing to look for.
     let is_beyond = page.after.is_none() && extent.is_some_and(|extent| page.offset >= extent.count);
     let found = if is_beyond { Found::default() } else { work.observations().search(&scope, &filter, &page).await? };
@@ -194,16 +199,17 @@ pub(crate) async fn lastn(
         let total = work.observations().total_last(&scope, &filter, max).await?;
         return Ok(pager.respond_empty(Some(total)));
     }
+    // What arrives from now on shifts no page (4.9).
+    let moment = if pager.begins() { Some(work.moment().await?) } else { None };
     // A first page tells by itself how many there are, unless a condition looks at rows.
     let tells = pager.begins() && !filter.looks_at_rows();
     let mut total = None;
     if pager.needs_count() && !tells {
-        total = Some(work.observations().count_last(&scope, &filter, max).await?);
+        work.hold().await?;
+        total = Some(work.observations().count_last(&scope, &filter, max, moment.map(|moment| moment.now)).await?);
     }
     let mut window = pager.window(total)?;
-    if pager.begins() {
-        // What arrives from now on shifts no page (4.9).
-        let moment = work.moment().await?;
+    if let Some(moment) = moment {
         (window.time, window.snapshot) = (moment.settled, Some(moment.now));
     }
     let projection = request.result.projection();

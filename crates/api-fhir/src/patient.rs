@@ -94,15 +94,19 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         call.remember(app, actor, KIND).await?;
         return Ok(pager.respond_empty(Some(total)));
     }
-    let counted = if pager.needs_count() { Some(work.patients().count(&scope, &query).await?) } else { None };
+    let moment = if pager.begins() { Some(work.moment().await?) } else { None };
+    query.not_after = moment.map(|moment| moment.now);
+    let mut counted = None;
+    if pager.needs_count() {
+        work.hold().await?;
+        counted = Some(work.patients().count(&scope, &query).await?);
+    }
     let mut window = pager.window(counted)?;
-    if pager.begins() {
-        let moment = work.moment().await?;
+    if let Some(moment) = moment {
         window.time = moment.settled;
         window.snapshot = Some(moment.now);
-    } else {
-        query.not_after = window.snapshot;
     }
+    query.not_after = window.snapshot;
     let wanted = Window { after: window.after.clone(), ..Window::at(window.offset(), window.limit) };
     let rows = work.patients().search(&scope, &query, &wanted).await?;
     drop(work);

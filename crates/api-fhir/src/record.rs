@@ -84,7 +84,10 @@ pub(crate) async fn search<S: Served>(app: &App, actor: &Actor, call: &SearchCal
     }
     let mut query = translate::record_query(&request, S::parse_id, app.now());
     query.sort = order(&request.result.sort);
+    // Before anything is read: whoever polls goes on from there.
+    let moment = if pager.begins() { Some(work.moment().await?) } else { None };
     let counted = if pager.needs_count() || request.result.is_count_only() || pager.begins() {
+        work.hold().await?;
         Some(work.records().count::<S>(&scope, &query).await?)
     } else {
         None
@@ -96,9 +99,9 @@ pub(crate) async fn search<S: Served>(app: &App, actor: &Actor, call: &SearchCal
         return Ok(pager.respond_empty(total));
     }
     let mut window = pager.window(total)?;
-    if pager.begins() {
+    if let Some(moment) = moment {
         window.newest = counted.map(|counted| counted.newest);
-        window.time = work.moment().await?.settled;
+        window.time = moment.settled;
     }
     query.newest = window.newest;
     let wanted = Window { after: window.after.clone(), ..Window::at(window.offset(), window.limit) };

@@ -13,10 +13,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use jhe_authz::{Actor, Authorizer, ConsentedUpload, Location};
-use jhe_domain::error::Error;
+use jhe_domain::error::{Conflict, Error};
 use jhe_domain::observation::{NewObservation, Observation};
 use jhe_domain::{ObservationId, UserId};
-use jhe_fhir::Failure;
+use jhe_fhir::{Failure, catalogue};
 use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, StoredObservation, is_race};
 use jhe_store::{Sender, Work};
 
@@ -98,7 +98,12 @@ pub async fn store(
     together: Together,
     whole: bool,
 ) -> Result<Vec<Option<Result<Receipt, Failure>>>, Error> {
-    let outcome = attempts(app, actor, candidates, together, whole).await;
+    let outcome = match attempts(app, actor, candidates, together, whole).await {
+        Err(error) if together == Together::Batch && candidates.len() > 1 && is_refusal(&error) => {
+            Ok(apart(app, actor, candidates, whole).await)
+        }
+        outcome => outcome,
+    };
     measure::uploads(candidates.len(), &outcome);
     outcome
 }
@@ -117,6 +122,52 @@ async fn attempts(
         }
     }
     attempt(app, actor, candidates, together, whole, true).await
+}
+
+/// Whether the database refused what the checks let through.
+const fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Conflict(_) | Error::Invalid(_) | Error::NotFound(_))
+}
+
+/// Stores the halves of a batch that is refused as a whole, each for itself, down to the entry that is refused: it must not
+/// fail the others. From here on something may be stored, so there is an answer for each.
+async fn apart(
+    app: &App,
+    actor: &Actor,
+    candidates: &[Result<Candidate, Failure>],
+    whole: bool,
+) -> Vec<Option<Result<Receipt, Failure>>> {
+    let (first, second) = candidates.split_at(candidates.len() / 2);
+    let mut outcomes = Vec::with_capacity(candidates.len());
+    for half in [first, second] {
+        match attempts(app, actor, half, Together::Batch, whole).await {
+            Ok(half) => outcomes.extend(half),
+            Err(error) if is_refusal(&error) && half.len() > 1 => {
+                outcomes.extend(Box::pin(apart(app, actor, half, whole)).await);
+            }
+            Err(error) => {
+                let failure = match &error {
+                    Error::Conflict(Conflict::ObservationIdentifierTaken { system, value }) => {
+                        catalogue::identifier_in_use(system.as_deref().unwrap_or_default(), value)
+                    }
+                    Error::Conflict(Conflict::Constraint(name)) => {
+                        tracing::error!(
+                            constraint = name,
+                            "an upload passed the checks and was refused by the database"
+                        );
+                        catalogue::contradiction()
+                    }
+                    error if is_refusal(error) => catalogue::contradiction(),
+                    _ => {
+                        tracing::error!(entries = half.len(), "entries of a batch were not stored");
+                        catalogue::unavailable()
+                    }
+                };
+                outcomes.resize_with(outcomes.len() + half.len(), || Some(Err(failure.clone())));
+            }
+        }
+    }
+    outcomes
 }
 
 async fn attempt(

@@ -129,18 +129,45 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
     }
 
     /// The audit trail: all of it for superusers, that of their organizations for managers, and what others did with
-    /// their data for patients (operations §5).
-    pub async fn audit_trail(&mut self, within: Location) -> Result<AccessScope<resource::AuditEvent>, Error> {
+    /// their data for patients (operations §5). Whatever is `named` must be the caller's.
+    pub async fn audit_trail(
+        &mut self,
+        named: &Location,
+        within: Location,
+    ) -> Result<AccessScope<resource::AuditEvent>, Error> {
         match self.reach() {
             reach @ (Reach::Superuser | Reach::Internal(_)) => return Ok(AccessScope::new(reach, within)),
             Reach::Shared(who) if self.port.leads_anywhere(who).await? => {
+                self.require_shared(who, named).await?;
                 return Ok(AccessScope::new(Reach::Shared(who), within));
             }
             _ => {}
         }
         match self.actor.patient() {
-            Some(patient) => Ok(AccessScope::new(Reach::Own(patient), within)),
+            Some(own) => {
+                Self::require_own(own, named)?;
+                Ok(AccessScope::new(Reach::Own(own), within))
+            }
             None => Self::deny(Why::NotPermitted),
+        }
+    }
+
+    fn require_own(own: PatientId, named: &Location) -> Result<(), Error> {
+        match named.patients.iter().flatten().find(|&&named| named != own) {
+            Some(other) => Self::deny(Why::PatientFilter(other.0)),
+            None => Ok(()),
+        }
+    }
+
+    async fn require_shared(&mut self, who: PractitionerId, named: &Location) -> Result<(), Error> {
+        if *named == Location::default() {
+            return Ok(());
+        }
+        match self.port.hidden(who, named).await? {
+            Some(Hidden::Organization(id)) => Self::deny(Why::OrganizationFilter(id.0)),
+            Some(Hidden::Study(id)) => Self::deny(Why::StudyFilter(id.0)),
+            Some(Hidden::Patient(id)) => Self::deny(Why::PatientFilter(id.0)),
+            None => Ok(()),
         }
     }
 
@@ -660,22 +687,13 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
     async fn fhir_scope<R>(&mut self, named: &Location, within: Location) -> Result<AccessScope<R>, Error> {
         match self.actor.fhir_role() {
             FhirRole::Patient(own) => {
-                if let Some(other) = named.patients.iter().flatten().find(|&&named| named != own) {
-                    return Self::deny(Why::PatientFilter(other.0));
-                }
+                Self::require_own(own, named)?;
                 let within = Location { patients: within.patients, ..Location::default() };
                 Ok(AccessScope::new(Reach::Own(own), within))
             }
             FhirRole::Bare => Ok(AccessScope::new(Reach::Nothing, within)),
             FhirRole::Practitioner(who) => {
-                if *named != Location::default() {
-                    match self.port.hidden(who, named).await? {
-                        Some(Hidden::Organization(id)) => return Self::deny(Why::OrganizationFilter(id.0)),
-                        Some(Hidden::Study(id)) => return Self::deny(Why::StudyFilter(id.0)),
-                        Some(Hidden::Patient(id)) => return Self::deny(Why::PatientFilter(id.0)),
-                        None => {}
-                    }
-                }
+                self.require_shared(who, named).await?;
                 let reach = if self.actor.is_superuser() { Reach::Superuser } else { Reach::Shared(who) };
                 Ok(AccessScope::new(reach, within))
             }

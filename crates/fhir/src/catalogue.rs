@@ -209,6 +209,11 @@ pub fn unavailable() -> Failure {
     error(503, IssueCode::Transient, "Service temporarily unavailable.")
 }
 
+/// A refusal of the database, of which no rule of ours knew.
+pub fn contradiction() -> Failure {
+    error(409, IssueCode::Conflict, "The request contradicts what is stored.")
+}
+
 /// E30: an Observation search by a practitioner without any narrowing parameter.
 pub fn observation_search_needs_scope() -> Failure {
     error(

@@ -508,7 +508,11 @@ fn push_rest(sql: &mut QueryBuilder<Postgres>, page: &ObservationPage, order: &O
         }
         None => {}
     }
-    if let Some(not_after) = page.not_after {
+    push_not_after(sql, page.not_after);
+}
+
+fn push_not_after(sql: &mut QueryBuilder<Postgres>, not_after: Option<DateTime<Utc>>) {
+    if let Some(not_after) = not_after {
         sql.push(" AND o.last_updated <= ").push_bind(not_after);
     }
 }
@@ -617,9 +621,7 @@ fn push_last(
             sql.push(" AND (NOT pair.begun OR (").push(time).push(", o.id) < (").push_bind(from.taken);
             sql.push(", ").push_bind(from.id).push("))");
         }
-        if let Some(not_after) = not_after {
-            sql.push(" AND o.last_updated <= ").push_bind(not_after);
-        }
+        push_not_after(sql, not_after);
         sql.push(" ORDER BY ").push(time).push(" DESC, o.id DESC LIMIT pair.most)");
     }
     sql.push(") AS o ORDER BY o.taken DESC, o.id DESC LIMIT pair.most) AS o");
@@ -697,7 +699,7 @@ impl Observations<'_> {
         scope: &AccessScope<resource::Observation>,
         filter: &ObservationFilter,
     ) -> Result<i64, Error> {
-        let count = self.count(scope, filter).await?.count;
+        let count = self.count(scope, filter, None).await?.count;
         self.audit_total(scope, count);
         Ok(count)
     }
@@ -709,16 +711,18 @@ impl Observations<'_> {
         filter: &ObservationFilter,
         max: i64,
     ) -> Result<i64, Error> {
-        let count = self.count_last(scope, filter, max).await?;
+        let count = self.count_last(scope, filter, max, None).await?;
         self.audit_total(scope, count);
         Ok(count)
     }
 
-    /// How many observations in `scope` match: a sum of counters, or counted by index when a condition looks at rows.
+    /// How many observations in `scope` match: a sum of counters, or counted by index when a condition looks at rows, of
+    /// which those that changed after `not_after` do not count.
     pub async fn count(
         &mut self,
         scope: &AccessScope<resource::Observation>,
         filter: &ObservationFilter,
+        not_after: Option<DateTime<Utc>>,
     ) -> Result<Extent, Error> {
         let mut sql = QueryBuilder::new("");
         push_pairs(&mut sql, scope, filter, Access::Search, true);
@@ -727,6 +731,7 @@ impl Observations<'_> {
             sql.push("(SELECT count(*) FROM pair CROSS JOIN LATERAL (SELECT 1 FROM ");
             push_rows_of_pair(&mut sql, filter, Use::Counted);
             push_row_filter(&mut sql, filter);
+            push_not_after(&mut sql, not_after);
             sql.push(") AS o) AS count");
         } else {
             sql.push("coalesce(sum(pair.n), 0)::bigint AS count");
@@ -836,6 +841,7 @@ impl Observations<'_> {
         scope: &AccessScope<resource::Observation>,
         filter: &ObservationFilter,
         max: i64,
+        not_after: Option<DateTime<Utc>>,
     ) -> Result<i64, Error> {
         let counted = !filter.looks_at_rows();
         let mut sql = QueryBuilder::new("");
@@ -844,7 +850,7 @@ impl Observations<'_> {
             sql.push("SELECT coalesce(sum(least(pair.n, ").push_bind(max).push(")), 0)::bigint FROM pair");
         } else {
             sql.push("SELECT count(*) FROM ");
-            push_last(&mut sql, filter, max, None, None);
+            push_last(&mut sql, filter, max, None, not_after);
         }
         sql.build_query_scalar().fetch_one(self.0.connection()).await.db()
     }

@@ -11,7 +11,7 @@ use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Secret, UserId};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlStr, Transaction};
 use tokio::sync::mpsc;
 
 use crate::audit::{self, AuditWriter, Batch, Line, Message};
@@ -182,7 +182,9 @@ impl Store {
 
 #[derive(Debug)]
 enum Connection {
+    /// Each statement for itself.
     Read(PoolConnection<Postgres>),
+    /// A transaction: what is not committed is taken back.
     Write(Transaction<'static, Postgres>),
     /// After the commit, which consumes the work: nobody can ask for it any more.
     Ended,
@@ -234,6 +236,18 @@ impl Work {
             return Ok(moment);
         }
         sqlx::query_as(MOMENT).fetch_one(self.connection()).await.db()
+    }
+
+    /// From now on a reading unit of work sees the database as it is now, so that a number and the rows it counts agree.
+    pub async fn hold(&mut self) -> Result<(), Error> {
+        const STILL: SqlStr = SqlStr::from_static("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        match std::mem::replace(&mut self.connection, Connection::Ended) {
+            Connection::Read(connection) => {
+                self.connection = Connection::Write(Transaction::begin(connection, Some(STILL)).await.db()?);
+            }
+            other => self.connection = other,
+        }
+        Ok(())
     }
 
     /// Waits for its turn among the units of work that stand in the same line, until the end of this one.

@@ -524,10 +524,23 @@ async fn the_trail_is_exported_as_fhir() {
     let id = event["id"].as_str().expect("an id");
     server.get(&format!("/fhir/r5/AuditEvent/{id}")).as_user(PETER).send().await.expect(200);
     server.get(&format!("/fhir/r5/AuditEvent/{id}")).as_user(MARK).send().await.expect(404);
-    assert_eq!(count(&search(PETER, "?patient=40002").await), 0);
     assert_eq!(count(&search(PETER, "?date=lt2000").await), 0);
     assert_eq!(count(&search(PETER, "?date=ge2000&action:not=R").await), 0);
     assert_eq!(count(&search(ADMIN, "?action=E").await), 1, "the refusal");
+    // What is named must be the caller's, and what cannot be applied is refused.
+    for (person, query, status) in [
+        (PETER, "patient=40001", 200),
+        (PETER, "patient=40002", 403),
+        (MARY, "patient=40001", 200),
+        (MARY, "patient=40005", 403),
+        (MARY, "patient.organization=20008", 403),
+        (MARY, "patient.identifier=nosuch", 400),
+        (MARY, "patient.name=zz", 400),
+        (MARY, "patient.birthdate=1800", 400),
+        (MARY, "_has:Group:member:_id=30001", 400),
+    ] {
+        server.get(&format!("/fhir/r5/AuditEvent?{query}")).as_user(person).send().await.expect(status);
+    }
     let forbidden = server.get("/fhir/r5/AuditEvent").as_user(VICTOR).send().await.expect(403);
     assert_eq!(forbidden.at("/resourceType"), "OperationOutcome");
     server

@@ -85,6 +85,39 @@ async fn a_transaction_stores_all_or_nothing() {
     server.stop().await;
 }
 
+/// What is wrong with an entry, whoever finds it out, fails no other entry of a batch (5.2).
+#[tokio::test]
+async fn an_entry_that_cannot_be_stored_fails_alone() {
+    let server = TestServer::start().await;
+    // An extension stands for the status.
+    let mut extended = heart_rate("60");
+    extended.as_object_mut().unwrap().remove("status");
+    extended["_status"] = json!({"extension": [{"url": "urn:u", "valueString": "x"}]});
+    let body = bundle("batch", vec![entry(heart_rate("61")), entry(extended.clone()), entry(heart_rate("62"))]);
+    let reply = server.post("/fhir/r5").as_user(PETER).json(&body).send().await.expect(200).json();
+    assert_eq!(statuses(&reply), ["201 Created", "400 Bad Request", "201 Created"]);
+    let outcome = &reply["entry"][1]["response"]["outcome"]["issue"][0];
+    assert_eq!(outcome["expression"], json!(["Observation.status"]), "{outcome}");
+    server.post("/fhir/r5/Observation").as_user(PETER).json(&extended).send().await.expect(400);
+    // A rule that only the database knows.
+    server
+        .execute(
+            "ALTER TABLE core_observation ADD CONSTRAINT not_99 CHECK (omh_data NOT LIKE '%\"value\":99%') NOT VALID",
+        )
+        .await;
+    let many =
+        || (60..72).map(|value| entry(heart_rate(&(if value == 67 { 99 } else { value }).to_string()))).collect();
+    let before: i64 = server.scalar("SELECT count(*)::text FROM core_observation").await.parse().unwrap();
+    let reply = server.post("/fhir/r5").as_user(PETER).json(&bundle("batch", many())).send().await.expect(200).json();
+    let expected: Vec<_> = (60..72).map(|value| if value == 67 { "409 Conflict" } else { "201 Created" }).collect();
+    assert_eq!(statuses(&reply), expected);
+    let after: i64 = server.scalar("SELECT count(*)::text FROM core_observation").await.parse().unwrap();
+    assert_eq!(after, before + 11);
+    server.post("/fhir/r5").as_user(PETER).json(&bundle("transaction", many())).send().await.expect(409);
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_observation").await, after.to_string());
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_not_a_bundle_is_refused_as_a_whole() {
     let server = TestServer::with(&[("MAX_BATCH_ENTRIES", "3")]).await;

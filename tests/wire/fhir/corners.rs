@@ -989,8 +989,8 @@ async fn compressed_uploads_are_what_they_decode_to() {
     let single = heart_rate("61");
     let entry = json!({"resource": heart_rate("62"), "request": {"method": "POST", "url": "Observation"}});
     let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [entry]}).to_string();
-    let codings: [(&str, fn(&[u8]) -> Vec<u8>); 4] =
-        [("gzip", gzip), ("deflate", deflate), ("zstd", zstd), ("identity", <[u8]>::to_vec)];
+    let codings: [(&str, fn(&[u8]) -> Vec<u8>); 5] =
+        [("gzip", gzip), ("GZip", gzip), ("deflate", deflate), ("zstd", zstd), ("identity", <[u8]>::to_vec)];
     for (coding, encode) in codings {
         let reply = send("/Observation", coding, encode(single.to_string().as_bytes())).await.expect(201);
         assert_eq!(reply.at("/valueAttachment/data"), single["valueAttachment"]["data"], "{coding}");

@@ -407,6 +407,8 @@ async fn every_kind_comes_by_name() {
             ("Practitioner", &[80003, 80005, 80002, 80004]),
             ("Practitioner?_sort=-family", &[80004, 80002, 80005, 80003]),
             ("Practitioner?_sort=given", &[80002, 80003, 80005, 80004]),
+            ("Practitioner?_sort=name", &[80003, 80005, 80002, 80004]),
+            ("Practitioner?_sort=-name&_count=3", &[80004, 80002, 80005]),
             ("Practitioner?_sort=-_id", &[80005, 80004, 80003, 80002]),
         ],
     )

@@ -56,6 +56,66 @@ async fn rows_that_arrive_meanwhile_shift_nothing_and_consent_counts_anew() {
     server.stop().await;
 }
 
+/// While others upload, whoever polls by time and goes on from where the last answer said misses nothing (B-2), and a first
+/// page's number is that of the rows on all its pages (4.9).
+#[tokio::test]
+async fn polling_misses_nothing_and_numbers_agree_while_readings_arrive() {
+    let server = TestServer::start().await;
+    let begin = get(&server, MARY, "Observation?patient=40001&_sort=_lastUpdated").await.expect(200);
+    let mut since = begin.at("/meta/lastUpdated").as_str().unwrap().to_owned();
+    let known: BTreeSet<i64> = ids(&begin).into_iter().collect();
+    let writers = futures_util::future::join_all((0..3).map(|_| async {
+        for _ in 0..25 {
+            store_many(&server, PETER, 12).await;
+        }
+    }));
+    let done = std::cell::Cell::new(false);
+    let poller = async {
+        let mut seen = BTreeSet::new();
+        loop {
+            let is_last = done.get();
+            let path = format!("Observation?patient=40001&_lastUpdated=gt{since}&_sort=_lastUpdated&_count=1000");
+            let page = get(&server, MARY, &path).await.expect(200);
+            seen.extend(ids(&page));
+            page.at("/meta/lastUpdated").as_str().unwrap().clone_into(&mut since);
+            if is_last {
+                return seen;
+            }
+        }
+    };
+    let counter = async {
+        let mut numbers = 0;
+        while !done.get() {
+            let mut page =
+                get(&server, MARY, "Observation?patient=40001&_lastUpdated=ge2000&_sort=-date&_count=200").await;
+            let (total, mut rows) = (page.at("/total").as_u64().unwrap(), ids(&page).len());
+            if rows == 200 {
+                // What commits while pages are followed may bear an earlier time: the number is that of one page here.
+                page =
+                    get(&server, MARY, "Observation?patient=40001&_lastUpdated=ge2000&_sort=-date&_count=1000").await;
+                rows = ids(&page).len();
+                assert_eq!(page.at("/total").as_u64().unwrap().min(1000), u64::try_from(rows).unwrap());
+            } else {
+                assert_eq!(total, u64::try_from(rows).unwrap());
+            }
+            numbers += 1;
+        }
+        numbers
+    };
+    let writing = async {
+        writers.await;
+        done.set(true);
+    };
+    let ((), seen, numbers) = tokio::join!(writing, poller, counter);
+    let stored =
+        server.scalar("SELECT string_agg(id::text, ',') FROM core_observation WHERE subject_patient_id = 40001").await;
+    let stored: BTreeSet<i64> = stored.split(',').map(|id| id.parse().unwrap()).collect();
+    let missed: Vec<_> = stored.difference(&seen).filter(|id| !known.contains(id)).collect();
+    assert_eq!(missed, Vec::<&i64>::new());
+    assert!(numbers > 0 && seen.len() >= 900);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_cursor_belongs_to_its_search_and_its_caller() {
     let server = TestServer::start().await;

@@ -70,6 +70,22 @@ pub(super) enum Lookup<'a> {
 }
 
 pub(super) fn lookup(kind: ResourceType, name: &str) -> Lookup<'_> {
+    match any(kind, name) {
+        // The audit trail knows patients by id alone, and no studies.
+        Lookup::Known(
+            Parameter::PatientIdentifier
+            | Parameter::Study
+            | Parameter::PatientFamily
+            | Parameter::PatientGiven
+            | Parameter::PatientName
+            | Parameter::PatientBirthdate,
+            ..,
+        ) if kind == ResourceType::AuditEvent => Lookup::Unsupported,
+        found => found,
+    }
+}
+
+fn any(kind: ResourceType, name: &str) -> Lookup<'_> {
     let whole = normalize(name);
     if matches!(whole.as_str(), "has:group:member:id" | "patient.has:group:member:id" | "subject.has:group:member:id") {
         return Lookup::Known(Parameter::Study, name, None);
@@ -256,6 +272,9 @@ mod tests {
             "patient._has:Group:member:name",
         ] {
             assert_eq!(lookup(Observation, name), Lookup::Unsupported, "{name}");
+        }
+        for name in ["patient.identifier", "patient.name:exact", "patient.birthdate", "_has:Group:member:_id"] {
+            assert_eq!(lookup(ResourceType::AuditEvent, name), Lookup::Unsupported, "{name}");
         }
         for name in ["foo", "category", "foo:exact", "foo.bar", "birthdate", "encounter.status", ""] {
             assert_eq!(lookup(Observation, name), Lookup::Unknown, "{name}");

@@ -100,12 +100,18 @@ pub fn validate_as(resource_type: &str, body: &Value, strictness: Strictness) ->
 pub fn validate_native_observation(body: &Value) -> Result<(), Vec<Issue>> {
     let mut validator = Validator::new("Observation", Strictness::Sent);
     check_root(&mut validator, "Observation", body, None);
-    if let Some(Value::String(status)) = body.get("status")
-        && !status.trim().is_empty()
-        && !OBSERVATION_STATUS.contains(&status.as_str())
-    {
-        let root = Path::root("Observation");
-        validator.report(&root.member("status"), IssueCode::CodeInvalid, "is not a code of ObservationStatus");
+    let root = Path::root("Observation");
+    match body.get("status") {
+        Some(Value::String(status)) if !status.trim().is_empty() => {
+            if !OBSERVATION_STATUS.contains(&status.as_str()) {
+                validator.report(&root.member("status"), IssueCode::CodeInvalid, "is not a code of ObservationStatus");
+            }
+        }
+        // An element is there with an extension alone; the store has no place for one.
+        None | Some(Value::Null) if body.get("_status").is_some_and(|more| !more.is_null()) => {
+            validator.report(&root.member("status"), IssueCode::Required, "missing");
+        }
+        _ => {}
     }
     validator.finish()
 }

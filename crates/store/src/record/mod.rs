@@ -119,7 +119,18 @@ const fn column(key: RecordKey) -> (&'static str, &'static str) {
 
 impl RecordQuery {
     fn keys<R: Record>(&self) -> Vec<(RecordKey, bool)> {
-        if self.sort.is_empty() { R::ORDER.iter().map(|key| (*key, false)).collect() } else { self.sort.clone() }
+        if self.sort.is_empty() {
+            return R::ORDER.iter().map(|key| (*key, false)).collect();
+        }
+        let is_person = R::ORDER.contains(&RecordKey::Family);
+        let keys = self.sort.iter().flat_map(|(key, descending)| {
+            let parts: &[RecordKey] = match key {
+                RecordKey::Name if is_person => &[RecordKey::Family, RecordKey::Given],
+                key => std::slice::from_ref(key),
+            };
+            parts.iter().map(|part| (*part, *descending))
+        });
+        keys.collect()
     }
 
     fn order<R: Record>(&self) -> Order {
