@@ -19,11 +19,16 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         if tokio::time::timeout(PAUSE, stop.wait_for(|stopped| *stopped)).await.is_ok() {
             return;
         }
-        if let Err(error) = purge(&app).await {
-            tracing::warn!(error = %error, "expired rows could not be removed; they are next time");
-        }
-        expire_audit(&app).await;
+        tidy(&app).await;
     }
+}
+
+/// Removes whatever has ended, once.
+pub async fn tidy(app: &App) {
+    if let Err(error) = purge(app).await {
+        tracing::warn!(error = %error, "expired rows could not be removed; they are next time");
+    }
+    expire_audit(app).await;
 }
 
 /// Removes what the audit trail need not keep any longer.

@@ -90,7 +90,7 @@ async fn an_answer_whose_entry_was_not_stored_until_the_end_does_not_leave() {
         let facts = RequestFacts { id: id.to_owned(), template: "GET /fhir/r5/Observation".to_owned(), ip: None };
         let trail = store.trail(facts);
         let read = async { store.read().await.unwrap().audit_event(AuditAction::Read, "Observation", None) };
-        trail.within(read).await;
+        Box::pin(trail.within(read)).await;
         trail
     };
     assert!(request("stored").await.end(200).await.is_ok(), "with its entry an answer may leave");

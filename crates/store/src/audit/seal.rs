@@ -82,10 +82,11 @@ struct Range {
 }
 
 impl Range {
-    /// What `seal` covers; `before` is the greatest id that earlier seals cover.
+    /// What `seal` covers; `before` is the greatest id that earlier seals cover. It is looked for from the first entry on, not
+    /// among all that was removed before; what somebody put below that is found as sealed by nothing.
     fn of(seal: &Seal, before: i64) -> Self {
         Self {
-            after_id: seal.after_id,
+            after_id: seal.after_id.max(seal.first_id - 1),
             up_to: seal.last_id,
             from_xact: seal.from_xact,
             below_xact: seal.below_xact,
