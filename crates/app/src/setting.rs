@@ -43,6 +43,14 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
             "auth.patient.invitation_expiration_days" | "auth.patient.invitation_redemption_window_hours",
             SettingValue::Int(number),
         ) if *number < 0 => Err(wrong("Enter a number that is not negative.")),
+        ("site.time_zone", SettingValue::String(name)) => {
+            let admin = Authorizer::new(actor, work).administer()?;
+            if work.settings().is_time_zone(&admin, name).await? {
+                Ok(())
+            } else {
+                Err(wrong("Enter the name of a time zone, such as America/Los_Angeles."))
+            }
+        }
         ("auth.default_orgs", SettingValue::String(text)) => {
             let Some(memberships) = parse_memberships(text) else {
                 return Err(wrong("Enter organization:role pairs separated by semicolons."));
