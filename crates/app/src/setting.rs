@@ -36,6 +36,15 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
         ("site.url", SettingValue::String(url)) if SiteUrl::parse(url).is_none() => {
             Err(wrong("Enter an http or https URL without a path."))
         }
+        ("ow.api_url", SettingValue::String(url)) if !url.is_empty() && !jhe_outbound::wearable::is_address(url) => {
+            Err(wrong("Enter an http or https URL without a name, a password and a query."))
+        }
+        ("ow.ingest_mode", SettingValue::String(mode)) if !["normalized", "raw"].contains(&mode.as_str()) => {
+            Err(wrong("Enter normalized or raw."))
+        }
+        ("ow.poll_interval_minutes", SettingValue::Int(minutes)) if *minutes < 1 => {
+            Err(wrong("Enter a number from 1."))
+        }
         ("auth.password.min_length", SettingValue::Int(length)) if !(8..=128).contains(length) => {
             Err(wrong("Enter a number from 8 to 128."))
         }

@@ -1,7 +1,9 @@
-//! Every outgoing connection but the database's: mail, and the keys of other issuers.
+//! Every outgoing connection but the database's: mail, the keys of other issuers, the service of
+//! wearables.
 //!
 //! Floor 2. Carries out what was decided above: whom to write, whom to trust.
 
 mod address;
 pub mod issuer;
 pub mod mail;
+pub mod wearable;
