@@ -8,7 +8,7 @@ use jhe_domain::error::{Error, Lookup};
 use jhe_domain::{PatientId, ScopeCodeId, StudyId};
 use jhe_store::consent::ConsentWrite;
 
-use crate::App;
+use crate::{App, wearable};
 
 /// Writes a batch of answers (data model §6): all conditions of all items are checked before anything is written.
 /// The same (study, data type) twice: the last one counts.
@@ -53,6 +53,7 @@ pub async fn write(
             writes.push(write);
         }
     }
+    let consented = wearable::before(app, &mut work, &grant, &studies).await?;
     let written = if action == ConsentAction::Delete {
         let targets: Vec<_> = writes.iter().map(|write| (write.study_id, write.scope_code_id)).collect();
         work.consents().delete(&grant, &targets).await?;
@@ -61,6 +62,7 @@ pub async fn write(
         let by_patient = actor.patient() == Some(patient);
         work.consents().write(&grant, &writes, by_patient, app.now()).await?
     };
+    wearable::after(&mut work, &grant, &consented).await?;
     work.commit().await?;
     Ok(written)
 }
@@ -79,7 +81,9 @@ pub async fn reset(app: &App, actor: &Actor, patient: PatientId) -> Result<Optio
         return Ok(None);
     };
     work.consents().hold(&grant, &studies).await?;
+    let consented = wearable::before(app, &mut work, &grant, &studies).await?;
     let gone = work.consents().reset(&grant, &studies).await?;
+    wearable::after(&mut work, &grant, &consented).await?;
     work.commit().await?;
     Ok(Some(gone))
 }

@@ -25,5 +25,6 @@ pub mod setting;
 pub mod settings;
 pub mod study;
 pub mod user;
+pub mod wearable;
 
 pub use app::App;

@@ -36,6 +36,15 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
         ("site.url", SettingValue::String(url)) if SiteUrl::parse(url).is_none() => {
             Err(wrong("Enter an http or https URL without a path."))
         }
+        ("ow.api_url", SettingValue::String(url)) if !url.is_empty() && !jhe_outbound::wearable::is_address(url) => {
+            Err(wrong("Enter an http or https URL without a name, a password and a query."))
+        }
+        ("ow.ingest_mode", SettingValue::String(mode)) if !["normalized", "raw"].contains(&mode.as_str()) => {
+            Err(wrong("Enter normalized or raw."))
+        }
+        ("ow.poll_interval_minutes", SettingValue::Int(minutes)) if *minutes < 1 => {
+            Err(wrong("Enter a number from 1."))
+        }
         ("auth.password.min_length", SettingValue::Int(length)) if !(8..=128).contains(length) => {
             Err(wrong("Enter a number from 8 to 128."))
         }
@@ -46,6 +55,14 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
             "auth.patient.invitation_expiration_days" | "auth.patient.invitation_redemption_window_hours",
             SettingValue::Int(number),
         ) if *number < 0 => Err(wrong("Enter a number that is not negative.")),
+        ("site.time_zone", SettingValue::String(name)) => {
+            let admin = Authorizer::new(actor, work).administer()?;
+            if work.settings().is_time_zone(&admin, name).await? {
+                Ok(())
+            } else {
+                Err(wrong("Enter the name of a time zone, such as America/Los_Angeles."))
+            }
+        }
         ("auth.default_orgs", SettingValue::String(text)) => {
             let Some(memberships) = parse_memberships(text) else {
                 return Err(wrong("Enter organization:role pairs separated by semicolons."));

@@ -23,6 +23,7 @@ pub mod setting;
 pub mod study;
 pub mod text;
 pub mod user;
+pub mod wearable;
 
 pub use error::Error;
 pub use id::*;

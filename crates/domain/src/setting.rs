@@ -30,6 +30,17 @@ pub const KNOWN_SETTINGS: &[(&str, &str)] = &[
     ("patient.attach_requires_confirmation", "bool"),
     ("api.plain_array_lists", "json"),
     ("retention.audit_days", "int"),
+    ("module.ow", "bool"),
+    ("ow.api_url", "string"),
+    ("ow.api_key", "string"),
+    ("ow.ingest_mode", "string"),
+    ("ow.poll_interval_minutes", "int"),
+    ("ow.sync_in_progress", "string"),
+    ("ow.s3.endpoint_url", "string"),
+    ("ow.s3.access_key_id", "string"),
+    ("ow.s3.secret_access_key", "string"),
+    ("ow.s3.bucket_name", "string"),
+    ("ow.s3.key_prefix", "string"),
 ];
 
 /// Whether a setting holds a secret, which is written and never read back.

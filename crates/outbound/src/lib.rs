@@ -1,4 +1,4 @@
-//! Every outgoing connection but the database's: mail, the keys of other issuers, and traces.
+//! Every outgoing connection but the database's: mail, the keys of other issuers, the service of wearables, and traces.
 //!
 //! Floor 2. Carries out what was decided above: whom to write, whom to trust, what to trace.
 
@@ -6,3 +6,4 @@ mod address;
 pub mod issuer;
 pub mod mail;
 pub mod trace;
+pub mod wearable;

@@ -77,6 +77,7 @@ pub async fn start(
     let (stop, stopped) = watch::channel(false);
     let mut background = vec![
         tokio::spawn(deliver(app.clone(), stopped.clone())),
+        tokio::spawn(disconnect(app.clone(), stopped.clone())),
         tokio::spawn(jhe_app::housekeeping::run(app.clone(), stopped.clone())),
         tokio::spawn(jhe_app::audit::run(app.clone(), stopped.clone())),
     ];
@@ -143,6 +144,13 @@ impl Running {
 async fn deliver(app: App, stop: watch::Receiver<bool>) {
     if let Err(error) = jhe_app::mail::deliver(app, stop).await {
         tracing::error!(error = %error, "no mail is sent");
+    }
+}
+
+/// Ends connections to wearables as long as the server runs.
+async fn disconnect(app: App, stop: watch::Receiver<bool>) {
+    if let Err(error) = jhe_app::wearable::disconnect(app, stop).await {
+        tracing::error!(error = %error, "no connection to a wearable ends");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::work::Work;
 
 /// What ended this long ago is removed; until then it may help to explain something.
 const KEPT: TimeDelta = TimeDelta::days(7);
-/// How long the results of mail are kept.
+/// How long the results of mail and of disconnections are kept.
 const MAIL_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Statements by what they remove: `$1` is the moment before which it ended, `$2` how many rows at most.
@@ -60,7 +60,7 @@ const EXPIRED: &[(&str, &str)] = &[
 ];
 
 impl Work {
-    /// Removes up to `most` rows of each kind that ended a week before `now`, and mail of a month ago that waits for
+    /// Removes up to `most` rows of each kind that ended a week before `now`, and mail and disconnections of a month ago that wait for
     /// nothing. How many rows went, by kind.
     pub async fn purge(&mut self, now: DateTime<Utc>, most: i64) -> Result<Vec<(&'static str, u64)>, Error> {
         let mut removed = Vec::new();
@@ -78,6 +78,17 @@ impl Work {
         .await
         .db()?;
         removed.push(("mails", mails.rows_affected()));
+        let disconnections = sqlx::query(
+            "DELETE FROM jhe_wearable_disconnection WHERE id IN
+                 (SELECT id FROM jhe_wearable_disconnection
+                   WHERE state <> 'queued' AND created < clock_timestamp() - $1::interval LIMIT $2)",
+        )
+        .bind(MAIL_KEPT)
+        .bind(most)
+        .execute(self.connection())
+        .await
+        .db()?;
+        removed.push(("disconnections of wearables", disconnections.rows_affected()));
         Ok(removed)
     }
 }

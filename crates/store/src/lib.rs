@@ -34,6 +34,7 @@ pub mod seed;
 pub mod setting;
 pub mod study;
 pub mod user;
+pub mod wearable;
 mod work;
 
 pub use audit::AuditWriter;

@@ -184,6 +184,19 @@ impl StoredSettings<'_> {
         Ok(gone > 0)
     }
 
+    /// Whether a text names a time zone of the IANA database, written as it is there.
+    pub async fn is_time_zone(&mut self, _admin: &Admin, name: &str) -> Result<bool, Error> {
+        // PostgreSQL lists every file it finds: copies of all zones with and without leap seconds, and some that are no zones.
+        sqlx::query_scalar(
+            "SELECT $1 !~ '^(posix|right)/' AND $1 NOT IN ('localtime', 'posixrules', 'Factory')
+                AND EXISTS (SELECT 1 FROM pg_timezone_names WHERE name = $1)",
+        )
+        .bind(name)
+        .fetch_one(self.0.connection())
+        .await
+        .db()
+    }
+
     /// Whether all of these organizations exist.
     pub async fn organizations_exist(&mut self, _admin: &Admin, ids: &[i64]) -> Result<bool, Error> {
         sqlx::query_scalar(

@@ -22,6 +22,7 @@ mod mailbox;
 pub mod omh;
 mod replicated;
 mod server;
+mod service;
 
 pub use clock::TestClock;
 pub use database::TestDb;
@@ -30,6 +31,7 @@ pub use issuer::TestIssuer;
 pub use mailbox::{Mail, Mailbox};
 pub use replicated::Replicated;
 pub use server::TestServer;
+pub use service::TestService;
 
 /// A person of the demo data, by account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,3 +16,4 @@ mod settings;
 mod studies;
 mod transport;
 mod users;
+mod wearables;

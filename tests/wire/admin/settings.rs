@@ -146,3 +146,40 @@ async fn what_is_written_holds_at_once_and_what_is_secret_stays_so() {
     );
     server.stop().await;
 }
+
+/// A time zone is one of the IANA database, written as it is there (data model §7).
+#[tokio::test]
+async fn a_time_zone_is_known_by_its_name() {
+    let server = TestServer::start().await;
+    let id = server.scalar("SELECT id::text FROM core_jhesetting WHERE key = 'site.time_zone'").await;
+    let patch = async |value: &str| {
+        server.patch(&format!("{SETTINGS}/{id}")).as_user(ADMIN).json(&json!({"value": value})).send().await
+    };
+    for name in ["Europe/Zurich", "UTC", "Etc/GMT+8", "America/Argentina/Buenos_Aires", "America/Los_Angeles"] {
+        assert_eq!(patch(name).await.expect(200).at("/resolvedValue"), name);
+    }
+    for name in [
+        "",
+        "Mars/Olympus_Mons",
+        "europe/zurich",
+        "PST8PDT ",
+        "+01:00",
+        "posix/Europe/Zurich",
+        "right/UTC",
+        "localtime",
+        "Europe/Zurich'; --",
+        "Europe/",
+    ] {
+        let refused = patch(name).await.expect(400);
+        assert_eq!(refused.at("/value"), "Enter the name of a time zone, such as America/Los_Angeles.", "{name}");
+        assert!(refused.detail().starts_with("value: "), "{}", refused.text());
+    }
+    assert_eq!(
+        server.scalar("SELECT value_string FROM core_jhesetting WHERE key = 'site.time_zone'").await,
+        "America/Los_Angeles"
+    );
+    server.execute("DELETE FROM core_jhesetting WHERE key = 'site.time_zone'").await;
+    let body = json!({"key": "site.time_zone", "valueType": "string", "value": "Nowhere"});
+    server.post(SETTINGS).as_user(ADMIN).json(&body).send().await.expect(400);
+    server.stop().await;
+}

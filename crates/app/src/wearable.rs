@@ -1,0 +1,114 @@
+//! Wearables: when consent goes, the connection that fed it ends (data model §6.8, integrations §2.7).
+//!
+//! No request waits for the service: what is to end is queued with the withdrawal and told by a task, again and again for some
+//! days. Reads have stopped by then in any case.
+
+use std::time::Duration;
+
+use jhe_authz::{Grant, action, resource};
+use jhe_domain::error::Error;
+use jhe_domain::{Secret, StudyId};
+use jhe_outbound::wearable::Wearables;
+use jhe_store::Work;
+use tokio::sync::watch;
+
+use crate::App;
+
+/// Seconds between the attempts.
+const BACK_OFF: [f64; 7] = [60.0, 300.0, 1_800.0, 7_200.0, 21_600.0, 86_400.0, 86_400.0];
+/// Connections taken at once.
+const BATCH: i64 = 10;
+/// Seconds after which one that was taken and never told about comes up again: longer than a whole batch of timeouts.
+const LEASE: f64 = 600.0;
+/// How often the queue is looked at.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the service is, and the key it knows us by.
+struct Service {
+    address: String,
+    key: Secret,
+}
+
+/// The service as the settings name it, when the module is on.
+fn service(app: &App) -> Option<Service> {
+    let (address, key) = (app.settings().string("ow.api_url"), app.settings().string("ow.api_key"));
+    let is_configured = app.settings().bool("module.ow", false) && !address.is_empty() && !key.is_empty();
+    is_configured.then(|| Service { address, key: Secret::new(key) })
+}
+
+/// Of these studies those that have a consent to lose, where anybody is to be told.
+pub(crate) async fn before(
+    app: &App,
+    work: &mut Work,
+    grant: &Grant<resource::Consent, action::WriteConsents>,
+    studies: &[StudyId],
+) -> Result<Vec<StudyId>, Error> {
+    if service(app).is_none() {
+        return Ok(Vec::new());
+    }
+    work.consented_studies(grant, studies).await
+}
+
+/// Queues the end of the connection, if these studies lost what it was for.
+pub(crate) async fn after(
+    work: &mut Work,
+    grant: &Grant<resource::Consent, action::WriteConsents>,
+    consented: &[StudyId],
+) -> Result<(), Error> {
+    if consented.is_empty() { Ok(()) } else { work.queue_disconnection(grant, consented).await }
+}
+
+/// Tells the service what is queued until it is told to stop itself.
+pub async fn disconnect(app: App, mut stop: watch::Receiver<bool>) -> Result<(), Error> {
+    let wearables = Wearables::new()?;
+    while !*stop.borrow() {
+        if let Some(service) = service(&app) {
+            match tell_due(&app, &wearables, &service).await {
+                Ok(told) if told > 0 => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(error = %error, "the queue of wearables cannot be read yet"),
+            }
+        }
+        tokio::time::timeout(PAUSE, stop.wait_for(|stopped| *stopped)).await.ok();
+    }
+    Ok(())
+}
+
+async fn tell_due(app: &App, wearables: &Wearables, service: &Service) -> Result<usize, Error> {
+    let due = {
+        let mut work = app.store().begin().await?;
+        let due = work.take_due_disconnections(BATCH, LEASE).await?;
+        work.commit().await?;
+        due
+    };
+    for one in &due {
+        let told = if one.is_moot {
+            Ok(())
+        } else {
+            wearables.disconnect(&service.address, &service.key, &one.account, &one.provider).await
+        };
+        let mut work = app.store().begin().await?;
+        match told {
+            Ok(()) => work.note_disconnection_settled(one.id, one.is_moot).await?,
+            Err(fault) => {
+                let again = usize::try_from(one.attempts - 1).ok().and_then(|attempt| BACK_OFF.get(attempt)).copied();
+                if again.is_none() {
+                    tracing::error!(
+                        wearable.id = one.id,
+                        reason = fault.reason,
+                        "a connection to a wearable did not end"
+                    );
+                } else {
+                    tracing::warn!(
+                        wearable.id = one.id,
+                        reason = fault.reason,
+                        "a connection to a wearable goes on for now"
+                    );
+                }
+                work.note_disconnection_failed(one.id, &fault.reason, again).await?;
+            }
+        }
+        work.commit().await?;
+    }
+    Ok(due.len())
+}
