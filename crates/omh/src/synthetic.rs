@@ -92,7 +92,7 @@ fn glucose(seed: u64, age: u32, midnights: &[DateTime<Utc>], now: DateTime<Utc>)
     let reading = |slot: i64| {
         let at = DateTime::from_timestamp(slot * step, 0)?;
         let body = json!({ "blood_glucose": { "unit": "mg/dL", "value": whole(value(slot, at)) }, "effective_time_frame": point(at) });
-        Some(Reading { taken: EffectiveTime::Instant(at), ..reading(seed, 0, slot, at, "demo-cgm-generator", body) })
+        Some(Reading { taken: EffectiveTime::Instant(at), ..reading(seed, 0, slot, at, "demo-cgm-generator", &body) })
     };
     (last - points..=last).filter_map(reading).collect()
 }
@@ -101,8 +101,7 @@ fn glucose(seed: u64, age: u32, midnights: &[DateTime<Utc>], now: DateTime<Utc>)
 fn day(seed: u64, yesterday: DateTime<Utc>, today: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Reading> {
     let number = day_number(today);
     let between = |kind: u64, low: i64, high: i64| {
-        let share = (spread(seed, kind, number) + 1.0) / 2.0;
-        low + whole(share * minutes(high - low))
+        low + whole(f64::midpoint(spread(seed, kind, number), 1.0) * minutes(high - low))
     };
     // What lies in the future is moved up to now, where the day is still young.
     let at = |start: DateTime<Utc>, minute: i64| (start + TimeDelta::minutes(minute)).min(now);
@@ -196,13 +195,13 @@ fn day(seed: u64, yesterday: DateTime<Utc>, today: DateTime<Utc>, now: DateTime<
             EffectiveTime::Period { end, .. } => end.unwrap_or(now),
             EffectiveTime::None => now,
         };
-        Reading { taken, ..reading(seed, kind, number, end, source, body) }
+        Reading { taken, ..reading(seed, kind, number, end, source, &body) }
     };
     records.into_iter().map(made).collect()
 }
 
 /// A reading of the `kind`-th of [`CODES`], without its time.
-fn reading(seed: u64, kind: usize, slot: i64, created: DateTime<Utc>, source: &str, body: Value) -> Reading {
+fn reading(seed: u64, kind: usize, slot: i64, created: DateTime<Utc>, source: &str, body: &Value) -> Reading {
     let code = CODES.get(kind).copied().unwrap_or_default();
     let mut parts = code.split(':');
     let mut part = || parts.next().unwrap_or_default();

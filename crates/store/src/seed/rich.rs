@@ -119,7 +119,6 @@ impl Work {
         study: &RichStudy<'_>,
         patients: &[RichPatient],
     ) -> Result<RichMade, Error> {
-        let column = |f: &dyn Fn(&RichPatient) -> String| patients.iter().map(f).collect::<Vec<_>>();
         self.tell_actor().await?;
         let study_id: i64 = sqlx::query_scalar(
             "INSERT INTO core_study (name, description, organization_id) VALUES ($1, $2, $3) RETURNING id",
@@ -130,28 +129,7 @@ impl Work {
         .fetch_one(self.connection())
         .await
         .db()?;
-        // Rows are made one after the other in the order given, so that ids are the same each time.
-        let made: Vec<(String, i64)> = sqlx::query_as(
-            "WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[])
-                                           WITH ORDINALITY AS w (email, given, family, born, phone, password, n)),
-             account AS (
-                 INSERT INTO core_jheuser (email, password, first_name, last_name, user_type, identifier)
-                 SELECT email, password, given, family, 'patient', email FROM wanted ORDER BY n RETURNING id, email),
-             person AS (
-                 INSERT INTO core_patient (jhe_user_id, name_family, name_given, birth_date, telecom_phone)
-                 SELECT a.id, w.family, w.given, w.born, w.phone FROM wanted AS w JOIN account AS a ON a.email = w.email ORDER BY w.n
-                 RETURNING id, jhe_user_id)
-             SELECT a.email, p.id FROM person AS p JOIN account AS a ON a.id = p.jhe_user_id ORDER BY p.id",
-        )
-        .bind(column(&|patient| patient.email.clone()))
-        .bind(column(&|patient| patient.given.clone()))
-        .bind(column(&|patient| patient.family.clone()))
-        .bind(patients.iter().map(|patient| patient.born).collect::<Vec<_>>())
-        .bind(column(&|patient| patient.phone.to_owned()))
-        .bind(column(&|patient| patient.password.clone()))
-        .fetch_all(self.connection())
-        .await
-        .db()?;
+        let made = self.seed_people(patients).await?;
         let codes: Vec<(String, i64, String)> = sqlx::query_as(
             "SELECT DISTINCT ON (k.coding_code) k.coding_code, k.id, k.coding_system FROM core_codeableconcept AS k
               WHERE k.coding_code = ANY ($1) ORDER BY k.coding_code, k.id",
@@ -229,5 +207,31 @@ impl Work {
             codes: codes.into_iter().map(|(code, id, system)| (code, (ScopeCodeId(id), system))).collect(),
             sources: sources.into_iter().map(|(name, id)| (name, DataSourceId(id))).collect(),
         })
+    }
+    /// Makes accounts with patients; the addresses with the ids of the patients.
+    async fn seed_people(&mut self, patients: &[RichPatient]) -> Result<Vec<(String, i64)>, Error> {
+        let column = |f: &dyn Fn(&RichPatient) -> String| patients.iter().map(f).collect::<Vec<_>>();
+        // Rows are made one after the other in the order given, so that ids are the same each time.
+        sqlx::query_as(
+            "WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[])
+                                           WITH ORDINALITY AS w (email, given, family, born, phone, password, n)),
+             account AS (
+                 INSERT INTO core_jheuser (email, password, first_name, last_name, user_type, identifier)
+                 SELECT email, password, given, family, 'patient', email FROM wanted ORDER BY n RETURNING id, email),
+             person AS (
+                 INSERT INTO core_patient (jhe_user_id, name_family, name_given, birth_date, telecom_phone)
+                 SELECT a.id, w.family, w.given, w.born, w.phone FROM wanted AS w JOIN account AS a ON a.email = w.email ORDER BY w.n
+                 RETURNING id, jhe_user_id)
+             SELECT a.email, p.id FROM person AS p JOIN account AS a ON a.id = p.jhe_user_id ORDER BY p.id",
+        )
+        .bind(column(&|patient| patient.email.clone()))
+        .bind(column(&|patient| patient.given.clone()))
+        .bind(column(&|patient| patient.family.clone()))
+        .bind(patients.iter().map(|patient| patient.born).collect::<Vec<_>>())
+        .bind(column(&|patient| patient.phone.to_owned()))
+        .bind(column(&|patient| patient.password.clone()))
+        .fetch_all(self.connection())
+        .await
+        .db()
     }
 }
