@@ -129,7 +129,9 @@ pub async fn remove(
     Authorizer::new(actor, &mut work).manages_somewhere().await?;
     let from = from()?;
     let (patient, organization) = Authorizer::new(actor, &mut work).remove_patient(id, from).await?;
-    work.patients().remove(&patient, &organization).await?;
+    if !work.patients().remove(&patient, &organization).await? {
+        return Err(Error::NotFound(Lookup::Entity("Patient")));
+    }
     work.commit().await
 }
 
