@@ -33,7 +33,7 @@ use axum::routing::get;
 use jhe_app::App;
 use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
 
-pub use error::{Admin, unknown_path};
+pub use error::{Admin, method_not_allowed, unknown_path};
 
 /// All routes of the family. Paths are complete; trailing slashes and `.json` are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {

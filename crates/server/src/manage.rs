@@ -43,13 +43,13 @@ pub enum UserCommand {
         #[arg(long)]
         email: String,
     },
-    /// Close an account: it cannot sign in, and its sessions, tokens and API keys end. Its data stay.
+    /// Close an account: it cannot sign in, and its sessions, tokens and API keys end for good. Its data stay.
     Disable {
         /// Login name.
         #[arg(long)]
         email: String,
     },
-    /// Open a closed account again.
+    /// Open a closed account again. What ended when it was closed stays ended: its owner signs in anew and makes new API keys.
     Enable {
         /// Login name.
         #[arg(long)]

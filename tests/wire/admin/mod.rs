@@ -5,6 +5,7 @@ mod clients;
 mod consents;
 mod corners;
 mod fhir_sources;
+mod held;
 mod observations;
 mod organizations;
 mod paging;
