@@ -218,7 +218,8 @@ impl Pass<'_, '_> {
 }
 
 fn is_kept(extension: &RawValue) -> bool {
-    serde_json::from_str::<Extension>(extension.get()).is_ok_and(|found| found.url.as_deref() == Some(UPSTREAM_REFERENCE))
+    serde_json::from_str::<Extension>(extension.get())
+        .is_ok_and(|found| found.url.as_deref() == Some(UPSTREAM_REFERENCE))
 }
 
 fn extensions(members: &Members) -> Vec<Box<RawValue>> {

@@ -444,6 +444,13 @@ pub(super) fn operations() -> Vec<Operation> {
             "/api/v1/fhir_sources/99001",
             r#"{"label":"x"}"#,
         ),
+        op(
+            "index the references of a record system",
+            "POST",
+            "/api/v1/fhir_sources/{id}/index_refs",
+            "/api/v1/fhir_sources/99001/index_refs",
+            "",
+        ),
         op("remove a record system", "DELETE", "/api/v1/fhir_sources/{id}", "/api/v1/fhir_sources/99001", ""),
         // Data sources and data types.
         op("list data sources", "GET", "/api/v1/data_sources", "/api/v1/data_sources", ""),

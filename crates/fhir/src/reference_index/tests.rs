@@ -48,7 +48,8 @@ fn every_listed_path_is_a_reference_in_r5() {
         for path in paths {
             let mut at = kind.to_owned();
             for step in path.split('.') {
-                let notation = source["types"][&at]["elements"][step].as_str().unwrap_or_else(|| panic!("{kind}.{path}"));
+                let notation =
+                    source["types"][&at]["elements"][step].as_str().unwrap_or_else(|| panic!("{kind}.{path}"));
                 at = notation.split(['*', '!', '|']).next().unwrap().to_owned();
             }
             assert_eq!(at, "Reference", "{kind}.{path}");
@@ -129,7 +130,9 @@ fn what_is_no_reference_of_the_form_stays() {
     ] {
         check(&json!({"reference": text}), &json!({"reference": text}), (0, 0));
     }
-    for subject in [json!({"display": "P"}), json!({"reference": 1}), json!("Patient/pat-1"), json!(null), json!([[{}]])] {
+    for subject in
+        [json!({"display": "P"}), json!({"reference": 1}), json!("Patient/pat-1"), json!(null), json!([[{}]])]
+    {
         check(&subject, &subject, (0, 0));
     }
 }
