@@ -3,9 +3,10 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use jhe_app::{App, fhir_source as usecase};
+use jhe_app::{App, fhir_aux_resource, fhir_source as usecase};
 use jhe_authz::{Actor, Authorizer};
 use jhe_domain::error::{Error, Lookup, Violations};
+use jhe_domain::fhir_aux_resource::ReferenceCounts;
 use jhe_domain::fhir_source::{FhirSource, FhirSourceChange};
 use jhe_domain::{DataSourceId, FhirSourceId, Phi};
 use jhe_http::{Caller, Origin};
@@ -41,6 +42,30 @@ impl From<FhirSource> for FhirSourceJson {
             label: source.label.into_inner(),
             fhir_base_url: source.fhir_base_url,
             last_updated: timestamp(source.last_updated),
+        }
+    }
+}
+
+/// What indexing the references of a record system did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"rowsIndexed": 2, "refsRewritten": 1, "refsNotFound": 0}))]
+pub(crate) struct IndexedJson {
+    /// Resources that were not indexed since they were stored.
+    rows_indexed: u64,
+    /// References that point to an imported resource now, those that an earlier run had not found among them.
+    refs_rewritten: u64,
+    /// References of the resources just indexed whose target was not imported. A later run looks for it again, and counts the
+    /// reference when it has found it.
+    refs_not_found: u64,
+}
+
+impl From<ReferenceCounts> for IndexedJson {
+    fn from(counts: ReferenceCounts) -> Self {
+        Self {
+            rows_indexed: counts.rows_indexed,
+            refs_rewritten: counts.refs_rewritten,
+            refs_not_found: counts.refs_not_found,
         }
     }
 }
@@ -172,4 +197,24 @@ pub(crate) async fn delete(
 ) -> Result<Response, AdminError> {
     usecase::delete(&app, &actor, FhirSourceId(id)).await?;
     Ok(no_content())
+}
+
+/// Points the references between records that came from an outside record system at the imported records: `Patient/pat-1` becomes
+/// `Patient/<its id here>`. Where the target was not imported, `not-found:pat-1`, and the reference as it was is kept in an extension,
+/// so that running this again after further imports finds it. Its patient, superusers.
+#[utoipa::path(post, path = "/api/v1/fhir_sources/{id}/index_refs", tag = "fhir sources", params(("id" = i64, Path)),
+    responses((status = 200, description = "What was done", body = IndexedJson),
+        (status = 401, description = "No valid bearer token"),
+        (status = 403, description = "A practitioner, who reads the records of the patient and changes none"),
+        (status = 404, description = "None the caller may know of")))]
+#[tracing::instrument(name = "admin.fhir_sources.index_refs", skip_all)]
+pub(crate) async fn index_refs(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId,
+    // Read like every body, so that one that cannot be read is refused.
+    _: Fields,
+) -> Result<Response, AdminError> {
+    let counts = fhir_aux_resource::index_references(&app, &actor, FhirSourceId(id)).await?;
+    Ok(ok(&IndexedJson::from(counts)))
 }

@@ -118,6 +118,7 @@ fn protected() -> DocumentedRouter<App> {
         .routes(routes!(client::data_sources, client::attach_data_source, client::detach_data_source))
         .routes(routes!(fhir_source::list, fhir_source::create))
         .routes(routes!(fhir_source::get, fhir_source::patch, fhir_source::put, fhir_source::delete))
+        .routes(routes!(fhir_source::index_refs))
         .routes(routes!(patient::wearable_status))
         .routes(routes!(setting::list, setting::create))
         .routes(routes!(setting::get, setting::patch, setting::put, setting::delete))

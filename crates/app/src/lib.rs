@@ -8,6 +8,7 @@ pub mod audit;
 pub mod client;
 pub mod consent;
 pub mod data_source;
+pub mod fhir_aux_resource;
 pub mod fhir_source;
 pub mod housekeeping;
 pub mod identity;

@@ -49,3 +49,13 @@ impl OrganizationId {
     /// The ROOT of the organization tree.
     pub const ROOT: Self = Self(0);
 }
+
+/// An imported resource (`core_fhirauxresource`), whose id FHIR clients see as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FhirAuxResourceId(pub uuid::Uuid);
+
+impl std::fmt::Display for FhirAuxResourceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod consent;
 pub mod data_source;
 pub mod error;
+pub mod fhir_aux_resource;
 pub mod fhir_source;
 pub mod id;
 pub mod invitation;

@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod patient;
 pub mod practitioner;
 pub mod projection;
+pub mod reference_index;
 pub mod search;
 pub mod structure;
 pub mod time;

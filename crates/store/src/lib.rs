@@ -11,6 +11,7 @@ pub mod consent;
 pub mod credential;
 pub mod data_source;
 mod fault;
+pub mod fhir_aux_resource;
 pub mod fhir_source;
 pub mod filter;
 mod housekeeping;

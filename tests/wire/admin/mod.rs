@@ -4,6 +4,7 @@ mod audit_events;
 mod clients;
 mod consents;
 mod corners;
+mod fhir_references;
 mod fhir_sources;
 mod held;
 mod observations;

@@ -371,6 +371,13 @@ const OPERATIONS: &[(&str, &str, &str, &str, &str)] = &[
     ("name an own record system", "POST", "/api/v1/fhir_sources", "/api/v1/fhir_sources", r#"{"dataSource":70005}"#),
     ("change a record system", "PATCH", "/api/v1/fhir_sources/{id}", "/api/v1/fhir_sources/99001", r#"{"label":"x"}"#),
     ("replace a record system", "PUT", "/api/v1/fhir_sources/{id}", "/api/v1/fhir_sources/99001", r#"{"label":"x"}"#),
+    (
+        "index the references of a record system",
+        "POST",
+        "/api/v1/fhir_sources/{id}/index_refs",
+        "/api/v1/fhir_sources/99001/index_refs",
+        "",
+    ),
     ("remove a record system", "DELETE", "/api/v1/fhir_sources/{id}", "/api/v1/fhir_sources/99001", ""),
     // Data sources and data types.
     ("list data sources", "GET", "/api/v1/data_sources", "/api/v1/data_sources", ""),
