@@ -62,7 +62,7 @@ async fn production_warns_of_an_invite_code_that_everybody_knows() {
     let secret = "s".repeat(32);
     let production = [("JHE_ENV", "production"), ("SECRET_KEY", secret.as_str())];
     let server = TestServer::start().await;
-    for (code, is_told) in [("harbour at dusk", false), ("JHE", true)] {
+    for (code, is_told) in [("quiet harbour", false), ("JHE", true)] {
         server.set("site.registration_invite_code", "string", &format!("'{code}'")).await;
         TestServer::on(server.database(), &production).await.begin_stop().await.unwrap();
         // Nothing was said in development either, where the demo has such a code.

@@ -101,6 +101,19 @@ async fn of_secrets_and_invitations_guessed_at_once_ten_are_answered() {
 }
 
 #[tokio::test]
+async fn servers_that_share_a_database_share_their_limits() {
+    let server = TestServer::start().await;
+    let mut other = TestServer::on(server.database(), &[]).await;
+    let redeem = |number: usize| {
+        let of = if number.is_multiple_of(2) { &server } else { &other };
+        of.post(&format!("/api/v1/invitation/{}", format!("{number:02}").repeat(16)))
+    };
+    assert_eq!(at_once((0..24).map(redeem).collect()).await, BTreeMap::from([(404, 10), (429, 14)]));
+    other.begin_stop().await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_old_password_is_guessed_five_times() {
     let server = TestServer::start().await;
     let browser = Browser::new();
