@@ -79,7 +79,7 @@ impl Around {
                 trace::record(&self.app, self.tracer.as_ref(), request, |request| {
                     metrics::measure(request, |request| {
                         stopping::say_so(&self.stopping, request, |request| {
-                            account::account(&self.app, refuse, request, |request| self.guard(request, next))
+                            account::account(&self.app, refuse, request, |request| Box::pin(self.guard(request, next)))
                         })
                     })
                 })
