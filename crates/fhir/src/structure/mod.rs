@@ -102,10 +102,8 @@ pub fn validate_native_observation(body: &Value) -> Result<(), Vec<Issue>> {
     check_root(&mut validator, "Observation", body, None);
     let root = Path::root("Observation");
     match body.get("status") {
-        Some(Value::String(status)) if !status.trim().is_empty() => {
-            if !OBSERVATION_STATUS.contains(&status.as_str()) {
-                validator.report(&root.member("status"), IssueCode::CodeInvalid, "is not a code of ObservationStatus");
-            }
+        Some(Value::String(status)) if !status.trim().is_empty() && !OBSERVATION_STATUS.contains(&status.as_str()) => {
+            validator.report(&root.member("status"), IssueCode::CodeInvalid, "is not a code of ObservationStatus");
         }
         // An element is there with an extension alone; the store has no place for one.
         None | Some(Value::Null) if body.get("_status").is_some_and(|more| !more.is_null()) => {
