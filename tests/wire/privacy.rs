@@ -56,6 +56,22 @@ pub(crate) fn log() -> &'static Log {
 }
 
 #[tokio::test]
+async fn production_warns_of_an_invite_code_that_everybody_knows() {
+    const SAID: &str = "the invite code is one that everybody knows";
+    let log = log();
+    let secret = "s".repeat(32);
+    let production = [("JHE_ENV", "production"), ("SECRET_KEY", secret.as_str())];
+    let server = TestServer::start().await;
+    for (code, is_told) in [("quiet harbour", false), ("JHE", true)] {
+        server.set("site.registration_invite_code", "string", &format!("'{code}'")).await;
+        TestServer::on(server.database(), &production).await.begin_stop().await.unwrap();
+        // Nothing was said in development either, where the demo has such a code.
+        assert_eq!(log.written().contains(SAID), is_told, "{code}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn secrets_and_personal_data_stay_out_of_the_log() {
     let log = log();
     // All statements are slow, so that those noted as slow are looked at too.

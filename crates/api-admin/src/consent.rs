@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::data_source::{DataSourceJson, ScopeCodeJson};
 use crate::error::AdminError;
-use crate::fields::{Fields, boolean, lenient_id, text, type_name};
+use crate::fields::{Fields, Sent, boolean, lenient_id, text};
 use crate::organization::OrganizationRefJson;
 use crate::path::PathId;
 use crate::patient::{self, PatientJson};
@@ -228,12 +228,12 @@ async fn write(
     Ok(written.into_iter().map(Into::into).collect())
 }
 
-fn list<'a>(value: Option<&'a Value>, name: &str) -> Result<&'a [Value], Error> {
+fn list<'a>(value: Option<&'a Sent>, name: &str) -> Result<&'a [Sent], Error> {
     match value {
         None => Err(Error::invalid(name, "This field is required.")),
-        Some(Value::Array(items)) => Ok(items),
+        Some(Sent::List(items)) => Ok(items),
         Some(other) => {
-            let text = format!("Expected a list of items but got type \"{}\".", type_name(other));
+            let text = format!("Expected a list of items but got type \"{}\".", other.type_name());
             Err(Error::invalid(name, text))
         }
     }

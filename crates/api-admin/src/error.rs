@@ -194,7 +194,7 @@ fn conflicted(conflict: &Conflict) -> Response {
 }
 
 /// The answer to a method that a path does not have, and to `OPTIONS`, which describes the path.
-pub(crate) async fn method_not_allowed(request: Request<Body>) -> Response {
+pub async fn method_not_allowed(request: Request<Body>) -> Response {
     if request.method() == Method::OPTIONS {
         return json_response(
             StatusCode::OK,

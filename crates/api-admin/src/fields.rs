@@ -1,14 +1,21 @@
 //! Request bodies: JSON, forms and multipart forms, with names in camelCase or snake_case.
 
+use std::collections::HashMap;
+
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_domain::error::{Error, Violation, Violations};
 use jhe_http::{body, query};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+
+mod sent;
 
 use crate::error::{AdminError, too_large, unsupported_media_type};
+
+pub(crate) use sent::Sent;
+use sent::{Members, Unread, snake_keys};
 
 /// Values whose own keys are the caller's business and are never rewritten.
 const VERBATIM: &[&str] = &["omh_data", "value_attachment_data", "value"];
@@ -18,7 +25,11 @@ const LISTS: &[&str] = &["patient_ids"];
 
 /// The fields of a request body, under snake_case names.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fields(Map<String, Value>);
+pub(crate) struct Fields {
+    members: Members,
+    /// The JSON text of those that are taken verbatim.
+    verbatim: HashMap<String, String>,
+}
 
 impl FromRequest<App> for Fields {
     type Rejection = Response;
@@ -59,12 +70,18 @@ fn content_type(headers: &HeaderMap) -> String {
 
 impl Fields {
     fn from_json(bytes: &[u8]) -> Result<Self, AdminError> {
-        let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| AdminError(Error::sentence(format!("JSON parse error - {error}"))))?;
-        match value {
-            Value::Object(map) => Ok(Self(snake_keys(map))),
+        let broken = |fault| AdminError(Error::sentence(format!("JSON parse error - {fault}")));
+        match Sent::read(bytes).map_err(broken)? {
+            Sent::Object(members) => {
+                let verbatim = if VERBATIM.iter().any(|name| members.contains_key(*name)) {
+                    verbatim(bytes).map_err(|fault| broken(fault.to_string()))?
+                } else {
+                    HashMap::new()
+                };
+                Ok(Self { members, verbatim })
+            }
             other => {
-                let text = format!("Invalid data. Expected a dictionary, but got {}.", type_name(&other));
+                let text = format!("Invalid data. Expected a dictionary, but got {}.", other.type_name());
                 let mut violation = Violation::field("nonFieldErrors", text);
                 violation.bare = true;
                 Err(AdminError(Error::Invalid(Violations::one(violation))))
@@ -73,20 +90,29 @@ impl Fields {
     }
 
     fn from_pairs(pairs: Vec<(String, String)>) -> Self {
-        let mut map = Map::new();
+        let mut members: Vec<(String, Sent)> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         for (name, value) in pairs {
-            if LISTS.contains(&to_snake(&name).as_str()) {
+            let at = *known.entry(name.clone()).or_insert(members.len());
+            let sent = if LISTS.contains(&to_snake(&name).as_str()) {
                 // A form holds a list as a repeated name, or as text with commas.
-                let items = value.split(',').map(|item| Value::String(item.to_owned()));
-                match map.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
-                    Value::Array(known) => known.extend(items),
-                    other => *other = Value::Array(items.collect()),
-                }
+                let mut items = match members.get_mut(at) {
+                    Some((_, Sent::List(items))) => std::mem::take(items),
+                    _ => Vec::new(),
+                };
+                items.extend(value.split(',').map(|item| Sent::Text(item.to_owned())));
+                Sent::List(items)
             } else {
-                map.insert(name, Value::String(value));
+                Sent::Text(value)
+            };
+            match members.get_mut(at) {
+                Some(member) => member.1 = sent,
+                None => members.push((name, sent)),
             }
         }
-        Self(snake_keys(map))
+        let members = snake_keys(members, |_, sent| Ok::<_, std::convert::Infallible>(sent));
+        let Ok(members) = members;
+        Self { members, verbatim: HashMap::new() }
     }
 
     async fn multipart(request: Request, limit: usize) -> Result<Self, Response> {
@@ -116,8 +142,14 @@ impl Fields {
     }
 
     /// The value of a field by its camelCase name.
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(&to_snake(name))
+    pub(crate) fn get(&self, name: &str) -> Option<&Sent> {
+        self.members.get(&to_snake(name))
+    }
+
+    /// The JSON text of a field that is taken verbatim, byte for byte as it was sent. What a form holds is a text.
+    pub(crate) fn json(&self, name: &str) -> Option<String> {
+        let sent = self.get(name)?;
+        Some(self.verbatim.get(&to_snake(name)).cloned().unwrap_or_else(|| sent.to_string()))
     }
 
     /// Whether a field was sent.
@@ -152,7 +184,7 @@ impl Fields {
     }
 
     #[expect(clippy::unused_self, reason = "reads as part of the other text rules")]
-    fn text_value(&self, name: &str, value: &Value, nullable: bool, faults: &mut Violations) -> Option<String> {
+    fn text_value(&self, name: &str, value: &Sent, nullable: bool, faults: &mut Violations) -> Option<String> {
         match text(value) {
             Ok(None) => {
                 if !nullable {
@@ -175,11 +207,11 @@ impl Fields {
     /// A choice that must be one of `choices` when sent.
     pub(crate) fn choice(&self, name: &str, choices: impl Fn(&str) -> bool, faults: &mut Violations) -> Option<String> {
         match self.get(name)? {
-            Value::Null => {
+            Sent::Null => {
                 faults.push(name, "This field may not be null.");
                 None
             }
-            Value::String(text) if choices(text) => Some(text.clone()),
+            Sent::Text(text) if choices(text) => Some(text.clone()),
             other => {
                 let shown = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
                 faults.push(name, format!("\"{shown}\" is not a valid choice."));
@@ -192,15 +224,14 @@ impl Fields {
     pub(crate) fn reference(&self, name: &str) -> Result<Option<i64>, String> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::Null) => Err("This field may not be null.".to_owned()),
-            Some(value @ (Value::Number(_) | Value::String(_))) => lenient_id(value).map(Some).ok_or_else(|| {
-                match value.as_str().map(str::trim).filter(|text| is_digits(text)) {
-                    // A number no row can have.
-                    Some(digits) => format!("Invalid pk \"{digits}\" - object does not exist."),
-                    None => format!("Incorrect type. Expected pk value, received {}.", type_name(value)),
+            Some(Sent::Null) => Err("This field may not be null.".to_owned()),
+            Some(value) => lenient_id(value).map(Some).ok_or_else(|| match value {
+                // A number no row can have.
+                Sent::Number(digits) | Sent::Text(digits) if is_integer(digits.trim()) => {
+                    format!("Invalid pk \"{}\" - object does not exist.", digits.trim())
                 }
+                other => format!("Incorrect type. Expected pk value, received {}.", other.type_name()),
             }),
-            Some(other) => Err(format!("Incorrect type. Expected pk value, received {}.", type_name(other))),
         }
     }
 
@@ -217,74 +248,68 @@ impl Fields {
     pub(crate) fn required_ids(&self, name: &str) -> Result<Vec<i64>, Error> {
         match self.get(name) {
             None => Err(Error::invalid(name, "This field is required.")),
-            Some(Value::Array(items)) => items
+            Some(Sent::List(items)) => items
                 .iter()
                 .map(|item| lenient_id(item).ok_or_else(|| Error::invalid(name, "A valid integer is required.")))
                 .collect(),
             Some(other) => {
-                Err(Error::invalid(name, format!("Expected a list of items but got type \"{}\".", type_name(other))))
+                Err(Error::invalid(name, format!("Expected a list of items but got type \"{}\".", other.type_name())))
             }
         }
     }
 }
 
-/// A text by the family's rules: numbers are taken as text, white space around is trimmed. `Ok(None)` is null.
-pub(crate) fn text(value: &Value) -> Result<Option<String>, &'static str> {
+/// The texts of what is taken verbatim, by the rule by which members are read.
+fn verbatim(bytes: &[u8]) -> Result<HashMap<String, String>, serde_json::Error> {
+    let Unread(members) = serde_json::from_slice(bytes)?;
+    let texts = snake_keys(members, |name, raw: &RawValue| {
+        Ok::<_, serde_json::Error>(VERBATIM.contains(&name).then(|| raw.get().to_owned()))
+    })?;
+    Ok(texts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
+}
+
+/// A text by the family's rules: numbers are taken as text, digit by digit, white space around is trimmed. `Ok(None)` is
+/// null.
+pub(crate) fn text(value: &Sent) -> Result<Option<String>, &'static str> {
     match value {
-        Value::Null => Ok(None),
-        Value::String(text) if text.contains('\0') => Err("Null characters are not allowed."),
-        Value::String(text) => Ok(Some(text.trim().to_owned())),
-        Value::Number(number) => Ok(Some(number.to_string())),
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err("Not a valid string."),
+        Sent::Null => Ok(None),
+        Sent::Text(text) if text.contains('\0') => Err("Null characters are not allowed."),
+        Sent::Text(text) => Ok(Some(text.trim().to_owned())),
+        Sent::Number(digits) => Ok(Some(digits.clone())),
+        Sent::Bool(_) | Sent::List(_) | Sent::Object(_) => Err("Not a valid string."),
     }
 }
 
 /// A truth value by the family's rules.
-pub(crate) fn boolean(value: &Value) -> Option<bool> {
+pub(crate) fn boolean(value: &Sent) -> Option<bool> {
     match value {
-        Value::Bool(truth) => Some(*truth),
-        Value::Number(number) => match number.as_i64() {
-            Some(1) => Some(true),
-            Some(0) => Some(false),
+        Sent::Bool(truth) => Some(*truth),
+        Sent::Number(digits) => match digits.as_str() {
+            "1" => Some(true),
+            "0" => Some(false),
             _ => None,
         },
-        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+        Sent::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
             _ => None,
         },
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Sent::Null | Sent::List(_) | Sent::Object(_) => None,
     }
 }
 
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.len() < 100 && text.bytes().all(|byte| byte.is_ascii_digit())
+/// Whether a text is a whole number, short enough to be repeated in a message.
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.len() < 100 && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// An integer, or its digits as text.
-pub(crate) fn lenient_id(value: &Value) -> Option<i64> {
+pub(crate) fn lenient_id(value: &Sent) -> Option<i64> {
     match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// How the family names JSON types in its messages.
-pub(crate) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "NoneType",
-        Value::Bool(_) => "bool",
-        Value::Number(number) => {
-            if number.is_f64() {
-                "float"
-            } else {
-                "int"
-            }
-        }
-        Value::String(_) => "str",
-        Value::Array(_) => "list",
-        Value::Object(_) => "dict",
+        Sent::Number(digits) => digits.parse().ok(),
+        Sent::Text(text) => text.trim().parse().ok(),
+        Sent::Null | Sent::Bool(_) | Sent::List(_) | Sent::Object(_) => None,
     }
 }
 
@@ -304,60 +329,57 @@ pub(crate) fn to_snake(name: &str) -> String {
     snake
 }
 
-/// Renames keys at any depth; where both spellings are there, the camelCase one wins.
-fn snake_keys(map: Map<String, Value>) -> Map<String, Value> {
-    let mut renamed = Map::with_capacity(map.len());
-    let mut by_camel = std::collections::HashSet::new();
-    for (name, value) in map {
-        let snake = to_snake(&name);
-        let camel = snake != name;
-        if !camel && by_camel.contains(&snake) {
-            continue;
-        }
-        if camel {
-            by_camel.insert(snake.clone());
-        }
-        let value = if VERBATIM.contains(&snake.as_str()) { value } else { snake_value(value) };
-        renamed.insert(snake, value);
-    }
-    renamed
-}
-
-fn snake_value(value: Value) -> Value {
-    match value {
-        Value::Object(map) => Value::Object(snake_keys(map)),
-        Value::Array(items) => Value::Array(items.into_iter().map(snake_value).collect()),
-        scalar => scalar,
-    }
-}
-
 #[cfg(test)]
 mod properties;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[expect(clippy::needless_pass_by_value, reason = "reads better at the calls")]
     fn fields(value: Value) -> Fields {
         Fields::from_json(value.to_string().as_bytes()).unwrap()
     }
 
+    fn sent(value: &Value) -> Sent {
+        Sent::read(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let body =
+            br#"{"a": 1.50, "b": 12345678901234567890123, "c": [{"dE": 1E5}], "value": {"x": 0.10,  "y": [1e2]}}"#;
+        let fields = Fields::from_json(body).unwrap();
+        let read = |name: &str| text(fields.get(name).unwrap()).unwrap().unwrap();
+        assert_eq!((read("a"), read("b")), ("1.50".to_owned(), "12345678901234567890123".to_owned()));
+        assert_eq!(fields.get("c").unwrap().to_string(), "[{\"d_e\":1E5}]");
+        assert_eq!(fields.json("value").unwrap(), "{\"x\": 0.10,  \"y\": [1e2]}");
+        assert_eq!(Fields::from_pairs(query::pairs("value=1.50")).json("value").unwrap(), "\"1.50\"");
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_refused() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Fields::from_json(nested(30).as_bytes()).is_ok());
+        assert!(Fields::from_json(nested(200_000).as_bytes()).is_err());
+    }
+
     #[test]
     fn both_spellings_are_read_at_any_depth_and_camel_case_wins() {
         let fields =
             fields(json!({"iconUrl": "a", "icon_url": "b", "list": [{"studyId": 1}], "omhData": {"someKey": 1}}));
-        assert_eq!(fields.get("iconUrl"), Some(&json!("a")));
-        assert_eq!(fields.get("list"), Some(&json!([{"study_id": 1}])));
-        assert_eq!(fields.get("omhData"), Some(&json!({"someKey": 1})));
+        let shown = |name: &str| fields.get(name).map(Sent::to_string).unwrap();
+        assert_eq!(shown("iconUrl"), "\"a\"");
+        assert_eq!(shown("list"), "[{\"study_id\":1}]");
+        assert_eq!(shown("omhData"), "{\"someKey\":1}");
     }
 
     #[test]
     fn texts_follow_one_set_of_rules() {
         let check = |value: Value, expected: Result<Option<&str>, &str>| {
             assert_eq!(
-                text(&value).as_ref().map(|text| text.as_deref()),
+                text(&sent(&value)).as_ref().map(|text| text.as_deref()),
                 expected.as_ref().map(|text| *text),
                 "{value}"
             );
@@ -382,9 +404,14 @@ mod tests {
         check("patient_ids=1,2&patient_ids=3", &[1, 2, 3]);
         assert!(pairs("patientIds=a").required_ids("patientIds").is_err());
         assert!(fields(json!({"patientIds": "1"})).required_ids("patientIds").is_err());
-        assert_eq!(pairs("name=a&name=b").get("name"), Some(&json!("b")));
+        assert_eq!(pairs("name=a&name=b").get("name").and_then(Sent::as_str), Some("b"));
         let mut message = fields(json!({"id": "1".repeat(30)})).reference("id").unwrap_err();
         assert!(message.starts_with("Invalid pk"), "{message}");
+        let number = Fields::from_json(br#"{"id": 99999999999999999999}"#).unwrap();
+        message = number.reference("id").unwrap_err();
+        assert_eq!(message, "Invalid pk \"99999999999999999999\" - object does not exist.");
+        message = fields(json!({"id": 1.5})).reference("id").unwrap_err();
+        assert_eq!(message, "Incorrect type. Expected pk value, received float.");
         message = fields(json!({"id": "x"})).reference("id").unwrap_err();
         assert!(message.starts_with("Incorrect type"), "{message}");
     }
@@ -399,10 +426,10 @@ mod tests {
     #[test]
     fn truth_has_many_spellings() {
         for yes in [json!(true), json!(1), json!("Yes"), json!("on")] {
-            assert_eq!(boolean(&yes), Some(true), "{yes}");
+            assert_eq!(boolean(&sent(&yes)), Some(true), "{yes}");
         }
         for neither in [json!("maybe"), json!(2), json!(null), json!([])] {
-            assert_eq!(boolean(&neither), None, "{neither}");
+            assert_eq!(boolean(&sent(&neither)), None, "{neither}");
         }
     }
 }

@@ -13,11 +13,11 @@ use jhe_domain::{ApplicationId, InvitationId, PatientId};
 use jhe_http::authenticate::find_caller;
 use jhe_http::{Caller, Origin};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::error::AdminError;
-use crate::fields::{Fields, lenient_id};
+use crate::fields::{Fields, Sent, lenient_id};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
 use crate::path::{PathId, PathText, SentPath, parse};
 use crate::query::AdminQuery;
@@ -146,7 +146,7 @@ pub(crate) async fn create(
     }
     let mut faults = Violations::default();
     let mut number = |name: &str, shown: &str| match fields.get(name) {
-        None | Some(Value::Null) => {
+        None | Some(Sent::Null) => {
             faults.push(shown, "This field is required.");
             0
         }
@@ -158,7 +158,7 @@ pub(crate) async fn create(
     let patient = number("patientId", "patientId");
     let client = number("clientId", "client_id");
     faults.into_result()?;
-    let mail = fields.get("sendEmail") == Some(&Value::Bool(true));
+    let mail = fields.get("sendEmail") == Some(&Sent::Bool(true));
     let issued = usecase::create(&app, &actor, PatientId(patient), ApplicationId(client), mail).await?;
     let mut invitation = InvitationJson::from(issued.invitation);
     invitation.token = Some(issued.token.reveal().clone());

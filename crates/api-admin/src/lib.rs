@@ -33,7 +33,7 @@ use axum::routing::get;
 use jhe_app::App;
 use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
 
-pub use error::{Admin, unknown_path};
+pub use error::{Admin, method_not_allowed, unknown_path};
 
 /// All routes of the family. Paths are complete; trailing slashes and `.json` are gone before routing.
 pub fn router(app: &App) -> DocumentedRouter<App> {
@@ -128,6 +128,7 @@ fn protected() -> DocumentedRouter<App> {
 
 /// What needs no bearer token. An invitation is addressed by its token or, with a bearer token, by its id: both share
 /// one path, so these handlers authenticate themselves.
+#[expect(clippy::disallowed_methods, reason = "an address that only leads to the one with a slash")]
 fn public() -> DocumentedRouter<App> {
     DocumentedRouter::new()
         .routes(routes!(invitation::get, invitation::redeem, invitation::patch, invitation::put, invitation::delete))

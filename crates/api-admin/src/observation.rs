@@ -207,8 +207,11 @@ fn filter(query: &AdminQuery) -> Result<ObservationFilter, Error> {
     Ok(filter)
 }
 
+/// The order asked for; empty for the default one, newest first.
 fn order(query: &AdminQuery) -> Result<Vec<OrderKey>, Error> {
-    let Some(ordering) = query.get("ordering") else { return Ok(Vec::new()) };
+    // The default order is the same by its name.
+    let named = query.get("ordering").filter(|ordering| !matches!(*ordering, "-last_updated" | "-lastUpdated"));
+    let Some(ordering) = named else { return Ok(Vec::new()) };
     let (name, descending) = ordering.strip_prefix('-').map_or((ordering, false), |name| (name, true));
     let by = match name {
         "last_updated" | "lastUpdated" => ObservationOrder::LastUpdated,

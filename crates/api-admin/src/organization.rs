@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::error::AdminError;
-use crate::fields::{Fields, lenient_id};
+use crate::fields::{Fields, Sent, lenient_id};
 use crate::paging::{DEFAULT_SIZE, PageJson, Paging};
 use crate::path::{PathId, SentPath};
 use crate::query::AdminQuery;
@@ -284,7 +284,7 @@ pub(crate) async fn create(
         }
         let type_code = fields.choice("type", is_type, &mut faults);
         let part_of = match fields.get("partOf") {
-            None | Some(Value::Null) => None,
+            None | Some(Sent::Null) => None,
             Some(_) => fields.reference("partOf").unwrap_or_else(|message| {
                 faults.push("partOf", message);
                 None
@@ -326,7 +326,7 @@ pub(crate) async fn put(
 async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields, whole: bool) -> Result<Response, AdminError> {
     let parent = match fields.get("partOf") {
         None => None,
-        Some(Value::Null) => Some(None),
+        Some(Sent::Null) => Some(None),
         Some(value) => lenient_id(value).map(|id| Some(OrganizationId(id))),
     };
     let validate = || {
@@ -371,7 +371,7 @@ pub(crate) async fn delete(
 /// The account named by `jheUserId`; the family's oldest clients read the fault under `error`.
 fn user_id(fields: &Fields) -> Result<UserId, Error> {
     match fields.get("jheUserId") {
-        None | Some(Value::Null) => Err(Error::invalid("jheUserId", "This field is required.")),
+        None | Some(Sent::Null) => Err(Error::invalid("jheUserId", "This field is required.")),
         Some(value) => {
             lenient_id(value).map(UserId).ok_or_else(|| Error::invalid("jheUserId", "A valid integer is required."))
         }
@@ -379,7 +379,7 @@ fn user_id(fields: &Fields) -> Result<UserId, Error> {
 }
 
 fn missing_user(fields: &Fields) -> bool {
-    matches!(fields.get("jheUserId"), None | Some(Value::Null))
+    matches!(fields.get("jheUserId"), None | Some(Sent::Null))
 }
 
 fn say_missing_user(error: Error, fields: &Fields) -> Result<Response, AdminError> {

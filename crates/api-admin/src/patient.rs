@@ -26,7 +26,7 @@ use utoipa::ToSchema;
 
 use crate::client::ClientJson;
 use crate::error::AdminError;
-use crate::fields::{Fields, text};
+use crate::fields::{Fields, Sent, text};
 use crate::invitation::InvitationJson;
 use crate::organization::OrganizationJson;
 use crate::paging::{DEFAULT_SIZE, PageJson, Paging};
@@ -252,11 +252,11 @@ pub(crate) async fn me(State(app): State<App>, Caller(actor): Caller) -> Result<
 /// Identifier pairs; items without a system or a value are skipped.
 fn identifiers(fields: &Fields, faults: &mut Violations) -> Option<Vec<(Phi<String>, Phi<String>)>> {
     match fields.get("identifiers")? {
-        Value::Null => {
+        Sent::Null => {
             faults.push("identifiers", "This field may not be null.");
             None
         }
-        Value::Array(items) => {
+        Sent::List(items) => {
             let mut pairs = Vec::with_capacity(items.len());
             for item in items {
                 let part = |name: &str| item.get(name).map_or(Ok(None), text);
@@ -272,7 +272,7 @@ fn identifiers(fields: &Fields, faults: &mut Violations) -> Option<Vec<(Phi<Stri
             Some(pairs)
         }
         other => {
-            let kind = crate::fields::type_name(other);
+            let kind = other.type_name();
             faults.push("identifiers", format!("Expected a list of items but got type \"{kind}\"."));
             None
         }

@@ -10,12 +10,12 @@ use jhe_domain::error::{Error, Lookup, Violation, Violations};
 use jhe_domain::setting::{SETTING_VALUE_TYPES, Setting, SettingValue, is_secret};
 use jhe_http::{Caller, Origin};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::error::AdminError;
-use crate::fields::{Fields, boolean, text};
+use crate::fields::{Fields, Sent, boolean, text};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
 use crate::path::{PathId, SentPath};
 use crate::query::AdminQuery;
@@ -105,20 +105,20 @@ fn bare(message: &str) -> Violation {
     Violation::unlisted("value", message)
 }
 
-/// A value in a type, however it is written (data model §7).
-fn coerced(kind: &str, value: &Value) -> Result<SettingValue, Violation> {
+/// A value in a type, however it is written (data model §7). `json` is its text, which a JSON setting keeps as it is.
+fn coerced(kind: &str, value: &Sent, json: Option<String>) -> Result<SettingValue, Violation> {
     match kind {
         "string" => match value {
-            Value::Bool(truth) => Ok(SettingValue::String(truth.to_string())),
-            Value::String(text) if !text.contains('\0') => Ok(SettingValue::String(text.clone())),
+            Sent::Bool(truth) => Ok(SettingValue::String(truth.to_string())),
+            Sent::Text(text) if !text.contains('\0') => Ok(SettingValue::String(text.clone())),
             other => match text(other) {
                 Ok(Some(text)) => Ok(SettingValue::String(text)),
                 _ => Err(bare("Invalid string")),
             },
         },
         "int" => match value {
-            Value::Number(number) => number.as_i64(),
-            Value::String(text) => text.trim().parse().ok(),
+            Sent::Number(digits) => digits.parse().ok(),
+            Sent::Text(text) => text.trim().parse().ok(),
             _ => None,
         }
         .map(SettingValue::Int)
@@ -132,22 +132,22 @@ fn coerced(kind: &str, value: &Value) -> Result<SettingValue, Violation> {
             .map(SettingValue::Bool)
             .ok_or_else(|| bare("Invalid bool")),
         "float" => match value {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
+            Sent::Number(digits) => digits.parse::<f64>().ok(),
+            Sent::Text(text) => text.trim().parse().ok(),
             _ => None,
         }
         .filter(|number| number.is_finite())
         .map(SettingValue::Float)
         .ok_or_else(|| bare("Invalid float")),
-        _ => Ok(SettingValue::Json(value.to_string())),
+        _ => Ok(SettingValue::Json(json.unwrap_or_else(|| value.to_string()))),
     }
 }
 
 /// The value of a request in a type. `Ok(None)` when it was not sent.
 fn value_of(fields: &Fields, kind: Option<&str>, faults: &mut Violations) -> Option<SettingValue> {
     match (fields.get("value"), kind) {
-        (Some(Value::Null), _) => faults.push("value", "This field may not be null."),
-        (Some(value), Some(kind)) => match coerced(kind, value) {
+        (Some(Sent::Null), _) => faults.push("value", "This field may not be null."),
+        (Some(value), Some(kind)) => match coerced(kind, value, fields.json("value")) {
             Ok(value) => return Some(value),
             Err(violation) => faults.0.push(violation),
         },

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::error::AdminError;
-use crate::fields::{Fields, boolean, text};
+use crate::fields::{Fields, Sent, boolean, text};
 use crate::organization::{self, OrganizationJson};
 use crate::paging::{DEFAULT_SIZE, PageJson, Paging};
 use crate::path::{PathId, SentPath};
@@ -317,7 +317,7 @@ fn change_of(fields: &Fields, email_required: bool) -> Result<UserChange, Error>
     let last_name = name_of(fields, "lastName", &mut faults);
     let user_type = match fields.get("userType") {
         None => None,
-        Some(Value::Null) => Some(None),
+        Some(Sent::Null) => Some(None),
         Some(_) => fields
             .choice("userType", |kind| UserType::parse(kind).is_some(), &mut faults)
             .map(|kind| UserType::parse(&kind)),

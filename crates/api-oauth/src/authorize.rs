@@ -18,6 +18,11 @@ use crate::error::{self, OAuthError};
 use crate::parameters::{Parameters, ZERO};
 use crate::{form, fresh, redirect, scope};
 
+/// Where authorizations are asked for.
+pub(crate) const PATH: &str = "/o/authorize";
+/// What is served there, as routes write it.
+pub(crate) const SERVED: &str = "GET,POST";
+
 /// Begins an authorization (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2).
 #[utoipa::path(get, path = "/o/authorize", tag = "oauth",
     params(("response_type" = String, Query), ("client_id" = String, Query), ("redirect_uri" = Option<String>, Query),
@@ -30,13 +35,13 @@ use crate::{form, fresh, redirect, scope};
 pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
     if request.method() == Method::HEAD {
         // Looking must not issue a code.
-        return Ok(StatusCode::METHOD_NOT_ALLOWED.into_response());
+        return Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, SERVED)]).into_response());
     }
     let raw = request.uri().query().unwrap_or_default().to_owned();
     let headers = request.headers();
     let parameters = Parameters::parse(&raw);
     let visitor = page::visitor(&app, headers).await?;
-    let prompts: Vec<&str> = parameters.get("prompt").unwrap_or_default().split_whitespace().collect();
+    let prompts = prompts(&parameters);
     if prompts.contains(&"create") {
         let text = "prompt=create is not supported";
         return Ok(error::json(StatusCode::BAD_REQUEST, &error::body("invalid_request", Some(text))));
@@ -55,13 +60,8 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
     let Some(visitor) = visitor else {
         return Ok(asked.refuse(&app, "login_required", None));
     };
-    let other = is_somebody_else(&app, &parameters, &visitor);
-    if prompts.contains(&"login") || is_too_old(&app, &parameters, &visitor) || other {
-        // Who has just signed in and is not the one the client means will not become that by signing in again.
-        if prompts.contains(&"none") || (other && is_fresh(&app, &parameters, &visitor)) {
-            return Ok(asked.refuse(&app, "login_required", None));
-        }
-        return Ok(to_login(&parameters, Some(&fresh::mark(&app, app.now()))));
+    if let Some(response) = sign_in_again(&app, &parameters, &visitor, &asked, &prompts) {
+        return Ok(response);
     }
     let known = parameters.get("approval_prompt") == Some("auto")
         && token::authorized_before(&app, visitor.user_id, &asked.client, &asked.scopes).await?;
@@ -72,6 +72,30 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
         return Ok(asked.refuse(&app, "consent_required", None));
     }
     Ok(consent_page(&app, headers, &parameters, &asked))
+}
+
+/// What becomes of a request that wants another sign-in than the one there is: a newer one, or somebody else's.
+fn sign_in_again(
+    app: &App,
+    parameters: &Parameters,
+    visitor: &Visitor,
+    asked: &Asked,
+    prompts: &[&str],
+) -> Option<Response> {
+    let other = is_somebody_else(app, parameters, visitor);
+    if !prompts.contains(&"login") && !is_too_old(app, parameters, visitor) && !other {
+        return None;
+    }
+    // Who has just signed in and is not the one the client means will not become that by signing in again.
+    if prompts.contains(&"none") || (other && is_fresh(app, parameters, visitor)) {
+        return Some(asked.refuse(app, "login_required", None));
+    }
+    Some(to_login(parameters, Some(&fresh::mark(app, app.now()))))
+}
+
+/// How the client wants the person to be asked.
+fn prompts(parameters: &Parameters) -> Vec<&str> {
+    parameters.get("prompt").unwrap_or_default().split_whitespace().collect()
 }
 
 /// The answer of the consent page.
@@ -103,12 +127,20 @@ pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Re
         Ok(client) => client,
         Err(page) => return Ok(page),
     };
-    let asked = match check(&app, &form, client, &[]) {
+    let prompts = prompts(&form);
+    let asked = match check(&app, &form, client, &prompts) {
         Ok(asked) => asked,
         Err(response) => return Ok(*response),
     };
     if form.get("allow").is_none() {
         return Ok(asked.refuse(&app, "access_denied", None));
+    }
+    // The page may have lain open, and somebody else may have signed in beside it.
+    if let Some(response) = sign_in_again(&app, &form, &visitor, &asked, &prompts) {
+        return Ok(response);
+    }
+    if prompts.contains(&"none") {
+        return Ok(asked.refuse(&app, "consent_required", None));
     }
     asked.grant(&app, &visitor).await
 }
@@ -123,9 +155,6 @@ struct Bound {
 /// Finds client and redirect URI; what is wrong with them is a page, never a redirect.
 async fn bind(app: &App, parameters: &Parameters) -> Result<Result<Bound, Response>, OAuthError> {
     let wrong = |text: &str| Ok(Err(form::fatal(StatusCode::BAD_REQUEST, "invalid_request", text)));
-    if parameters.has_zero() {
-        return wrong(ZERO);
-    }
     let once = ["client_id", "response_type", "redirect_uri", "scope", "state"];
     if let Some(name) = parameters.duplicate_of(&once) {
         return wrong(&format!("Duplicate {name} parameter."));
@@ -188,7 +217,8 @@ fn refuse(app: &App, redirect_uri: &str, state: Option<&str>, error: &str, descr
 }
 
 fn check(app: &App, parameters: &Parameters, bound: Bound, prompts: &[&str]) -> Result<Asked, Box<Response>> {
-    let state = parameters.get("state").map(str::to_owned);
+    // One that no client can have meant is not sent back.
+    let state = parameters.get("state").filter(|state| !state.contains('\0')).map(str::to_owned);
     let redirect_uri = bound.redirect_uri.clone();
     let wrong = |error: &str, description: Option<&str>| {
         Err(Box::new(refuse(app, &redirect_uri, state.as_deref(), error, description)))
@@ -222,6 +252,9 @@ fn check(app: &App, parameters: &Parameters, bound: Bound, prompts: &[&str]) -> 
     }
     if prompts.contains(&"none") && prompts.len() > 1 {
         return wrong("invalid_request", None);
+    }
+    if parameters.has_zero(|_| true) {
+        return wrong("invalid_request", Some(ZERO));
     }
     Ok(Asked {
         client: bound.client,
@@ -294,6 +327,9 @@ fn consent_page(app: &App, headers: &HeaderMap, parameters: &Parameters, asked: 
         "response_type",
         "code_challenge",
         "code_challenge_method",
+        "max_age",
+        "id_token_hint",
+        fresh::PARAMETER,
     ];
     let shown = ConsentPage {
         title: site_title(app),

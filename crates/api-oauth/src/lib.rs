@@ -88,7 +88,12 @@ fn open(response: &mut Response) {
 
 async fn method_not_allowed(request: Request<Body>) -> Response {
     let text = format!("Method \"{}\" not allowed.", request.method());
-    error::json(StatusCode::METHOD_NOT_ALLOWED, &error::body("invalid_request", Some(&text)))
+    let mut response = error::json(StatusCode::METHOD_NOT_ALLOWED, &error::body("invalid_request", Some(&text)));
+    if request.uri().path() == authorize::PATH {
+        // The router would tell of HEAD, which goes with GET elsewhere.
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(authorize::SERVED));
+    }
+    response
 }
 
 /// The answer to a path of the family that does not exist; a preflight is answered for any path.

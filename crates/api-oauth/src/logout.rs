@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::token::issuer;
@@ -38,6 +38,13 @@ struct Asked {
     target: Option<String>,
 }
 
+impl Asked {
+    /// Where signing out leads.
+    fn after(&self) -> &str {
+        self.target.as_deref().unwrap_or("/")
+    }
+}
+
 /// Signs out at the wish of a client.
 #[utoipa::path(get, path = "/o/logout", operation_id = "logout_request", tag = "oauth",
     params(("id_token_hint" = Option<String>, Query), ("client_id" = Option<String>, Query), ("post_logout_redirect_uri" = Option<String>, Query), ("state" = Option<String>, Query)),
@@ -54,6 +61,10 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
     let visitor = page::visitor(&app, headers).await?;
     let named = visitor.as_ref().map(|visitor| visitor.user_id.to_string());
     if visitor.is_none() || (asked.subject.is_some() && asked.subject == named) {
+        if request.method() == Method::HEAD {
+            // Looking must sign nobody out.
+            return Ok(page::found(asked.after()));
+        }
         return end(&app, headers, &asked, ip).await;
     }
     Ok(ask(&app, headers, &parameters, &asked))
@@ -123,7 +134,7 @@ async fn end(
     if let Some(cookie) = page::cookie(headers, page::SESSION) {
         session::end(app, cookie, ip).await?;
     }
-    let mut response = page::found(asked.target.as_deref().unwrap_or("/"));
+    let mut response = page::found(asked.after());
     page::set_cookie(&mut response, &page::end_session_cookie(app));
     Ok(response)
 }

@@ -13,7 +13,6 @@ use jhe_app::identity::sign_in::{self, Attempt};
 use jhe_app::identity::token::{Exchange, RefreshRow, Refreshing, Tokens};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
-use jhe_domain::error::Error;
 use jhe_http::Origin;
 use serde_json::{Value, json};
 
@@ -217,12 +216,8 @@ async fn password(app: &App, client: &Client, form: &Parameters, ip: Option<IpAd
     let (username, password) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
     let attempt =
         Attempt { email: username, password, ip, client: Some(client.id), admits_superusers: client.allow_superuser };
-    let account = match sign_in::check(app, attempt).await {
-        Ok(account) => account,
-        // A locked account is told no more than a wrong password.
-        Err(Error::Throttled { .. }) => None,
-        Err(other) => return Err(other.into()),
-    };
+    // A locked account is told no more than a wrong password.
+    let account = sign_in::check(app, attempt).await?.ok();
     let account = account.filter(|account| email::suffices(app, account)).ok_or_else(refused)?;
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
     // Only now, so that no connection is held while the password is checked.

@@ -34,7 +34,7 @@ impl App {
     /// Reads settings and keys, making the keys that are missing, and starts listening for changed settings.
     pub async fn start(store: Store, config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let settings = Settings::load(&store, &config).await?;
-        let identity = Identity::load(&store, &config).await?;
+        let identity = Identity::load(&store, &config, &settings).await?;
         // Parsed and linked now rather than at the first upload.
         let schemas = crate::schemas::load(&config.site.omh_schema_dirs).await?;
         let documents = Documents { schemas, max_bytes: config.limits.max_omh_bytes };

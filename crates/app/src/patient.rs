@@ -92,12 +92,15 @@ pub async fn update(
     let grant = Authorizer::new(actor, &mut work).manage_patient(id, at).await?;
     let mut change = validate()?;
     if let Some(email) = &change.telecom_email {
-        let stored = seen(&mut work, actor, id).await?.telecom_email;
-        let same = stored.is_some_and(|stored| stored.reveal().eq_ignore_ascii_case(email.reveal()));
+        let stored = seen(&mut work, actor, id).await?;
+        let same = stored.telecom_email.is_some_and(|stored| stored.reveal().eq_ignore_ascii_case(email.reveal()));
         if same {
             change.telecom_email = None;
         } else if !actor.is_superuser() {
             return Err(Error::invalid("telecomEmail", "Only an administrator can change a patient's login e-mail."));
+        } else if stored.user_id.is_none() {
+            // The address is the account's: without one there is nothing to change.
+            return Err(Error::sentence_at("telecomEmail", "Patient has no associated user account."));
         }
     }
     let site = app.settings().site_url();
@@ -129,7 +132,9 @@ pub async fn remove(
     Authorizer::new(actor, &mut work).manages_somewhere().await?;
     let from = from()?;
     let (patient, organization) = Authorizer::new(actor, &mut work).remove_patient(id, from).await?;
-    work.patients().remove(&patient, &organization).await?;
+    if !work.patients().remove(&patient, &organization).await? {
+        return Err(Error::NotFound(Lookup::Entity("Patient")));
+    }
     work.commit().await
 }
 

@@ -66,7 +66,13 @@ async fn make(app: &App, actor: &Actor, new: NewPractitioner) -> Result<Listed, 
     let mut work = app.store().begin().await?;
     let admin = Authorizer::new(actor, &mut work).administer()?;
     let grant = Authorizer::new(actor, &mut work).look_up_user()?;
-    let found = work.users().by_email(&grant, &new.email).await?;
+    let mut found = work.users().by_email(&grant, &new.email).await?;
+    if let Some(user) = &found
+        && !work.users().hold(&admin, user.id).await?
+    {
+        // It went at this moment, with what it was for.
+        found = None;
+    }
     let user = if let Some(user) = &found {
         user.id
     } else {

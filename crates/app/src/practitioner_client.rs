@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jhe_authz::{Actor, Authorizer};
 use jhe_crypto::{OsEntropy, client_secret, token};
 use jhe_domain::Phi;
-use jhe_domain::error::{Error, Lookup};
+use jhe_domain::error::{Error, Lookup, Why};
 use jhe_domain::page::{Page, Window};
 use jhe_store::practitioner_client::{NewPractitionerClient, PractitionerClient};
 
@@ -74,6 +74,7 @@ pub async fn create(app: &App, actor: &Actor, validate: impl FnOnce() -> Result<
         client_id,
     };
     let id = work.practitioner_clients().create(&owner, &new).await?;
+    let id = id.ok_or_else(|| Error::denied(Why::PractitionerClientsOnly))?;
     let row = work.practitioner_clients().find(&owner, id).await?.ok_or_else(missing)?;
     if let Some(account) = work.account_by_id(actor.user_id()).await? {
         mail::queue(app, &mut work, &account.email, &Letter::key_made(app)).await?;

@@ -1,5 +1,7 @@
 //! Reference data and demo data (data model §8): made once, the same every time.
 
+mod rich;
+
 use chrono::{DateTime, Utc};
 use jhe_authz::{Actor, Authorizer, InternalReason};
 use jhe_config::Config;
@@ -8,10 +10,12 @@ use jhe_domain::error::Error;
 use jhe_store::Store;
 use jhe_store::seed::{DemoOptions, SeedOptions, demo_observation_codes};
 
+pub use rich::{STUDY as RICH_STUDY, rich};
+
 /// The password all demo accounts share. Printed by `jhe demo`, never used elsewhere.
 pub const DEMO_PASSWORD: &str = "Jhe1234!";
 
-/// What happened to the demo data.
+/// What happened to demo data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seeded {
     /// It was made now.

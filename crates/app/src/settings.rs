@@ -7,6 +7,7 @@ use jhe_config::Config;
 use jhe_domain::error::Error;
 use jhe_domain::setting::SettingValue;
 use jhe_store::Store;
+use tokio::sync::Mutex;
 
 /// The settings as of the last read. Cheap to clone; all clones see a change.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Settings {
     store: Store,
     site_url: Arc<str>,
     values: Arc<RwLock<Arc<HashMap<String, SettingValue>>>>,
+    /// Held while they are read again, so that what was read earlier never replaces what was read later.
+    reading: Arc<Mutex<()>>,
 }
 
 impl Settings {
@@ -24,12 +27,14 @@ impl Settings {
             store: store.clone(),
             site_url: config.site.url.as_str().into(),
             values: Arc::new(RwLock::new(values)),
+            reading: Arc::default(),
         };
         Ok(settings)
     }
 
     /// Reads them again; called after a write, so that the next request of this process sees it.
     pub async fn reload(&self) -> Result<(), Error> {
+        let _turn = self.reading.lock().await;
         let values = Arc::new(self.store.settings().await?);
         *self.values.write().unwrap_or_else(PoisonError::into_inner) = values;
         Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jhe_authz::{Grant, action, resource};
 use jhe_domain::error::Error;
 use jhe_domain::{Secret, StudyId};
-use jhe_outbound::wearable::Wearables;
+use jhe_outbound::wearable::{WearableFault, Wearables};
 use jhe_store::Work;
 use tokio::sync::watch;
 
@@ -62,8 +62,8 @@ pub(crate) async fn after(
 pub async fn disconnect(app: App, mut stop: watch::Receiver<bool>) -> Result<(), Error> {
     let wearables = Wearables::new()?;
     while !*stop.borrow() {
-        if let Some(service) = service(&app) {
-            match tell_due(&app, &wearables, &service).await {
+        if service(&app).is_some() {
+            match tell_due(&app, &wearables).await {
                 Ok(told) if told > 0 => continue,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(error = %error, "the queue of wearables cannot be read yet"),
@@ -74,7 +74,7 @@ pub async fn disconnect(app: App, mut stop: watch::Receiver<bool>) -> Result<(),
     Ok(())
 }
 
-async fn tell_due(app: &App, wearables: &Wearables, service: &Service) -> Result<usize, Error> {
+async fn tell_due(app: &App, wearables: &Wearables) -> Result<usize, Error> {
     let due = {
         let mut work = app.store().begin().await?;
         let due = work.take_due_disconnections(BATCH, LEASE).await?;
@@ -82,10 +82,11 @@ async fn tell_due(app: &App, wearables: &Wearables, service: &Service) -> Result
         due
     };
     for one in &due {
-        let told = if one.is_moot {
-            Ok(())
-        } else {
-            wearables.disconnect(&service.address, &service.key, &one.account, &one.provider).await
+        // Where the service is by now, which may have been set right while they were taken.
+        let told = match service(app) {
+            _ if one.is_moot => Ok(()),
+            Some(service) => wearables.disconnect(&service.address, &service.key, &one.account, &one.provider).await,
+            None => Err(WearableFault { reason: "the module was turned off".to_owned() }),
         };
         let mut work = app.store().begin().await?;
         match told {

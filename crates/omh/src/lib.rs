@@ -2,7 +2,7 @@
 //!
 //! A data point is a JSON object with a `header` and a `body`. [`validate`] checks both against the JSON schemas of Open
 //! mHealth and IEEE 1752, which are compiled into this crate; [`time::effective_time`] reads when the measurement was
-//! made; [`examples`] makes data points for demonstrations, tests and benchmarks.
+//! made; [`examples`] and [`synthetic`] make data points for demonstrations, tests and benchmarks.
 //!
 //! The crate does no I/O and never fetches a schema: a reference to a document that is not installed is an error. It
 //! knows nothing of FHIR resources, statuses or Base64; its callers map an [`OmhViolation`] to their own answers. Reading
@@ -15,6 +15,7 @@ mod code;
 pub mod examples;
 mod explain;
 mod schemas;
+pub mod synthetic;
 pub mod time;
 mod validate;
 mod violation;

@@ -116,23 +116,30 @@ async fn examine(database: &Database, config: &Config, rows: &mut Vec<Row>) -> R
     let pending = maintenance::pending(&database.options).await.map_err(readable)?;
     rows.push(migrations("migrations", &pending));
     if pending.is_empty() {
-        let app = App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await.map_err(readable)?;
-        rows.push(match app.identity().kid() {
-            Some(kid) => Row::good("signing key", kid),
-            None => Row::bad("signing key", "none"),
-        });
-        rows.push(Row::good("patient code verifier", app.identity().static_verifier().unwrap_or_default()));
-        let stored = app.settings().site_url();
-        let text = if stored == config.site.url.as_str() {
-            stored
-        } else {
-            format!("{stored}, while SITE_URL is {}: the setting holds", config.site.url.as_str())
-        };
-        rows.push(Row::good("site.url", text));
+        match App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await {
+            Ok(app) => rows.extend(started(&app, config)),
+            Err(error) => rows.push(Row::bad("configuration", readable(error).to_string())),
+        }
     }
     audit.stop().await;
     store.close().await;
     Ok(())
+}
+
+/// What a server that could start would work with.
+fn started(app: &App, config: &Config) -> [Row; 3] {
+    let key = match app.identity().kid() {
+        Some(kid) => Row::good("signing key", kid),
+        None => Row::bad("signing key", "none"),
+    };
+    let verifier = Row::good("patient code verifier", app.identity().static_verifier().unwrap_or_default());
+    let stored = app.settings().site_url();
+    let text = if stored == config.site.url.as_str() {
+        stored
+    } else {
+        format!("{stored}, while SITE_URL is {}: the setting holds", config.site.url.as_str())
+    };
+    [key, verifier, Row::good("site.url", text)]
 }
 
 /// How the connection is protected in fact, as the database sees it.

@@ -44,6 +44,9 @@ enum Command {
         /// The demo data too, on a database that holds no other organizations.
         #[arg(long)]
         demo: bool,
+        /// Twenty more patients with weeks of glucose and months of a wearable, once the demo data is there.
+        #[arg(long)]
+        rich_demo: bool,
     },
     /// Manage accounts.
     User {
@@ -116,7 +119,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
             runtime.block_on(demo::run(config, args))
         }
         Command::Migrate { check } => runtime.block_on(manage::migrate(config, check)),
-        Command::Seed { demo } => runtime.block_on(manage::seed(config, demo)),
+        Command::Seed { demo, rich_demo } => runtime.block_on(manage::seed(config, demo, rich_demo)),
         Command::User { command } => runtime.block_on(manage::user(config, command)),
         Command::Client { command } => runtime.block_on(manage::client(config, command)),
         Command::Keys { command } => runtime.block_on(manage::keys(config, command)),

@@ -10,6 +10,7 @@ use jhe_app::App;
 use jhe_app::operator::{self, ClientRequest};
 use jhe_config::Config;
 use jhe_domain::client::GrantType;
+use jhe_domain::clock::Clock as _;
 use jhe_domain::user::UserType;
 use jhe_store::{Store, maintenance};
 
@@ -42,13 +43,13 @@ pub enum UserCommand {
         #[arg(long)]
         email: String,
     },
-    /// Close an account: it cannot sign in, and its sessions, tokens and API keys end. Its data stay.
+    /// Close an account: it cannot sign in, and its sessions, tokens and API keys end for good. Its data stay.
     Disable {
         /// Login name.
         #[arg(long)]
         email: String,
     },
-    /// Open a closed account again.
+    /// Open a closed account again. What ended when it was closed stays ended: its owner signs in anew and makes new API keys.
     Enable {
         /// Login name.
         #[arg(long)]
@@ -170,13 +171,16 @@ pub async fn migrate(config: Config, check: bool) -> Result<ExitCode> {
 }
 
 /// `jhe seed`.
-pub async fn seed(config: Config, demo: bool) -> Result<ExitCode> {
-    ensure!(!demo || !config.site.production, "demo data is not made in production mode");
+pub async fn seed(config: Config, demo: bool, rich: bool) -> Result<ExitCode> {
+    ensure!(!(demo || rich) || !config.site.production, "demo data is not made in production mode");
     on_store(&config, async |store| {
         if demo {
             jhe_app::seed::demo(store, &config).await.map_err(readable)?;
         } else {
             jhe_app::seed::reference(store, &config).await.map_err(readable)?;
+        }
+        if rich {
+            jhe_app::seed::rich(store, SystemClock.now()).await.map_err(readable)?;
         }
         Ok(())
     })

@@ -3,7 +3,8 @@
 mod complete;
 
 use axum::Router;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use jhe_app::App;
@@ -81,6 +82,16 @@ fn schema(prefix: &'static str, yaml: &str, json: &str) -> Router<App> {
         .route(&format!("{prefix}/redoc/"), get(|| async { Html(REDOC_PAGE) }))
         .route(&format!("{prefix}/redoc/redoc.standalone.js"), get(redoc))
         .merge(ui)
+        .method_not_allowed_fallback(jhe_api_admin::method_not_allowed)
+        .layer(map_response(described))
+}
+
+/// The headers that every answer of the Admin API carries.
+async fn described(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.append(header::VARY, HeaderValue::from_static("Accept"));
+    response
 }
 
 async fn redoc() -> Response {

@@ -90,6 +90,14 @@ fn equal(what: &str, got: i64, expected: i64) -> Outcome<()> {
     if got == expected { Ok(()) } else { Err(format!("{what} is {got}, not {expected}")) }
 }
 
+/// The code of a link. What stands before it, prefix, host and separator, is the operator's choice; the code is always its
+/// last thirty letters.
+fn code_of(link: &str) -> Option<&str> {
+    const LENGTH: usize = 30;
+    let code = link.get(link.len().checked_sub(LENGTH)?..)?;
+    code.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(code)
+}
+
 impl Walk {
     async fn new(app: &App, port: u16) -> Outcome<Self> {
         let http = Client::builder()
@@ -298,9 +306,7 @@ impl Walk {
     }
 
     async fn exchange_link(&mut self) -> Outcome<()> {
-        let link = self.invitation.clone();
-        let code = link.rsplit(['|', '~']).next().unwrap_or_default().to_owned();
-        let code = code.rsplit("%7C").next().unwrap_or_default().to_owned();
+        let code = code_of(&self.invitation).ok_or("the link does not end with a code")?.to_owned();
         let (console, verifier) = (self.console.clone(), self.static_verifier.clone());
         let redirect = format!("{}/auth/callback", self.base);
         let body = self
@@ -470,4 +476,28 @@ fn location(base: &str, response: &reqwest::Response) -> Outcome<Url> {
 async fn follow(browser: &Client, url: &str) -> Outcome<Url> {
     let response = browser.get(url).send().await.map_err(|error| error.to_string())?;
     location(url, &response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_found_whatever_stands_before_it() {
+        const CODE: &str = "LhS05iR1rOnpS4JWfP6GeVUIhaRcRh";
+        for before in [
+            "",
+            "jhe.example:8443|",
+            "jhe.example%3A8443%7C",
+            "jhe.example~",
+            "https://play.example/details?referrer=cloud_sharing=",
+            "https://play.example/details?referrer=cloud_sharing=jhe.example|",
+            "abc",
+        ] {
+            assert_eq!(code_of(&format!("{before}{CODE}")), Some(CODE), "{before}");
+        }
+        for bad in ["", "short", "jhe.example|LhS05iR1rOnpS4JWfP6Ge", "LhS05iR1rOnpS4JWfP6GeVUIhaRcR\u{fc}"] {
+            assert_eq!(code_of(bad), None, "{bad}");
+        }
+    }
 }

@@ -169,14 +169,20 @@ impl Consents<'_> {
         grant: &Grant<resource::Consent, action::WriteConsents>,
         studies: &[StudyId],
     ) -> Result<(), Error> {
-        sqlx::query(
+        // The patient and its links before its enrolments: an answer may confirm a link.
+        for statement in [
+            "SELECT 1 FROM core_patient AS p JOIN core_patientorganization AS l ON l.patient_id = p.id
+              WHERE p.id = $1 AND l.organization_id IN (SELECT s.organization_id FROM core_study AS s WHERE s.id = ANY ($2))
+              ORDER BY l.id FOR KEY SHARE OF p FOR NO KEY UPDATE OF l",
             "SELECT 1 FROM core_studypatient WHERE patient_id = $1 AND study_id = ANY ($2) ORDER BY id FOR NO KEY UPDATE",
-        )
-        .bind(grant.id().0)
-        .bind(studies.iter().map(|id| id.0).collect::<Vec<_>>())
-        .execute(self.0.connection())
-        .await
-        .db()?;
+        ] {
+            sqlx::query(statement)
+                .bind(grant.id().0)
+                .bind(studies.iter().map(|id| id.0).collect::<Vec<_>>())
+                .execute(self.0.connection())
+                .await
+                .db()?;
+        }
         Ok(())
     }
 

@@ -221,6 +221,8 @@ impl Invitations<'_> {
 
 impl Work {
     async fn invitee_of(&mut self, patient: PatientId) -> Result<Invitee, Error> {
+        // An invitation counts as a login: the account before the patient, as everywhere.
+        self.hold_account_of_patient(patient).await?;
         let (user_id, is_privileged, is_active, email, name_given): (
             Option<i64>,
             bool,

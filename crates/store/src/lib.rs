@@ -17,6 +17,7 @@ pub mod filter;
 mod housekeeping;
 pub mod invitation;
 pub mod keyset;
+mod lock;
 pub mod mail;
 pub mod maintenance;
 pub mod observation;

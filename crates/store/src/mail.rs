@@ -40,16 +40,20 @@ pub struct DueMail {
 }
 
 impl Work {
-    /// Queues a mail, sent once this unit of work is committed.
-    pub async fn queue_mail(&mut self, mail: &NewMail) -> Result<(), Error> {
-        sqlx::query("INSERT INTO jhe_mail (recipient, subject, body_text, body_html) VALUES ($1, $2, $3, $4)")
-            .bind(mail.recipient.reveal())
-            .bind(&mail.subject)
-            .bind(&mail.text)
-            .bind(&mail.html)
-            .execute(self.connection())
-            .await
-            .db()?;
+    /// Queues a mail, sent once this unit of work is committed. One that is not to be sent is not kept, and takes as long.
+    pub async fn queue_mail(&mut self, mail: &NewMail, is_sent: bool) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO jhe_mail (recipient, subject, body_text, body_html)
+             SELECT $1, $2, $3, $4 WHERE $5",
+        )
+        .bind(mail.recipient.reveal())
+        .bind(&mail.subject)
+        .bind(&mail.text)
+        .bind(&mail.html)
+        .bind(is_sent)
+        .execute(self.connection())
+        .await
+        .db()?;
         Ok(())
     }
 

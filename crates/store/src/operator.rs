@@ -89,7 +89,7 @@ impl Work {
         Ok(true)
     }
 
-    /// Opens or closes an account; closing ends its sessions and tokens. `false` when there is no such account.
+    /// Opens or closes an account; closing ends its sessions, tokens and API keys. `false` when there is no such account.
     pub async fn set_active(&mut self, _admin: &Admin, email: &Phi<String>, active: bool) -> Result<bool, Error> {
         let Some(account) = self.account_by_email(email).await? else { return Ok(false) };
         let id = account.id.0;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use jhe_authz::{AccessScope, Grant, Reach, action, resource};
 use jhe_domain::audit::{AuditAction, AuditEntry};
-use jhe_domain::error::{Conflict, Error};
+use jhe_domain::error::{Conflict, Error, Lookup};
 use jhe_domain::page::{Page, Place, Window};
 use jhe_domain::patient::{Disclosure, Identifier, NewPatient, Patient, PatientChange};
 use jhe_domain::{LinkId, OrganizationId, PatientId, Phi, StudyId, UserId};
@@ -390,28 +390,32 @@ impl Patients<'_> {
         }))
     }
 
-    /// The account with an e-mail address, for a patient about to be made.
+    /// The account with an e-mail address, for a patient about to be made. It is held, so that what is told of it stays so.
     pub async fn existing_account(
         &mut self,
         _grant: &Grant<resource::Organization, action::ManagePatients>,
         email: &Phi<String>,
     ) -> Result<Option<ExistingAccount>, Error> {
-        let row: Option<(i64, bool, bool)> = sqlx::query_as(
-            "SELECT u.id, EXISTS (SELECT 1 FROM core_patient AS p WHERE p.jhe_user_id = u.id),
-                    u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false)
-                    OR EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)
-               FROM core_jheuser AS u
-              WHERE lower(u.email) = lower($1) AND lower(u.email COLLATE \"C\") = lower($1 COLLATE \"C\")",
+        let held: Option<i64> = sqlx::query_scalar(
+            "SELECT u.id FROM core_jheuser AS u
+              WHERE lower(u.email) = lower($1) AND lower(u.email COLLATE \"C\") = lower($1 COLLATE \"C\") FOR UPDATE",
         )
         .bind(email.reveal())
         .fetch_optional(self.0.connection())
         .await
         .db()?;
-        Ok(row.map(|(id, is_patient, is_privileged)| ExistingAccount {
-            user_id: UserId(id),
-            is_patient,
-            is_privileged,
-        }))
+        let Some(id) = held else { return Ok(None) };
+        let (is_patient, is_privileged) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM core_patient AS p WHERE p.jhe_user_id = u.id),
+                    u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false)
+                    OR EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)
+               FROM core_jheuser AS u WHERE u.id = $1",
+        )
+        .bind(id)
+        .fetch_one(self.0.connection())
+        .await
+        .db()?;
+        Ok(Some(ExistingAccount { user_id: UserId(id), is_patient, is_privileged }))
     }
 
     /// Makes a patient of the organization in `grant`, with its account unless one is given. The password is unusable
@@ -501,6 +505,18 @@ impl Patients<'_> {
     ) -> Result<(), Error> {
         let id = grant.id();
         let text = |value: &Option<Option<Phi<String>>>| value.clone().flatten().map(Phi::into_inner);
+        // The account before the patient, as everywhere.
+        if let Some(email) = &change.telecom_email {
+            sqlx::query(
+                "UPDATE core_jheuser AS u SET email = $2, email_is_verified = false FROM core_patient AS p
+                  WHERE p.id = $1 AND u.id = p.jhe_user_id AND u.email <> $2",
+            )
+            .bind(id.0)
+            .bind(email.reveal())
+            .execute(self.0.connection())
+            .await
+            .db()?;
+        }
         sqlx::query(
             "UPDATE core_patient
                 SET name_family = CASE WHEN $2 THEN $3 ELSE name_family END,
@@ -521,23 +537,13 @@ impl Patients<'_> {
         .execute(self.0.connection())
         .await
         .db()?;
-        if let Some(email) = &change.telecom_email {
-            sqlx::query(
-                "UPDATE core_jheuser AS u SET email = $2, email_is_verified = false FROM core_patient AS p
-                  WHERE p.id = $1 AND u.id = p.jhe_user_id AND u.email <> $2",
-            )
-            .bind(id.0)
-            .bind(email.reveal())
-            .execute(self.0.connection())
-            .await
-            .db()?;
-        }
         if let Some(identifiers) = &change.identifiers {
-            // What stays keeps its row and id; what goes goes, what is new comes.
+            // What stays keeps its row and id; what goes goes, what is new comes. NOT IN is looked up in a hash table;
+            // NOT EXISTS, planned for a short list, would compare each identifier with each of a long one.
             let (systems, values) = columns(identifiers);
             sqlx::query(
-                "DELETE FROM core_patientidentifier AS i WHERE i.patient_id = $1 AND NOT EXISTS (
-                     SELECT 1 FROM unnest($2::text[], $3::text[]) AS w (system, value) WHERE w.system = i.system AND w.value = i.value)",
+                "DELETE FROM core_patientidentifier AS i WHERE i.patient_id = $1 AND (i.system, i.value) NOT IN (
+                     SELECT w.system, w.value FROM unnest($2::text[], $3::text[]) AS w (system, value))",
             )
             .bind(id.0)
             .bind(systems)
@@ -564,13 +570,19 @@ impl Patients<'_> {
     }
 
     /// Takes a patient out of one organization; the last one takes the record, its observations and, unless it is
-    /// still needed otherwise, the account with it. Consent events stay.
+    /// still needed otherwise, the account with it. Consent events stay. `false`, and nothing done, when somebody else took
+    /// it out meanwhile.
     pub async fn remove(
         &mut self,
         grant: &Grant<resource::Patient, action::Remove>,
         from: &Grant<resource::Organization, action::ManagePatients>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let id = grant.id();
+        self.0.hold_account_of_patient(id).await?;
+        // Held before its links are looked at: one that is added or removed at the same moment is seen, or sees this.
+        if !self.0.hold_patient(id).await? || !self.0.hold_link(id, from.id()).await? {
+            return Ok(false);
+        }
         self.0.tell_actor().await?;
         sqlx::query("DELETE FROM core_patientorganization WHERE patient_id = $1 AND organization_id = $2")
             .bind(id.0)
@@ -592,11 +604,14 @@ impl Patients<'_> {
         }
         let entry = AuditEntry::new(AuditAction::Delete, "PatientOrganization").id(id.0).patient(id);
         self.0.audit(entry.organization(from.id()));
-        Ok(())
+        Ok(true)
     }
 
     /// Links an existing patient to an organization. `overrides` also confirms a link that waits for the patient. `false`
     /// when the link was there already.
+    ///
+    /// # Errors
+    /// Not found when the patient was removed meanwhile.
     pub async fn attach(
         &mut self,
         grant: &Grant<resource::Patient, action::Attach>,
@@ -605,6 +620,9 @@ impl Patients<'_> {
         overrides: bool,
     ) -> Result<bool, Error> {
         let id = grant.id();
+        if !self.0.keep_patient(id).await? {
+            return Err(Error::NotFound(Lookup::Entity("Patient")));
+        }
         let made = sqlx::query(
             "INSERT INTO core_patientorganization AS l (patient_id, organization_id, confirmed) VALUES ($1, $2, $3)
              ON CONFLICT ON CONSTRAINT core_patientorganization_pair_key DO UPDATE SET confirmed = true WHERE $4 AND NOT l.confirmed",
@@ -662,6 +680,8 @@ fn columns(identifiers: &[(Phi<String>, Phi<String>)]) -> (Vec<String>, Vec<Stri
 }
 
 impl Work {
+    /// Gives a patient the identifiers that it does not have yet, numbered as they were sent. The rows are written in one order
+    /// for everybody, so that two patients who are given the same identifiers wait for each other in a line.
     async fn insert_identifiers(
         &mut self,
         patient: PatientId,
@@ -669,11 +689,14 @@ impl Work {
     ) -> Result<(), Error> {
         let (systems, values) = columns(identifiers);
         sqlx::query(
-            "INSERT INTO core_patientidentifier (patient_id, system, value)
-             SELECT $1, w.system, w.value FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS w (system, value, n)
-              WHERE NOT EXISTS (SELECT 1 FROM core_patientidentifier AS i
-                                 WHERE i.patient_id = $1 AND i.system = w.system AND i.value = w.value)
-              ORDER BY w.n",
+            "WITH numbered AS MATERIALIZED (
+                 SELECT nextval('core_patientidentifier_id_seq') AS id, new.system, new.value
+                   FROM (SELECT w.system, w.value FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS w (system, value, n)
+                          WHERE (w.system, w.value) NOT IN (
+                                SELECT i.system, i.value FROM core_patientidentifier AS i WHERE i.patient_id = $1)
+                          ORDER BY w.n) AS new)
+             INSERT INTO core_patientidentifier (id, patient_id, system, value)
+             SELECT id, $1, system, value FROM numbered ORDER BY system COLLATE \"C\", value COLLATE \"C\"",
         )
         .bind(patient.0)
         .bind(systems)
@@ -685,7 +708,8 @@ impl Work {
     }
 
     /// Deletes an account that has no profile left and is no superuser, with the clients it owns, except those that
-    /// somebody else holds tokens of: they lose their owner.
+    /// somebody else holds tokens of: they lose their owner. The account was held before its profile went, so that nobody
+    /// gives it another one, or takes the other one, at the same moment.
     pub(crate) async fn delete_account_without_profile(&mut self, user: UserId) -> Result<(), Error> {
         let needed: bool = sqlx::query_scalar(
             "SELECT u.is_superuser OR EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)

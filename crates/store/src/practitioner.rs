@@ -135,13 +135,17 @@ impl Practitioners<'_> {
 
     /// Removes a practitioner, and the account unless it is still needed otherwise. `false` when there is none.
     pub async fn delete(&mut self, _admin: &Admin, id: PractitionerId) -> Result<bool, Error> {
-        let user: Option<i64> = sqlx::query_scalar("DELETE FROM core_practitioner WHERE id = $1 RETURNING jhe_user_id")
+        let Some(user) = self.0.hold_account_of_practitioner(id).await? else { return Ok(false) };
+        let gone = sqlx::query("DELETE FROM core_practitioner WHERE id = $1")
             .bind(id.0)
-            .fetch_optional(self.0.connection())
+            .execute(self.0.connection())
             .await
-            .db()?;
-        let Some(user) = user else { return Ok(false) };
-        self.0.delete_account_without_profile(UserId(user)).await?;
+            .db()?
+            .rows_affected();
+        if gone == 0 {
+            return Ok(false);
+        }
+        self.0.delete_account_without_profile(user).await?;
         self.0.audit(AuditEntry::new(AuditAction::Delete, "Practitioner").id(id.0));
         Ok(true)
     }

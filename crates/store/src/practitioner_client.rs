@@ -91,13 +91,16 @@ impl PractitionerClients<'_> {
         sql.build_query_as().fetch_optional(self.0.connection()).await.db()
     }
 
-    /// Makes a key; its row id.
+    /// Makes a key; its row id. `None` when the practitioner was removed meanwhile.
     pub async fn create(
         &mut self,
         owner: &Grant<resource::Practitioner, action::ManageKeys>,
         new: &NewPractitionerClient,
-    ) -> Result<i64, Error> {
-        let id: i64 = sqlx::query_scalar(
+    ) -> Result<Option<i64>, Error> {
+        if self.0.hold_account_of_practitioner(owner.id()).await?.is_none() {
+            return Ok(None);
+        }
+        let id: Option<i64> = sqlx::query_scalar(
             "WITH made AS (
                  INSERT INTO oauth2_provider_application
                      (client_id, name, client_secret, client_secret_sealed, client_type, authorization_grant_type, grant_types, user_id)
@@ -112,10 +115,12 @@ impl PractitionerClients<'_> {
         .bind(&new.secret_digest)
         .bind(&new.sealed)
         .bind(&new.label)
-        .fetch_one(self.0.connection())
+        .fetch_optional(self.0.connection())
         .await
         .db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Create, "PractitionerClient").id(id));
+        if let Some(id) = id {
+            self.0.audit(AuditEntry::new(AuditAction::Create, "PractitionerClient").id(id));
+        }
         Ok(id)
     }
 

@@ -1,5 +1,7 @@
 //! Reference and demo data (data model §8): fixed ids, the same rows every time; seeding again changes nothing.
 
+mod rich;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use jhe_authz::{Grant, action, resource};
 use jhe_domain::error::Error;
@@ -7,6 +9,8 @@ use serde_json::Value;
 
 use crate::fault::Db;
 use crate::work::Work;
+
+pub use rich::{RichMade, RichPatient, RichStudy};
 
 /// What differs between installations.
 #[derive(Debug, Clone)]

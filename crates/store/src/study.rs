@@ -297,21 +297,23 @@ impl Studies<'_> {
     ) -> Result<Option<Vec<(Linked, PatientId)>>, Error> {
         let study = grant.id();
         let ids: Vec<i64> = patients.iter().map(|id| id.0).collect();
-        // Held, so that what follows speaks of a study that is there.
-        sqlx::query_scalar::<_, i64>("SELECT id FROM core_study WHERE id = $1 FOR KEY SHARE")
-            .bind(study.0)
-            .fetch_one(self.0.connection())
-            .await
-            .db()?;
+        // Held, each patient before its link, so that what follows speaks of patients that belong to the organization.
         let linked: Vec<i64> = sqlx::query_scalar(
-            "SELECT l.patient_id FROM core_patientorganization AS l JOIN core_study AS s ON s.organization_id = l.organization_id
-              WHERE s.id = $1 AND l.patient_id = ANY ($2) FOR KEY SHARE OF l",
+            "SELECT l.patient_id FROM core_study AS s JOIN core_patientorganization AS l ON l.organization_id = s.organization_id
+               JOIN core_patient AS p ON p.id = l.patient_id
+              WHERE s.id = $1 AND l.patient_id = ANY ($2) FOR KEY SHARE OF p, l",
         )
         .bind(study.0)
         .bind(&ids)
         .fetch_all(self.0.connection())
         .await
         .db()?;
+        // And of a study that is there.
+        sqlx::query_scalar::<_, i64>("SELECT id FROM core_study WHERE id = $1 FOR KEY SHARE")
+            .bind(study.0)
+            .fetch_one(self.0.connection())
+            .await
+            .db()?;
         if ids.iter().any(|id| !linked.contains(id)) {
             return Ok(None);
         }
@@ -357,6 +359,12 @@ impl Studies<'_> {
         patients: &[PatientId],
     ) -> Result<(), Error> {
         self.0.tell_actor().await?;
+        // The study changes with its enrolments, and is held before them.
+        sqlx::query("SELECT 1 FROM core_study WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(grant.id().0)
+            .execute(self.0.connection())
+            .await
+            .db()?;
         let gone: Vec<i64> = sqlx::query_scalar(
             "DELETE FROM core_studypatient WHERE study_id = $1 AND patient_id = ANY ($2) RETURNING patient_id",
         )

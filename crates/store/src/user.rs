@@ -152,18 +152,26 @@ impl Users<'_> {
         Ok(UserId(id))
     }
 
-    /// Gives an account the profile its type stands for, if it has none: names as the account's. Whether it was made.
+    /// Holds an account that is about to get a profile, so that it does not go at the same moment. `false` when it has.
+    pub async fn hold(&mut self, _admin: &Admin, id: UserId) -> Result<bool, Error> {
+        self.0.hold_account(id).await
+    }
+
+    /// Gives an account the profile its type stands for, if it has none: names as the account's, missing ones as null.
+    /// Whether it was made.
     pub async fn give_profile(&mut self, _admin: &Admin, id: UserId, kind: UserType) -> Result<bool, Error> {
         let sql = match kind {
             UserType::Patient => {
                 "INSERT INTO core_patient (jhe_user_id, name_family, name_given)
                  SELECT u.id, nullif(u.last_name, ''), nullif(u.first_name, '') FROM core_jheuser AS u
-                  WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_patient AS p WHERE p.jhe_user_id = u.id)"
+                  WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_patient AS p WHERE p.jhe_user_id = u.id)
+                 ON CONFLICT ON CONSTRAINT core_patient_jhe_user_id_key DO NOTHING"
             }
             UserType::Practitioner => {
                 "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given, identifier)
-                 SELECT u.id, u.last_name, u.first_name, u.identifier FROM core_jheuser AS u
-                  WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)"
+                 SELECT u.id, nullif(u.last_name, ''), nullif(u.first_name, ''), nullif(u.identifier, '') FROM core_jheuser AS u
+                  WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)
+                 ON CONFLICT ON CONSTRAINT core_practitioner_jhe_user_id_key DO NOTHING"
             }
         };
         let made = sqlx::query(sql).bind(id.0).execute(self.0.connection()).await.db()?.rows_affected();
@@ -186,7 +194,8 @@ impl Users<'_> {
               WHERE NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS wanted (id)
                                  WHERE NOT EXISTS (SELECT 1 FROM core_organization AS o WHERE o.id = wanted.id))
                 AND NOT EXISTS (SELECT 1 FROM core_practitionerorganization AS m
-                                 WHERE m.practitioner_id = p.id AND m.organization_id = asked.organization_id)",
+                                 WHERE m.practitioner_id = p.id AND m.organization_id = asked.organization_id)
+             ON CONFLICT ON CONSTRAINT core_practitionerorganization_pair_key DO NOTHING",
         )
         .bind(id.0)
         .bind(memberships.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
@@ -252,6 +261,9 @@ impl Users<'_> {
 
     /// Removes an account with both profiles and the clients it owns. `false` when there is none.
     pub async fn delete(&mut self, _admin: &Admin, id: UserId) -> Result<bool, Error> {
+        if !self.0.hold_account(id).await? {
+            return Ok(false);
+        }
         self.0.tell_actor().await?;
         for statement in
             ["DELETE FROM core_practitioner WHERE jhe_user_id = $1", "DELETE FROM core_patient WHERE jhe_user_id = $1"]

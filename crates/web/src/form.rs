@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_domain::Phi;
@@ -34,7 +34,8 @@ impl Form {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The first value of a field; empty when there is none. Zero bytes, which nothing here can mean, are dropped.
+    /// The first value of a field, to be shown again; empty when there is none. Zero bytes, which no page can show, are
+    /// dropped.
     pub(crate) fn text(&self, name: &str) -> String {
         self.get(name).unwrap_or_default().replace('\0', "")
     }
@@ -46,6 +47,8 @@ pub(crate) struct Visit {
     pub(crate) headers: HeaderMap,
     /// Where it comes from.
     pub(crate) ip: Option<IpAddr>,
+    /// Whether only the head of the answer is wanted: then nothing may change.
+    pub(crate) is_head: bool,
     /// Its path.
     path: String,
     /// Fields of the query.
@@ -61,6 +64,7 @@ impl Visit {
         Self {
             headers: request.headers().clone(),
             ip: request.extensions().get::<Origin>().and_then(|origin| origin.peer),
+            is_head: request.method() == Method::HEAD,
             path: request.uri().path().to_owned(),
             query: Form(query::pairs(request.uri().query().unwrap_or_default())),
             form: Form::default(),
@@ -95,9 +99,9 @@ impl Visit {
         }
     }
 
-    /// An address that was typed, trimmed.
+    /// An address that was typed, trimmed. What is no address must not become one, so nothing else is left out.
     pub(crate) fn email(&self, field: &str) -> Phi<String> {
-        Phi::new(self.form.text(field).trim().to_owned())
+        Phi::new(self.form.get(field).unwrap_or_default().trim().to_owned())
     }
 
     /// A segment of the path, from the end.

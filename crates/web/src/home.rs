@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_app::identity::site_title;
 use jhe_domain::error::Error;
-use jhe_http::page;
+use jhe_http::{page, query};
 
 use crate::account::retry_after;
 use crate::prose::Prose;
@@ -125,13 +125,35 @@ pub(crate) async fn to_password_reset() -> Response {
     page::found("/accounts/password_reset/")
 }
 
-/// `/auth/callback`: where codes for scripts and tools arrive; the address carries a code, so nothing may learn it.
-pub(crate) async fn callback() -> Response {
-    let mut response = message(
-        StatusCode::OK,
-        "Signed in",
-        "Sign-in is complete. You can return to the application that asked for it.",
-    );
+/// `/auth/login/`: signing in, to come to the web pages.
+pub(crate) async fn begin_login() -> Response {
+    page::found("/accounts/login/?next=/clients/jhe-admin/")
+}
+
+/// How much of a description is shown: as long as our own are, and too short to fill a page with somebody else's text.
+const SHOWN: usize = 200;
+
+/// Why signing in failed, in the words of the answer: its description, or the code of the error.
+fn reason(answer: &[(String, String)]) -> Option<String> {
+    let of = |name: &str| answer.iter().find(|(found, value)| found == name && !value.is_empty());
+    let (_, error) = of("error")?;
+    let text = of("error_description").map_or(error, |(_, text)| text);
+    let visible = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    Some(visible.take(SHOWN).collect())
+}
+
+/// `/auth/callback`: where the answers for scripts and tools arrive; the address carries a code, so nothing may learn it.
+pub(crate) async fn callback(request: Request<Body>) -> Response {
+    let answer = query::pairs(request.uri().query().unwrap_or_default());
+    let again = ("/auth/login/", "Log in");
+    let mut response = if let Some(reason) = reason(&answer) {
+        linked(StatusCode::OK, "Sign-in failed", &format!("The server answered: {reason}"), again)
+    } else if answer.iter().any(|(name, value)| name == "code" && !value.is_empty()) {
+        let text = "Sign-in is complete. You can return to the application that asked for it.";
+        message(StatusCode::OK, "Signed in", text)
+    } else {
+        linked(StatusCode::OK, "Nothing to sign in", "This page is where signing in ends, and none has begun.", again)
+    };
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }

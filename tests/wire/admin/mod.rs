@@ -6,6 +6,7 @@ mod consents;
 mod corners;
 mod fhir_references;
 mod fhir_sources;
+mod held;
 mod observations;
 mod organizations;
 mod paging;

@@ -130,6 +130,14 @@ async fn filters_narrow_and_never_widen() {
         server.get(&path.replace("from", "to")).as_user(MARY).send().await.expect(400);
     }
     server.get("/api/v1/observations?cursor=&ordering=created").as_user(MARY).send().await.expect(400);
+    // The default order may be named.
+    for named in ["-last_updated", "-lastUpdated"] {
+        let read = async |query: &str| {
+            let path = format!("/api/v1/observations?cursor=&limit=2{query}");
+            server.get(&path).as_user(MARY).send().await.expect(200).at("/results")
+        };
+        assert_eq!(read(&format!("&ordering={named}")).await, read("").await);
+    }
     let unknown = server.delete("/api/v1/observations/99999").as_user(ADMIN).send().await.expect(404);
     assert_eq!(unknown.detail(), "No Observation matches the given query.");
     server.delete("/api/v1/observations/60003").as_user(ADMIN).send().await.expect(400);

@@ -344,3 +344,91 @@ async fn permission_comes_before_what_is_wrong_and_types_are_told() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn numbers_given_as_texts_keep_their_digits() {
+    let server = TestServer::start().await;
+    let patch = async |body: &str| {
+        let call = server.patch("/api/v1/patients/40001").as_user(MARY).body("application/json", body.to_owned());
+        call.send().await.expect(200)
+    };
+    let reply = patch(
+        r#"{"identifiers": [{"system": "n", "value": 12345678901234567890123}, {"system": "n", "value": 1.50},
+            {"system": 7, "value": -0}, {"system": "n", "value": 1E5}], "telecomPhone": 401.10, "nameGiven": 5}"#,
+    )
+    .await;
+    let pairs: Vec<(Value, Value)> = reply.at("/identifiers").as_array().unwrap().iter().map(pair).collect();
+    let expected = [("n", "12345678901234567890123"), ("n", "1.50"), ("7", "-0"), ("n", "1E5")];
+    assert_eq!(pairs, expected.map(|(system, value)| (json!(system), json!(value))));
+    assert_eq!((reply.at("/telecomPhone"), reply.at("/nameGiven")), (json!("401.10"), json!("5")));
+    server.stop().await;
+}
+
+fn pair(identifier: &Value) -> (Value, Value) {
+    (identifier["system"].clone(), identifier["value"].clone())
+}
+
+#[tokio::test]
+async fn a_login_address_is_not_given_to_a_patient_without_login() {
+    let server = TestServer::start().await;
+    server.execute("UPDATE core_patient SET jhe_user_id = NULL WHERE id = 40001").await;
+    let patch = |person, body: Value| server.patch("/api/v1/patients/40001").as_user(person).json(&body);
+    let body = json!({"telecomEmail": "new@example.com", "nameGiven": "Changed"});
+    let refused = patch(ADMIN, body.clone()).send().await.expect(400);
+    assert_eq!(refused.detail(), "Patient has no associated user account.");
+    assert_eq!(refused.at("/telecomEmail/0"), "Patient has no associated user account.");
+    patch(MARY, body.clone()).send().await.expect(400);
+    let stored = server.get("/api/v1/patients/40001").as_user(ADMIN).send().await.expect(200);
+    assert_ne!(stored.at("/nameGiven"), "Changed");
+    patch(ADMIN, json!({"nameGiven": "Changed"})).send().await.expect(200);
+    // With a login the address is the login name.
+    let changed = server.patch("/api/v1/patients/40002").as_user(ADMIN).json(&body).send().await.expect(200);
+    assert_eq!(changed.at("/telecomEmail"), "new@example.com");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_list_of_identifiers_changes_its_patient_once() {
+    let server = TestServer::start().await;
+    server
+        .execute(
+            "CREATE TABLE touches (n bigint);
+             CREATE FUNCTION note_touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO touches VALUES (NEW.id); RETURN NULL; END $$;
+             CREATE TRIGGER z_touch AFTER UPDATE ON core_patient FOR EACH ROW EXECUTE FUNCTION note_touch();",
+        )
+        .await;
+    let list = |count: u32| (0..count).map(|n| json!({"system": "s", "value": format!("{n}")})).collect::<Vec<_>>();
+    let patch = async |count: u32| {
+        let call = server.patch("/api/v1/patients/40001").as_user(MARY).json(&json!({"identifiers": list(count)}));
+        // Quadratic time would be minutes.
+        let reply = tokio::time::timeout(std::time::Duration::from_secs(25), call.send()).await.unwrap().expect(200);
+        let shown = reply.at("/identifiers");
+        let shown: Vec<_> =
+            shown.as_array().unwrap().iter().map(|one| one["value"].as_str().unwrap().to_owned()).collect();
+        assert!(shown.iter().eq((0..count).map(|n| n.to_string()).collect::<Vec<_>>().iter()), "in the order sent");
+    };
+    patch(25_000).await;
+    // The patient itself, what went, what came.
+    assert_eq!(server.scalar("SELECT count(*)::text FROM touches").await, "3");
+    patch(25_000).await;
+    patch(1).await;
+    let before = server.scalar("SELECT max(last_updated)::text FROM core_patient WHERE id = 40001").await;
+    server.execute("DELETE FROM core_patientidentifier WHERE patient_id = 40001").await;
+    assert_ne!(server.scalar("SELECT max(last_updated)::text FROM core_patient WHERE id = 40001").await, before);
+    server.stop().await;
+}
+
+/// A list without a study clears the remembered study and keeps an organization it cannot see, as for any list (§6.4).
+#[tokio::test]
+async fn a_list_of_an_organization_out_of_reach_clears_the_study_and_keeps_the_organization() {
+    let server = TestServer::start().await;
+    let list = async |query: &str| {
+        server.get(&format!("/api/v1/patients?{query}")).as_user(MARY).send().await.expect(200);
+        let profile = server.get("/api/v1/users/profile").as_user(MARY).send().await.expect(200);
+        (profile.at("/settings/currentOrganizationId"), profile.at("/settings/currentStudyId"))
+    };
+    assert_eq!(list("organization_id=20003&study_id=30002").await, (json!(20003), json!(30002)));
+    assert_eq!(list("organization_id=20004&study_id=30002").await, (json!(20003), json!(30002)));
+    assert_eq!(list("organization_id=20004").await, (json!(20003), Value::Null));
+    server.stop().await;
+}

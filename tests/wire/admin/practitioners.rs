@@ -127,3 +127,15 @@ async fn administrators_manage_data_sources_and_what_they_deliver() {
     assert_eq!(used.detail(), "This data source is used by FHIR sources and cannot be deleted.");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_practitioner_without_names_has_none() {
+    let server = TestServer::start().await;
+    let post = async |body: Value| server.post(PRACTITIONERS).as_user(ADMIN).json(&body).send().await.expect(201);
+    let made = post(json!({"telecomEmail": "nameless@example.com"})).await;
+    assert_eq!((made.at("/nameFamily"), made.at("/nameGiven")), (Value::Null, Value::Null));
+    assert!(made.json().get("nameFamily").is_some(), "null, not left out");
+    let made = post(json!({"telecomEmail": "half@example.com", "nameGiven": "G"})).await;
+    assert_eq!((made.at("/nameFamily"), made.at("/nameGiven")), (Value::Null, json!("G")));
+    server.stop().await;
+}

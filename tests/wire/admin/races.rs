@@ -102,6 +102,40 @@ async fn an_identifier_that_two_patients_ask_for_goes_to_one_of_them_whole() {
 }
 
 #[tokio::test]
+async fn identifiers_that_two_patients_ask_for_in_opposite_orders_are_waited_for_in_a_line() {
+    let server = TestServer::start().await;
+    for turn in 0..3 {
+        let list = |reversed: bool| {
+            let mut list: Vec<Value> =
+                (0..2000).map(|n| json!({"system": format!("urn:{turn}"), "value": format!("{n:04}")})).collect();
+            if reversed {
+                list.reverse();
+            }
+            json!({"identifiers": list})
+        };
+        let replies = together([
+            server.patch("/api/v1/patients/40001").as_user(MARY).json(&list(false)),
+            server.patch("/api/v1/patients/40002").as_user(MARY).json(&list(true)),
+        ])
+        .await;
+        let mut got = statuses(&replies);
+        got.sort_unstable();
+        assert_eq!(got, [200, 400]);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_practitioner_made_often_at_once_of_an_account_that_exists_is_one() {
+    let server = TestServer::start().await;
+    let body = json!({"telecomEmail": "ccl_patient_paul@example.com", "organizationId": 20003});
+    let replies = together((0..10).map(|_| server.post("/api/v1/practitioners").as_user(ADMIN).json(&body))).await;
+    assert_eq!(statuses(&replies), [201; 10]);
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_practitioner WHERE jhe_user_id = 10010").await, "1");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn moves_that_meet_make_no_cycle() {
     let server = TestServer::start().await;
     let make = async |name: &str, above: i64| {

@@ -183,3 +183,31 @@ async fn a_time_zone_is_known_by_its_name() {
     server.post(SETTINGS).as_user(ADMIN).json(&body).send().await.expect(400);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_json_setting_is_kept_byte_for_byte() {
+    let server = TestServer::start().await;
+    for (turn, value) in [
+        r#"{"a":0.10,"b":1E5,"z":12345678901234567890123}"#,
+        r#"{"someKey": [1,  2],"snake_key":-0.0, "a":"\u00e9"}"#,
+        "12345678901234567890.10",
+        r#""\u00e9""#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = format!("{{\"key\": \"t.verbatim{turn}\", \"valueType\": \"json\", \"value\": {value}}}");
+        let made = server.post(SETTINGS).as_user(ADMIN).body("application/json", body).send().await.expect(201);
+        let path = format!("{SETTINGS}/{}", made.at("/id"));
+        let read = server.get(&path).as_user(ADMIN).send().await.expect(200);
+        let told = format!("\"resolvedValue\":{value},");
+        for reply in [&made, &read] {
+            assert!(reply.text().contains(&told), "{}", reply.text());
+        }
+        // A change of the same.
+        let body = format!("{{\"value\": {value}}}");
+        let changed = server.patch(&path).as_user(ADMIN).body("application/json", body).send().await.expect(200);
+        assert!(changed.text().contains(&told), "{}", changed.text());
+    }
+    server.stop().await;
+}

@@ -192,3 +192,54 @@ async fn the_map_of_lists_names_lists_that_answer() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_schema_answers_other_methods_as_every_address_does() {
+    let server = TestServer::start().await;
+    for path in ["/api/v1/schema/", "/api/schema/", "/api/v1/schema/redoc/", "/api/v1/schema/swagger-ui/"] {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let told = format!("Method \"{method}\" not allowed.");
+            let reply = server.call(method, path).send().await.expect(405);
+            assert_eq!(reply.json(), json!({"detail": told}), "{path}");
+            assert!(reply.header("content-type").starts_with("application/json"));
+            assert_eq!(reply.header("allow"), "GET, HEAD, OPTIONS");
+        }
+        let reply = server.call(Method::OPTIONS, path).send().await.expect(200);
+        assert_eq!(reply.at("/renders/0"), "application/json", "{path}");
+        server.call(Method::HEAD, path).send().await.expect(200);
+    }
+    server.stop().await;
+}
+
+/// Beyond 63 bits.
+const HUGE: &str = "99999999999999999999";
+
+#[tokio::test]
+async fn a_number_no_row_can_have_names_no_object() {
+    let server = TestServer::start().await;
+    let body = |field: &str, id: &str| format!("{{\"name\": \"n\", \"type\": \"team\", \"{field}\": {id}}}");
+    for (method, path, field, known) in [
+        (Method::POST, "organizations", "partOf", "20003"),
+        (Method::PATCH, "organizations/20002", "partOf", "20001"),
+        (Method::POST, "studies/30001/scope_requests", "scopeCodeId", "50001"),
+        (Method::POST, "studies/30001/data_sources", "dataSourceId", "70001"),
+        (Method::POST, "studies/30001/clients", "clientId", "1"),
+        (Method::POST, "clients/1/data_sources", "dataSourceId", "70001"),
+        (Method::POST, "data_sources/70001/supported_scopes", "scopeCodeId", "50001"),
+    ] {
+        let call = |id: &str| {
+            let call = server.call(method.clone(), &format!("/api/v1/{path}")).as_user(ADMIN);
+            call.body("application/json", body(field, id))
+        };
+        for id in [HUGE.to_owned(), format!("\"{HUGE}\"")] {
+            let reply = call(&id).send().await.expect(400);
+            let told = format!("{field}: Invalid pk \"{HUGE}\" - object does not exist.");
+            assert_eq!(reply.detail(), told, "{path}");
+        }
+        let wrong = call("1.5").send().await.expect(400);
+        assert_eq!(wrong.detail(), format!("{field}: Incorrect type. Expected pk value, received float."), "{path}");
+        let reply = call(known).send().await;
+        assert!(reply.status.is_success(), "{path}: {}", reply.text());
+    }
+    server.stop().await;
+}

@@ -328,8 +328,23 @@ async fn an_account_that_operators_close_is_shut_out_until_they_open_it() {
     assert!(browser.get(&authorize_url(&server, &[]).await).await.location.contains("/accounts/login/"));
     jhe_app::operator::set_active(server.store(), MARY, true).await.unwrap();
     assert_eq!(profile(&access).await, 401, "what ended stays ended");
-    machine().await.expect(200);
-    assert_eq!(Browser::new().sign_in(&server, MARY, PASSWORD).await.status, 302);
+    // Its API keys ended, too: their holders may be why it was closed. New ones work.
+    machine().await.expect(401);
+    let keys = server.get("/api/v1/practitioner_clients").as_user(jhe_testkit::MARY);
+    let browser = Browser::new();
+    assert_eq!(browser.sign_in(&server, MARY, PASSWORD).await.status, 302);
+    keys.send().await.expect(401);
+    let access = super::text(&super::console_tokens(&server, &browser, "openid").await, "access_token");
+    let keys = server.get("/api/v1/practitioner_clients").bearer(&access).send().await.expect(200);
+    assert_eq!(keys.at("/count"), 0, "{}", keys.text());
+    let key = server.post("/api/v1/practitioner_clients").bearer(&access).json(&serde_json::json!({}));
+    let basic = format!("Basic {}", key.send().await.expect(201).at("/key").as_str().unwrap());
+    let form = [("grant_type", "client_credentials")];
+    server.post("/o/token/").header("authorization", &basic).form(&form).send().await.expect(200);
+    // Keys of others are not touched by any of it, and opening an open account changes nothing.
+    jhe_app::operator::set_active(server.store(), MARY, true).await.unwrap();
+    jhe_app::operator::set_active(server.store(), "manager_mark@example.com", false).await.unwrap();
+    server.post("/o/token/").header("authorization", &basic).form(&form).send().await.expect(200);
     assert!(jhe_app::operator::set_active(server.store(), "nobody@example.org", false).await.is_err());
     server.stop().await;
 }
@@ -518,6 +533,25 @@ async fn an_unknown_address_gets_the_same_pages_and_another_mail() {
     for expected in [302, 302, 429] {
         assert_eq!(Browser::new().submit(&login, &[("email", "Nobody@example.org")]).await.status, expected);
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_with_a_zero_byte_is_none_and_no_code_is_made_right_by_leaving_one_out() {
+    let (server, _mailbox) = with_mail(&[]).await;
+    server.set("site.registration_invite_code", "string", "'harbour'").await;
+    for path in ["/accounts/password_reset/", "/accounts/login-otp/"] {
+        for email in ["manager\0_mary@example.com", "manager_mary@example.com\0", "\0manager_mary@example.com"] {
+            let refused = Browser::new().submit(&page(&server, path), &[("email", email)]).await;
+            assert_eq!(refused.status, 200, "{path} {email:?}");
+            assert!(refused.text.contains("Enter a valid email address."), "{path} {email:?}: {}", refused.text);
+        }
+        assert_eq!(Browser::new().submit(&page(&server, path), &[("email", MARY)]).await.status, 302);
+    }
+    assert_eq!(server.scalar("SELECT count(*)::text FROM jhe_mail").await, "2");
+    let refused = sign_up(&server, &Browser::new(), "z@example.org", &[("joincode", "har\0bour")]).await;
+    assert!(refused.text.contains("Your Invite Code is invalid."), "{}", refused.text);
+    assert_eq!(sign_up(&server, &Browser::new(), "z@example.org", &[]).await.status, 302);
     server.stop().await;
 }
 

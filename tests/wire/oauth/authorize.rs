@@ -2,6 +2,7 @@
 
 use jhe_domain::client::GrantType;
 use jhe_testkit::TestServer;
+use reqwest::Method;
 
 use super::{Browser, absolute, authorize_url, code, console_tokens, exchange, parameter, register, text};
 
@@ -192,7 +193,8 @@ async fn faults_of_client_and_address_are_a_page() {
         (format!("{base}&client_id=other"), "Duplicate client_id parameter."),
         (format!("{base}&redirect_uri=https%3A%2F%2Fevil.example"), "Duplicate redirect_uri parameter."),
         (format!("{base}&state=other"), "Duplicate state parameter."),
-        (format!("{base}&x=%00"), "not allowed"),
+        (own(&[("client_id", "x\0")]).await, "Invalid client_id parameter value."),
+        (own(&[("redirect_uri", "https://app.example/cb\0")]).await, "Mismatching redirect URI."),
     ];
     for (url, said) in check {
         let page = browser.get(&url).await;
@@ -235,6 +237,10 @@ async fn faults_are_told_to_the_client_in_its_words() {
         (&[("prompt", "none login")], "invalid_request", None),
         (&[("max_age", "soon")], "invalid_request", Some("Invalid max_age.")),
         (&[("max_age", "-1")], "invalid_request", Some("Invalid max_age.")),
+        (&[("scope", "openid\0")], "invalid_scope", None),
+        (&[("code_challenge", "\0")], "invalid_request", Some("Invalid code_challenge.")),
+        (&[("nonce", "\0")], "invalid_request", Some("A parameter holds a character that is not allowed.")),
+        (&[("x", "\0")], "invalid_request", Some("A parameter holds a character that is not allowed.")),
         (&[("request", "x")], "request_not_supported", None),
         (&[("request_uri", "https://x")], "request_uri_not_supported", None),
     ];
@@ -311,6 +317,90 @@ async fn people_are_asked_where_the_client_is_not_ours() {
     let more = [("scope", "openid email read write"), ("approval_prompt", "auto")];
     let more = authorize_url(&server, &[&request[..2], &more[..]].concat()).await;
     assert_eq!(browser.get(&more).await.status, 200);
+    server.stop().await;
+}
+
+/// The hidden fields of a consent page.
+fn hidden_fields(page: &str) -> Vec<(String, String)> {
+    let fields = page.split("<input type=\"hidden\" name=\"").skip(1);
+    fields
+        .map(|rest| {
+            let mut parts = rest.split('"');
+            let name = parts.next().unwrap().to_owned();
+            (name, parts.nth(1).unwrap().replace("&#38;", "&"))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_consent_answers_only_what_a_recent_enough_sign_in_asked() {
+    let server = TestServer::start().await;
+    let (client, browser) = asking_client(&server, &[CALLBACK]).await;
+    let url = format!("{}/o/authorize/", server.base);
+    let open = async |changes: &[(&str, &str)]| {
+        let request = [&[("client_id", client.as_str()), ("redirect_uri", CALLBACK)], changes].concat();
+        browser.get(&authorize_url(&server, &request).await).await
+    };
+    let answer = async |fields: &[(String, String)], more: &[(&str, &str)]| {
+        let mut form: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        form.extend_from_slice(more);
+        form.push(("allow", "Authorize"));
+        browser.forge(&url, &form).await
+    };
+    // A sign-in that was young enough for the page is too old for the answer.
+    let page = open(&[("max_age", "60")]).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    let fields = hidden_fields(&page.text);
+    assert!(parameter(&answer(&fields, &[]).await.location, "code").is_some(), "in time");
+    server.clock.advance(chrono::TimeDelta::seconds(61));
+    let late = answer(&fields, &[]).await;
+    assert!(late.status == 302 && late.location.starts_with("/accounts/login/?next="), "{}", late.location);
+    let next = parameter(&format!("http://x{}", late.location), "next").unwrap();
+    assert!(!next.contains("allow=") && !next.contains("csrf") && next.contains("fresh="), "{next}");
+
+    // A demand that is posted holds as one in the address does.
+    let fields = hidden_fields(&open(&[]).await.text);
+    for demand in [("prompt", "login"), ("max_age", "0")] {
+        let landing = answer(&fields, &[demand]).await;
+        assert!(landing.location.starts_with("/accounts/login/?next="), "{demand:?}: {}", landing.location);
+    }
+    assert_eq!(
+        parameter(&answer(&fields, &[("prompt", "none")]).await.location, "error").as_deref(),
+        Some("consent_required")
+    );
+    assert!(parameter(&answer(&fields, &[]).await.location, "code").is_some(), "without a demand");
+
+    // After the new sign-in that was demanded the answer counts, and not in an older session of the same page.
+    let login = open(&[("prompt", "login")]).await.location;
+    let next = parameter(&format!("http://x{login}"), "next").unwrap();
+    server.clock.advance(chrono::TimeDelta::seconds(1));
+    let back = browser.submit(&format!("{}{login}", server.base), &[("username", MARY), ("password", PASSWORD)]).await;
+    assert_eq!(back.location, next);
+    let fields = hidden_fields(&browser.get(&format!("{}{next}", server.base)).await.text);
+    assert!(parameter(&answer(&fields, &[]).await.location, "code").is_some());
+    server.execute("UPDATE jhe_session SET auth_time = auth_time - interval '1 day'").await;
+    let older = answer(&fields, &[]).await;
+    assert!(older.location.starts_with("/accounts/login/?next="), "{}", older.location);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_method_is_told_which_are_served() {
+    let server = TestServer::start().await;
+    for (method, path, served) in [
+        (Method::HEAD, "/o/authorize/", "GET, POST, OPTIONS"),
+        (Method::PUT, "/o/authorize/", "GET, POST, OPTIONS"),
+        (Method::DELETE, "/o/authorize", "GET, POST, OPTIONS"),
+        (Method::GET, "/o/token/", "POST, OPTIONS"),
+        (Method::PUT, "/o/token/", "POST, OPTIONS"),
+        (Method::GET, "/o/introspect/", "POST, OPTIONS"),
+        (Method::GET, "/o/token-exchange", "POST, OPTIONS"),
+        (Method::PUT, "/o/userinfo/", "GET, HEAD, POST, OPTIONS"),
+    ] {
+        let reply = server.call(method.clone(), path).send().await.expect(405);
+        assert_eq!(reply.header("allow"), served, "{method} {path}");
+    }
+    server.get("/o/authorize/").send().await.expect(302);
     server.stop().await;
 }
 

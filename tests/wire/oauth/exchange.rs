@@ -104,6 +104,18 @@ async fn a_practitioner_of_a_trusted_issuer_gets_an_access_token() {
 }
 
 #[tokio::test]
+async fn a_practitioner_whose_id_cannot_be_one_is_not_found() {
+    let (server, issuer) = start().await;
+    let sign = |user: &str| issuer.sign(&claims(&server, &issuer, &json!({"fhirUser": user})));
+    for user in ["Practitioner/fhir-222\0", "Practitioner/\0", "Practitioner/unknown"] {
+        let reply = ask(&server, EXCHANGE, &sign(user), &[]).await.expect(404);
+        assert_eq!(reply.at("/error"), "Practitioner not found", "{user:?}");
+    }
+    ask(&server, EXCHANGE, &sign(MARY), &[]).await.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn each_wrong_parameter_is_named() {
     let (server, issuer) = start().await;
     let id_token = issuer.sign(&claims(&server, &issuer, &json!({})));

@@ -1,6 +1,6 @@
 //! Signing out at the wish of a client (OpenID Connect RP-Initiated Logout 1.0).
 
-use jhe_testkit::TestServer;
+use jhe_testkit::{Mailbox, TestServer};
 
 use super::{Browser, authorize_url, console_tokens, text};
 
@@ -54,6 +54,36 @@ async fn otherwise_the_person_is_asked() {
     assert!(is_in(&server, &mary).await);
     assert_eq!(mary.submit(&logout, &[("allow", "Log Out")]).await.location, "/");
     assert!(!is_in(&server, &mary).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_for_a_head_signs_nobody_out_and_uses_no_link_up() {
+    let mailbox = Mailbox::start().await;
+    let port = mailbox.port.to_string();
+    let server = TestServer::with(&[("SMTP_HOST", "127.0.0.1"), ("SMTP_PORT", &port)]).await;
+    server.execute("UPDATE core_jheuser SET email_is_verified = false WHERE id = 10002").await;
+    let browser = Browser::new();
+    browser.sign_in(&server, MARY, PASSWORD).await;
+    let hint = text(&console_tokens(&server, &browser, "openid").await, "id_token");
+    browser.submit(&format!("{}/accounts/verify_email/", server.base), &[]).await;
+    let link = mailbox.wait(MARY, 1).await.link(&format!("{}/accounts/verify_email_confirm/", server.base));
+    let complete = "/accounts/verify_email_complete/";
+    assert_eq!(browser.head(&link).await.location, complete, "as if it were opened");
+    assert_eq!(browser.head(&link.replace("confirm/", "confirm/x")).await.status, 200);
+    let verified = "SELECT email_is_verified::text FROM core_jheuser WHERE id = 10002";
+    assert_eq!(server.scalar(verified).await, "false");
+    for path in ["/accounts/logout/", "/allauth/logout/", &format!("/o/logout/?id_token_hint={hint}"), "/o/logout/"] {
+        let landing = browser.head(&format!("{}{path}", server.base)).await;
+        assert!(matches!(landing.status, 200 | 302), "{path}: {}", landing.status);
+        assert!(is_in(&server, &browser).await, "{path}");
+    }
+    assert_eq!(server.scalar("SELECT count(*)::text FROM jhe_session").await, "1");
+    // What they ask about works.
+    assert_eq!(browser.get(&link).await.location, complete);
+    assert_eq!(server.scalar(verified).await, "true");
+    assert_eq!(browser.get(&format!("{}/accounts/logout/", server.base)).await.location, "/");
+    assert!(!is_in(&server, &browser).await);
     server.stop().await;
 }
 

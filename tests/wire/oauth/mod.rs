@@ -57,6 +57,10 @@ impl Browser {
         landing(self.0.get(url).send().await.unwrap()).await
     }
 
+    pub(crate) async fn head(&self, url: &str) -> Landing {
+        landing(self.0.head(url).send().await.unwrap()).await
+    }
+
     /// Where an address of ours leads, which may be relative.
     pub(crate) async fn follow(&self, server: &TestServer, location: &str) -> Landing {
         self.get(&absolute(server, location)).await

@@ -124,6 +124,39 @@ async fn cookies_are_kept_from_scripts_and_renewed() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_sign_in_says_whether_it_was_one() {
+    let server = TestServer::start().await;
+    let code = server.get("/auth/callback?code=x&state=y").send().await.expect(200);
+    assert!(code.text().contains("Signed in") && !code.text().contains("Sign-in failed"), "{}", code.text());
+    let long = "x".repeat(5000);
+    for (query, said) in [
+        ("error=access_denied", "access_denied"),
+        ("error=invalid_request&error_description=Code%20challenge%20required.&state=y", "Code challenge required."),
+        ("code=x&error=access_denied", "access_denied"),
+        ("error=x&error_description=%3Cscript%3Ealert(1)%3C%2Fscript%3E", "&lt;script&gt;"),
+        ("error=x%22%3E%3Cb%3E", "&lt;b&gt;"),
+        (&format!("error=x&error_description={long}"), "xxx"),
+    ] {
+        for path in ["/auth/callback", "/auth/callback/"] {
+            let page = server.get(&format!("{path}?{query}")).send().await.expect(200);
+            let text = page.text();
+            assert!(text.contains("Sign-in failed") && text.contains(said), "{query}: {text}");
+            assert!(!text.contains("Signed in") && !text.contains("<script>") && text.len() < 3000, "{query}: {text}");
+            assert!(text.contains("href=\"/auth/login/\""), "{text}");
+            assert_eq!(page.header("referrer-policy"), "no-referrer");
+        }
+    }
+    let neither = server.get("/auth/callback").send().await.expect(200).text();
+    assert!(!neither.contains("Signed in") && neither.contains("href=\"/auth/login/\""), "{neither}");
+    // Signing in begins where it leads on to the web pages; the one for windows of scripts belongs to the console.
+    let login = server.get("/auth/login/").send().await.expect(302);
+    assert_eq!(login.header("location"), "/accounts/login/?next=/clients/jhe-admin/");
+    assert_eq!(server.get("/auth/login").send().await.expect(301).header("location"), "/auth/login/");
+    server.get("/auth/callback_popup/").send().await.expect(404);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn earlier_addresses_lead_to_the_present_ones() {
     let server = TestServer::start().await;
     for (path, target) in [

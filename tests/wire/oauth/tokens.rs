@@ -184,6 +184,21 @@ async fn malformed_requests_are_the_callers_fault() {
 }
 
 #[tokio::test]
+async fn a_verifier_of_letters_that_none_has_is_a_wrong_one() {
+    let server = TestServer::start().await;
+    let browser = signed_in(&server).await;
+    let client = console(&server).await;
+    let code = code(&server, &browser).await;
+    for verifier in ["\0", &format!("{VERIFIER}\0"), "short"] {
+        let refused = exchange(&server, &code, verifier, &client).await.expect(400);
+        assert_eq!(refused.at("/error"), "invalid_grant", "{verifier:?}");
+        assert!(refused.at("/error_description").is_null(), "{verifier:?}");
+    }
+    exchange(&server, &code, VERIFIER, &client).await.expect(200);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_revoked_token_opens_nothing() {
     let server = TestServer::start().await;
     let form = [("grant_type", "password"), ("username", MARY), ("password", PASSWORD), ("client_id", "demo-notebook")];

@@ -33,6 +33,16 @@ async fn the_table_says_what_holds_without_accounts() {
     let replicas: Vec<_> = rows.iter().filter(|row| row.name == "read replica").collect();
     assert_eq!(replicas.iter().map(|row| row.good).collect::<Vec<_>>(), [true, false], "{replicas:?}");
     assert!(!format!("{rows:?}").contains("hunter2") && !format!("{rows:?}").contains("someone"), "{rows:?}");
+    // A key that is none is told by its variable, without its value.
+    let variables = [("DATABASE_URL", url.as_str()), ("OIDC_RSA_PRIVATE_KEY", "hunter2hunter2")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let rows = check::table(&Config::read(variables, None).unwrap()).await;
+    let told = rows.iter().find(|row| !row.good).unwrap_or_else(|| panic!("{rows:?}"));
+    assert!(
+        told.text.starts_with("OIDC_RSA_PRIVATE_KEY is \"[secret]\"") && told.text.contains("allowed is"),
+        "{told:?}"
+    );
+    assert!(!format!("{rows:?}").contains("hunter2"), "{rows:?}");
     database.drop_database().await;
 }
 

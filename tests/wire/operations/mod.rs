@@ -5,6 +5,7 @@ mod limits;
 mod metrics;
 mod overload;
 mod replicas;
+mod rich_demo;
 mod schemas;
 mod secure;
 mod stop;

@@ -6,9 +6,9 @@
 use axum::response::Response;
 use jhe_app::App;
 use jhe_authz::{Actor, Authorizer};
+use jhe_fhir::catalogue;
 use jhe_fhir::observation::ObservationOut;
 use jhe_fhir::search::{SearchRequest, SummaryMode};
-use jhe_fhir::{Failure, catalogue};
 use jhe_store::observation::{Arrival, Arrived};
 
 use crate::error::FhirError;
@@ -55,7 +55,7 @@ pub(super) async fn answer(
 ) -> Result<Response, FhirError> {
     let since = place(text).ok_or_else(|| catalogue::invalid_value(SINCE, text))?;
     if let Some(name) = misplaced(request) {
-        return Err(Failure::from(catalogue::unsupported_parameter(name)).into());
+        return Err(catalogue::unsupported_parameter(name).into());
     }
     let pager = Pager::new(app, actor, call, request)?;
     let mut work = app.store().search().await?;

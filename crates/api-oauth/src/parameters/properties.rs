@@ -27,7 +27,7 @@ proptest! {
             sent.iter().map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value))).collect();
         let parameters = Parameters::parse(&parts.join("&"));
         prop_assert_eq!(parameters.pairs(), &sent[..]);
-        prop_assert_eq!(parameters.has_zero(), sent.iter().any(|(name, value)| format!("{name}{value}").contains('\0')));
+        prop_assert_eq!(parameters.has_zero(|_| true), sent.iter().any(|(name, value)| format!("{name}{value}").contains('\0')));
         if parameters.duplicate().is_none() {
             for (name, value) in &sent {
                 prop_assert_eq!(parameters.get(name), Some(value.as_str()).filter(|value| !value.is_empty()));

@@ -14,8 +14,8 @@ use crate::App;
 use crate::identity::throttle::{self, Limit};
 
 /// Wrong secrets a client may send from one address in a minute.
-const FAILURES: Limit =
-    Limit { purpose: "client.secret", window: TimeDelta::minutes(1), attempts: i64::MAX, failures: 10 };
+const FAILURES: Limit = Limit::of_failures("client.secret", TimeDelta::minutes(1), MOST);
+const MOST: i64 = 10;
 
 /// Who a client says it is, and what it shows for it.
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ async fn ask<T>(
         return Ok(None);
     }
     let subject = subject(presented);
-    let failures = Failures { purpose: FAILURES.purpose, subject: &subject, since: app.now() - FAILURES.window };
+    let failures = Failures { purpose: FAILURES.purpose, subject: &subject, since: app.now() - FAILURES.bounds.window };
     let mut work = app.store().read().await?;
     query(&mut work, failures).await
 }
@@ -105,14 +105,20 @@ async fn judge<T>(
         // A public client has nothing to prove.
         return Ok(Some((found.client, token)).filter(|(client, _)| !client.confidential));
     };
-    if app.config().auth.throttle && failed >= FAILURES.failures {
-        let now = app.now();
-        return Err(throttle::until(now + FAILURES.window, now));
+    if app.config().auth.throttle && failed >= MOST {
+        return Err(FAILURES.exceeded(app.now()));
     }
-    let good = check_secret(app, &found, secret).await?;
+    let (good, upgrade) = check_secret(app, &found, secret).await?;
+    // A right secret that a machine made needs no statement more, which services would pay all day: nobody guesses one.
+    // Where secrets were wrong a moment ago, or people chose them, others may have used up meanwhile what was left.
+    if !good || failed > 0 || !client_secret::is_fast(&found.secret) {
+        throttle::settle(app, &FAILURES, &subject(presented), !good).await?;
+    }
     if !good {
-        throttle::record(app, &FAILURES, &subject(presented), true).await?;
         tracing::warn!(client.id = found.client.id.0, "a client sent a wrong secret");
+    }
+    if upgrade {
+        upgrade_secret(app, &found, secret).await?;
     }
     // A public client without a secret must not pretend to have one.
     Ok(Some((found.client, token)).filter(|_| good))
@@ -128,18 +134,20 @@ pub async fn find(app: &App, client_id: &str) -> Result<Option<ClientCredentials
     Ok(found.filter(|found| found.client.enabled))
 }
 
-async fn check_secret(app: &App, found: &ClientCredentials, secret: &str) -> Result<bool, Error> {
+/// Whether a secret is right, and is kept in a form that should be replaced now that it is known.
+async fn check_secret(app: &App, found: &ClientCredentials, secret: &str) -> Result<(bool, bool), Error> {
     if client_secret::is_fast(&found.secret) {
-        return Ok(client_secret::verify(secret, &found.secret));
+        return Ok((client_secret::verify(secret, &found.secret), false));
     }
     let place = app.identity().hashing.place().await?;
     let good = place.check_secret(secret.to_owned(), found.secret.clone()).await?;
-    // Imported secrets are kept in a form whose check costs as much as ten sign-ins: once is enough.
-    if good && found.secret.starts_with("pbkdf2_") {
-        let hash = place.hash(secret.to_owned()).await?;
-        let mut work = app.store().begin().await?;
-        work.upgrade_client_secret(found.client.id, &found.secret, &hash).await?;
-        work.commit().await?;
-    }
-    Ok(good)
+    Ok((good, good && found.secret.starts_with("pbkdf2_")))
+}
+
+/// Imported secrets are kept in a form whose check costs as much as ten sign-ins: once is enough.
+async fn upgrade_secret(app: &App, found: &ClientCredentials, secret: &str) -> Result<(), Error> {
+    let hash = app.identity().hashing.place().await?.hash(secret.to_owned()).await?;
+    let mut work = app.store().begin().await?;
+    work.upgrade_client_secret(found.client.id, &found.secret, &hash).await?;
+    work.commit().await
 }

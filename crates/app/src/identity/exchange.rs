@@ -16,8 +16,7 @@ use crate::identity::throttle::{self, Limit};
 use crate::identity::token::{Exchange, Tokens};
 
 /// Exchanges of one client.
-const BY_CLIENT: Limit =
-    Limit { purpose: "exchange.client", window: TimeDelta::minutes(1), attempts: 60, failures: i64::MAX };
+const BY_CLIENT: Limit = Limit::of_attempts("exchange.client", TimeDelta::minutes(1), 60);
 
 /// Why an id token is not exchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +66,10 @@ pub async fn exchange(
         Ok(practitioner) => practitioner,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let found = {
+    let found = if practitioner.contains('\0') {
+        // No identifier holds one, and the database would not take the question.
+        Vec::new()
+    } else {
         let mut work = app.store().read().await?;
         work.accounts_by_identifier(practitioner).await?
     };

@@ -97,7 +97,7 @@ fn lower_priority() {
 }
 
 /// The right to hash. Whoever counts failures holds it from the look at the counter until the failure is counted: then
-/// at most as many attempts as there are places can overtake the counter.
+/// at most as many attempts as there are places are checked for nothing.
 pub(super) struct Place {
     held: Arc<Held>,
     jobs: Sender<Job>,

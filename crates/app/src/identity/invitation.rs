@@ -237,17 +237,20 @@ pub struct Redeemed {
 pub async fn redeem(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeemed, Error> {
     let address = ip.map(|ip| token::digest(&ip.to_string()));
     if let Some(address) = &address {
-        throttle::refuse(app, &REDEEM, address).await?;
+        throttle::refuse(app, &UNKNOWN, address).await?;
+        throttle::pass(app, &REDEEM, address).await?;
     }
     let redeemed = redeem_once(app, text, ip).await;
-    if let Some(address) = &address {
-        throttle::record(app, &REDEEM, address, matches!(redeemed, Err(Error::NotFound(_)))).await?;
+    if let (Some(address), Err(Error::NotFound(_))) = (&address, &redeemed) {
+        throttle::settle(app, &UNKNOWN, address, true).await?;
     }
     redeemed
 }
 
-/// Redemptions an address may try, and how many of them may name an unknown token.
-const REDEEM: Limit = Limit { purpose: "invitation.redeem", window: TimeDelta::minutes(1), attempts: 30, failures: 10 };
+/// Redemptions an address may try.
+const REDEEM: Limit = Limit::of_attempts("invitation.redeem", TimeDelta::minutes(1), 30);
+/// How many of them may name an unknown token.
+const UNKNOWN: Limit = Limit::of_failures("invitation.unknown", TimeDelta::minutes(1), 10);
 
 /// A number from the settings that times can be reckoned with: at most a thousand years.
 fn within_reason(number: i64, most: i64) -> i64 {
@@ -304,7 +307,7 @@ async fn redeem_once(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeem
     work.insert_code(&row, true).await?;
     work.settle_invitation(&invitation, InvitationStatus::Redeemed, Some(now)).await?;
     work.attribute(Some(user), Some(client.id), ip);
-    work.note_login(user, now, None).await?;
+    work.note_login(user, now).await?;
     if let Some(recipient) = &invitee.email {
         mail::queue(app, &mut work, recipient, &Letter::invitation_redeemed(app)).await?;
     }

@@ -26,8 +26,21 @@ pub(super) async fn load(store: &Store, config: &Config) -> Result<Keys, Error> 
     Ok(Keys { signing, published, static_verifier, static_challenge, seal: seals.current })
 }
 
+/// Invite codes of examples and demos.
+const EXAMPLE_CODES: [&str; 2] = ["jhe", "helloworld"];
+
+fn is_known_to_all(invite_code: &str) -> bool {
+    EXAMPLE_CODES.iter().any(|known| invite_code.trim().eq_ignore_ascii_case(known))
+}
+
 /// What operators should know of.
-pub(super) fn warn(config: &Config) {
+pub(super) fn warn(config: &Config, invite_code: &str) {
+    if config.site.production && is_known_to_all(invite_code) {
+        tracing::warn!(
+            "the invite code is one that everybody knows, so anybody can sign up as a practitioner: change the setting \
+             site.registration_invite_code"
+        );
+    }
     tracing::warn!(
         "every patient link is exchanged with the same verifier, so a link is as good as a password until it is used"
     );
@@ -113,7 +126,7 @@ async fn signing_keys(
     }
     if let Some(inactive) = &config.auth.oidc_rsa_private_keys_inactive {
         for pem in inactive.reveal().replace("\\n", "\n").split("\n\n").filter(|pem| !pem.trim().is_empty()) {
-            published.push(SigningKey::from_pem(pem).map_err(Error::internal)?.public().clone());
+            published.push(read_key("OIDC_RSA_PRIVATE_KEYS_INACTIVE", pem)?.public().clone());
         }
     }
     if let Some(key) = &signing {
@@ -129,9 +142,19 @@ async fn signing_keys(
 /// The id of a key whose private half was published as an example: whoever has read it signs as this server would.
 const PUBLISHED: &str = "OVaKi6HUvACvmHgCR3YVh96orOQfyDdDYGpcpBNhn0E";
 
+/// Reads a key an operator configured; an error names the variable, and never holds its value.
+fn read_key(variable: &str, pem: &str) -> Result<SigningKey, Error> {
+    SigningKey::from_pem(pem).map_err(|error| {
+        Error::internal(format!(
+            "{variable} is \"[secret]\" ({error}); allowed is an RSA private key of at least 2048 bits as PEM, \
+             \"BEGIN PRIVATE KEY\" or \"BEGIN RSA PRIVATE KEY\""
+        ))
+    })
+}
+
 fn configured_key(config: &Config) -> Result<Option<SigningKey>, Error> {
     let pem = config.auth.oidc_rsa_private_key.as_ref();
-    let key = pem.map(|pem| SigningKey::from_pem(pem.reveal()).map_err(Error::internal)).transpose()?;
+    let key = pem.map(|pem| read_key("OIDC_RSA_PRIVATE_KEY", pem.reveal())).transpose()?;
     refuse_published(key.as_ref().map(|key| key.public().kid()).as_deref(), config.site.production)?;
     Ok(key)
 }
@@ -184,6 +207,34 @@ async fn static_pair(work: &mut Work, config: &Config, seals: &Seals) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_is_none_is_told_by_its_variable_and_without_its_value() {
+        let read = |pem: &str| {
+            let values = [("OIDC_RSA_PRIVATE_KEY".to_owned(), pem.to_owned())];
+            configured_key(&Config::read(values, None).unwrap())
+        };
+        let small = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----";
+        for pem in ["c2VjcmV0", small] {
+            let Err(Error::Internal(source)) = read(pem).map(|_| ()) else { panic!("{pem} is no key") };
+            let text = source.to_string();
+            assert!(text.starts_with("OIDC_RSA_PRIVATE_KEY is \"[secret]\""), "{text}");
+            assert!(text.contains("allowed is an RSA private key") && !text.contains("c2VjcmV0"), "{text}");
+        }
+        let good = SigningKey::generate().unwrap().to_pkcs8_pem().unwrap();
+        assert!(read(&good).unwrap().is_some());
+        assert!(configured_key(&Config::read([], None).unwrap()).unwrap().is_none());
+    }
+
+    #[test]
+    fn invite_codes_that_everybody_knows_are_recognized() {
+        for known in ["jhe", "JHE", " helloworld ", "HelloWorld"] {
+            assert!(is_known_to_all(known), "{known}");
+        }
+        for own in ["", "jhe-4f9a", "quiet harbour"] {
+            assert!(!is_known_to_all(own), "{own}");
+        }
+    }
 
     #[test]
     fn a_published_key_signs_nothing_in_production() {

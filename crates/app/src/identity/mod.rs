@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 use crate::App;
 use crate::identity::hashing::Hashing;
 use crate::identity::sealing::Sealing;
+use crate::settings::Settings;
 
 /// The name of the web console's client.
 pub const CONSOLE_NAME: &str = "JHE Admin UI";
@@ -53,19 +54,20 @@ pub struct Identity {
 
 impl Identity {
     /// Reads the keys, making those that are missing.
-    pub async fn load(store: &Store, config: &Config) -> Result<Self, Error> {
+    pub async fn load(store: &Store, config: &Config, settings: &Settings) -> Result<Self, Error> {
         let keys = keys::load(store, config).await?;
-        keys::warn(config);
+        keys::warn(config, &settings.string("site.registration_invite_code"));
         let sealing = Sealing::new(keys.seal);
         Ok(Self {
             ring: RwLock::new(Arc::new(Ring { signing: keys.signing, published: keys.published })),
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
             vault: match &config.auth.data_encryption_key {
-                Some(key) => Sealing::new(
-                    SealKey::from_base64(key.reveal())
-                        .map_err(|error| Error::internal(format!("DATA_ENCRYPTION_KEY: {error}")))?,
-                ),
+                Some(key) => Sealing::new(SealKey::from_base64(key.reveal()).map_err(|error| {
+                    let allowed = "32 bytes as base64";
+                    let text = format!("DATA_ENCRYPTION_KEY is \"[secret]\" ({error}); allowed is {allowed}");
+                    Error::internal(text)
+                })?),
                 None => sealing.clone(),
             },
             sealing,

@@ -29,10 +29,9 @@ const LENGTH: usize = 8;
 const PURPOSE: &str = "one-time code";
 
 /// Codes one address may ask for.
-const BY_ADDRESS: Limit =
-    Limit { purpose: "code.address", window: TimeDelta::minutes(1), attempts: 20, failures: i64::MAX };
+const BY_ADDRESS: Limit = Limit::of_attempts("code.address", TimeDelta::minutes(1), 20);
 /// Codes that may be asked for one account.
-const BY_EMAIL: Limit = Limit { purpose: "code.email", window: TimeDelta::minutes(1), attempts: 3, failures: i64::MAX };
+const BY_EMAIL: Limit = Limit::of_attempts("code.email", TimeDelta::minutes(1), 3);
 
 /// Whether sign-ins on behalf of a client use codes.
 pub fn is_for_client(app: &App, client_id: &str) -> bool {
@@ -204,9 +203,10 @@ pub async fn confirm(app: &App, cookie: &str, typed: &str, ip: Option<IpAddr>) -
         return Ok(if failed >= ATTEMPTS { Outcome::Spent } else { Outcome::Wrong(email) });
     };
     work.end_pending_sign_in(&digest).await?;
-    work.note_email_verified(account.id).await?;
+    // Attempts before the account: the order in which signing in holds them.
     sign_in::unlock(app, &mut work, &account).await?;
-    work.note_login(account.id, now, None).await?;
+    work.note_email_verified(account.id).await?;
+    work.note_login(account.id, now).await?;
     work.commit().await?;
     Ok(Outcome::Proved(Box::new(account)))
 }

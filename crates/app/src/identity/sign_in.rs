@@ -1,15 +1,16 @@
 //! Signing in by password, and counting attempts (identity §4.3, §4.9).
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use jhe_crypto::password::Verdict;
 use jhe_crypto::token;
 use jhe_domain::audit::AuditAction;
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::Work;
-use jhe_store::credential::LoginAccount;
+use jhe_store::credential::{Bounds, LoginAccount};
 
 use crate::App;
 use crate::identity::throttle::{self, Limit};
@@ -18,9 +19,14 @@ use crate::identity::throttle::{self, Limit};
 const ACCOUNT_FAILURES: i64 = 5;
 const ACCOUNT_WINDOW: TimeDelta = TimeDelta::minutes(5);
 const ACCOUNT: &str = "login.account";
+/// What bounds failures of an account is the lock.
+const UNBOUNDED: Bounds = Bounds { window: ACCOUNT_WINDOW, attempts: None, failures: None };
 
 /// What one address may try.
-const ADDRESS: Limit = Limit { purpose: "login.address", window: TimeDelta::minutes(1), attempts: 30, failures: 10 };
+const ADDRESS: Limit = Limit {
+    purpose: "login.address",
+    bounds: Bounds { window: TimeDelta::minutes(1), attempts: Some(30), failures: Some(10) },
+};
 
 /// Under what failures are counted: the account that was found, however its address was typed; else what was typed.
 pub(super) fn account_subject(account: Option<&LoginAccount>, email: &str) -> [u8; 32] {
@@ -30,10 +36,19 @@ pub(super) fn account_subject(account: Option<&LoginAccount>, email: &str) -> [u
     }
 }
 
+/// Why nobody is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Every kind of wrong: unknown, wrong, inactive, without a password, not admitted.
+    Wrong,
+    /// The account is locked for so long after too many failures, also for the right password.
+    Locked(Duration),
+}
+
 /// Refuses a locked account, and an address with too many attempts.
-async fn refuse(app: &App, account: &[u8], address: Option<&[u8; 32]>) -> Result<(), Error> {
+async fn refuse(app: &App, account: &[u8], address: Option<&[u8; 32]>) -> Result<Result<(), Refusal>, Error> {
     if !app.config().auth.throttle {
-        return Ok(());
+        return Ok(Ok(()));
     }
     let now = app.now();
     let locked = {
@@ -41,9 +56,9 @@ async fn refuse(app: &App, account: &[u8], address: Option<&[u8; 32]>) -> Result
         work.locked_until(ACCOUNT, account, now).await?
     };
     match (locked, address) {
-        (Some(end), _) => Err(throttle::until(end, now)),
-        (None, Some(address)) => throttle::refuse(app, &ADDRESS, address).await,
-        (None, None) => Ok(()),
+        (Some(end), _) => Ok(Err(Refusal::Locked(throttle::wait(end, now)))),
+        (None, Some(address)) => throttle::refuse(app, &ADDRESS, address).await.map(Ok),
+        (None, None) => Ok(Ok(())),
     }
 }
 
@@ -62,17 +77,17 @@ pub struct Attempt<'a> {
     pub admits_superusers: bool,
 }
 
-/// Checks a password. `None` for every kind of wrong: unknown, wrong, inactive, without a password, not admitted.
+/// Checks a password.
 ///
 /// # Errors
-/// [`Error::Throttled`] after too many failures, also for the right password; [`Error::Overloaded`] when too many sign in
-/// at once.
-pub async fn check(app: &App, attempt: Attempt<'_>) -> Result<Option<LoginAccount>, Error> {
+/// [`Error::Throttled`] after too many attempts or failures of the address, also for the right password;
+/// [`Error::Overloaded`] when too many sign in at once.
+pub async fn check(app: &App, attempt: Attempt<'_>) -> Result<Result<LoginAccount, Refusal>, Error> {
     let outcome = decide(app, attempt).await;
     let told = match &outcome {
-        Ok(Some(_)) => "ok",
-        Ok(None) => "refused",
-        Err(Error::Throttled { .. }) => "throttled",
+        Ok(Ok(_)) => "ok",
+        Ok(Err(Refusal::Wrong)) => "refused",
+        Ok(Err(Refusal::Locked(_))) | Err(Error::Throttled { .. }) => "throttled",
         Err(Error::Overloaded { .. }) => "overloaded",
         Err(_) => "error",
     };
@@ -80,53 +95,74 @@ pub async fn check(app: &App, attempt: Attempt<'_>) -> Result<Option<LoginAccoun
     outcome
 }
 
-async fn decide(app: &App, attempt: Attempt<'_>) -> Result<Option<LoginAccount>, Error> {
+async fn decide(app: &App, attempt: Attempt<'_>) -> Result<Result<LoginAccount, Refusal>, Error> {
     app.identity().admit_sign_in()?;
     let Attempt { email, password, ip, client, admits_superusers } = attempt;
     let account = find(app, email).await?;
     let subject = account_subject(account.as_ref(), email);
     let address = ip.map(|ip| throttle::address(Some(ip)));
     // Before the queue, so that those refused do not lengthen it; and again after it, when others have failed meanwhile.
-    refuse(app, &subject, address.as_ref()).await?;
+    if let Err(refusal) = refuse(app, &subject, address.as_ref()).await? {
+        return Ok(Err(refusal));
+    }
     let place = app.identity().hashing.place().await?;
-    refuse(app, &subject, address.as_ref()).await?;
+    if let Err(refusal) = refuse(app, &subject, address.as_ref()).await? {
+        return Ok(Err(refusal));
+    }
     let found = account.as_ref().map(|account| account.id);
     let account = account.filter(|account| account.is_active && (admits_superusers || !account.is_superuser));
     let stored = account.as_ref().map(|account| account.password.clone());
     let verdict = place.check(password.to_owned(), stored).await?;
-    let good = verdict != Verdict::NoMatch;
-    let upgraded = match verdict {
-        Verdict::MatchNeedsUpgrade => Some(place.hash(password.to_owned()).await?),
-        Verdict::Match | Verdict::NoMatch => None,
-    };
+    let account = account.filter(|_| verdict != Verdict::NoMatch);
     let now = app.now();
     let mut work = app.store().begin().await?;
     work.attribute(None, client, ip);
-    if !good {
+    if account.is_none() {
         work.audit_event(AuditAction::LoginFailed, "JheUser", found.map(|id| id.0));
     }
     if app.config().auth.throttle {
-        if let Some(address) = &address {
-            work.record_attempt(ADDRESS.purpose, address, now, !good).await?;
+        // Others were checked at the same time: what each may learn is settled here, one after the other.
+        if let Some(end) = work.held_lockout(ACCOUNT, &subject, now).await? {
+            return Ok(Err(Refusal::Locked(throttle::wait(end, now))));
         }
-        if good {
+        if let Some(address) = &address {
+            throttle::settle_within(app, &mut work, &ADDRESS, address, account.is_none()).await?;
+        }
+        if account.is_some() {
             work.forget_attempts(ACCOUNT, &subject).await?;
         } else {
-            work.record_attempt(ACCOUNT, &subject, now, true).await?;
-            let attempts = work.attempts(ACCOUNT, &subject, now - ACCOUNT_WINDOW).await?;
-            if attempts.failed >= ACCOUNT_FAILURES {
-                work.lock_out(ACCOUNT, &subject, now).await?;
-                work.audit_event(AuditAction::Lockout, "JheUser", found.map(|id| id.0));
-                tracing::warn!("an account is locked after repeated wrong passwords");
-            }
+            count_failure(&mut work, &subject, found, now).await?;
         }
     }
-    let account = account.filter(|_| good);
-    if let Some(account) = &account {
-        work.note_login(account.id, now, upgraded.as_deref()).await?;
-    }
+    let Some(account) = account else {
+        work.commit().await?;
+        return Ok(Err(Refusal::Wrong));
+    };
+    work.note_login(account.id, now).await?;
     work.commit().await?;
-    Ok(account)
+    if verdict == Verdict::MatchNeedsUpgrade {
+        let hash = place.hash(password.to_owned()).await?;
+        let mut work = app.store().single().await?;
+        work.upgrade_password(account.id, &account.password, &hash).await?;
+    }
+    Ok(Ok(account))
+}
+
+/// Counts a wrong password of an account, and locks it after too many.
+async fn count_failure(
+    work: &mut Work,
+    subject: &[u8],
+    account: Option<UserId>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    work.settle_attempt(ACCOUNT, subject, UNBOUNDED, now, true).await?;
+    let attempts = work.attempts(ACCOUNT, subject, now - ACCOUNT_WINDOW).await?;
+    if attempts.failed >= ACCOUNT_FAILURES {
+        work.lock_out(ACCOUNT, subject, now).await?;
+        work.audit_event(AuditAction::Lockout, "JheUser", account.map(|id| id.0));
+        tracing::warn!("an account is locked after repeated wrong passwords");
+    }
+    Ok(())
 }
 
 pub(super) async fn find(app: &App, email: &str) -> Result<Option<LoginAccount>, Error> {

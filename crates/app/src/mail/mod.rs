@@ -30,14 +30,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Queues a letter, sent once the unit of work is committed.
 pub(crate) async fn queue(app: &App, work: &mut Work, recipient: &Phi<String>, letter: &Letter) -> Result<(), Error> {
+    work.queue_mail(&sealed(app, recipient, letter)?, true).await
+}
+
+/// Does all that [`queue`] does, but sends nothing: for answers whose time must not tell whether there was a letter.
+pub(crate) async fn queue_nothing(
+    app: &App,
+    work: &mut Work,
+    recipient: &Phi<String>,
+    letter: &Letter,
+) -> Result<(), Error> {
+    work.queue_mail(&sealed(app, recipient, letter)?, false).await
+}
+
+fn sealed(app: &App, recipient: &Phi<String>, letter: &Letter) -> Result<NewMail, Error> {
     let seal = |text: &Phi<String>| app.identity().sealing().seal(PURPOSE, text.reveal());
-    let mail = NewMail {
+    Ok(NewMail {
         recipient: recipient.clone(),
         subject: letter.subject.clone(),
         text: seal(&letter.text)?,
         html: letter.html.as_ref().map(seal).transpose()?,
-    };
-    work.queue_mail(&mail).await
+    })
 }
 
 /// Sends what is queued until it is told to stop; a mail under way is finished.

@@ -107,17 +107,28 @@ impl Work {
         Ok(made == 1)
     }
 
-    /// Notes that an account signed in, and replaces an old kind of password hash.
-    pub async fn note_login(&mut self, id: UserId, at: DateTime<Utc>, new_hash: Option<&str>) -> Result<(), Error> {
-        sqlx::query("UPDATE core_jheuser SET last_login = $2, password = coalesce($3, password) WHERE id = $1")
+    /// Notes that an account signed in.
+    pub async fn note_login(&mut self, id: UserId, at: DateTime<Utc>) -> Result<(), Error> {
+        sqlx::query("UPDATE core_jheuser SET last_login = $2 WHERE id = $1")
             .bind(id.0)
             .bind(at)
-            .bind(new_hash)
             .execute(self.connection())
             .await
             .db()?;
         self.who.user_id = Some(id);
         self.audit(AuditEntry::new(AuditAction::Login, "JheUser").id(id.0));
+        Ok(())
+    }
+
+    /// Replaces an old kind of hash of a password, unless the password was changed meanwhile.
+    pub async fn upgrade_password(&mut self, id: UserId, from: &str, to: &str) -> Result<(), Error> {
+        sqlx::query("UPDATE core_jheuser SET password = $3 WHERE id = $1 AND password = $2")
+            .bind(id.0)
+            .bind(from)
+            .bind(to)
+            .execute(self.connection())
+            .await
+            .db()?;
         Ok(())
     }
 

@@ -15,6 +15,17 @@ pub struct Attempts {
     pub failed: i64,
 }
 
+/// How many attempts a subject has within a window; none is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The window, before now.
+    pub window: TimeDelta,
+    /// All of them.
+    pub attempts: Option<i64>,
+    /// Those that failed.
+    pub failures: Option<i64>,
+}
+
 impl Work {
     /// Attempts since a moment.
     pub async fn attempts(&mut self, purpose: &str, subject: &[u8], since: DateTime<Utc>) -> Result<Attempts, Error> {
@@ -31,33 +42,40 @@ impl Work {
         Ok(Attempts { all, failed })
     }
 
-    /// Counts an attempt.
-    pub async fn record_attempt(
+    /// Counts an attempt, unless the subject has none left: then `false`. Attempts that come at the same time are counted
+    /// one after the other, so no more of them are told `true` than the bounds allow.
+    pub async fn settle_attempt(
         &mut self,
         purpose: &str,
         subject: &[u8],
+        bounds: Bounds,
         at: DateTime<Utc>,
         failed: bool,
-    ) -> Result<(), Error> {
-        sqlx::query("INSERT INTO jhe_attempt (purpose, subject, occurred_at, failed) VALUES ($1, $2, $3, $4)")
+    ) -> Result<bool, Error> {
+        sqlx::query_scalar("SELECT jhe_settle_attempt($1, $2, $3, $4, $5, $6, $7)")
             .bind(purpose)
             .bind(subject)
             .bind(at)
+            .bind(at - bounds.window)
+            .bind(bounds.attempts)
+            .bind(bounds.failures)
             .bind(failed)
-            .execute(self.connection())
+            .fetch_one(self.connection())
             .await
-            .db()?;
-        Ok(())
+            .db()
     }
 
     /// Forgets the failures of a subject that succeeded.
     pub async fn forget_attempts(&mut self, purpose: &str, subject: &[u8]) -> Result<(), Error> {
-        for statement in [
-            "DELETE FROM jhe_attempt WHERE purpose = $1 AND subject = $2",
-            "DELETE FROM jhe_lockout WHERE purpose = $1 AND subject = $2",
-        ] {
-            sqlx::query(statement).bind(purpose).bind(subject).execute(self.connection()).await.db()?;
-        }
+        sqlx::query(
+            "WITH forgotten AS (DELETE FROM jhe_attempt WHERE purpose = $1 AND subject = $2)
+             DELETE FROM jhe_lockout WHERE purpose = $1 AND subject = $2",
+        )
+        .bind(purpose)
+        .bind(subject)
+        .execute(self.connection())
+        .await
+        .db()?;
         Ok(())
     }
 
@@ -73,6 +91,22 @@ impl Work {
             .bind(subject)
             .bind(now)
             .fetch_optional(self.connection())
+            .await
+            .db()
+    }
+
+    /// The same, while nobody else settles an attempt of the subject: what this unit of work decides on it holds.
+    pub async fn held_lockout(
+        &mut self,
+        purpose: &str,
+        subject: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
+        sqlx::query_scalar("SELECT jhe_held_lockout($1, $2, $3)")
+            .bind(purpose)
+            .bind(subject)
+            .bind(now)
+            .fetch_one(self.connection())
             .await
             .db()
     }

@@ -26,26 +26,28 @@ impl LinkPurpose {
 }
 
 impl Work {
-    /// Keeps a link; earlier ones of the account for the same purpose end.
+    /// Keeps a link; earlier ones of the account for the same purpose end. Without an account nothing is kept, and it takes
+    /// as long.
     pub async fn insert_account_link(
         &mut self,
         digest: &[u8],
-        user: UserId,
+        user: Option<UserId>,
         purpose: LinkPurpose,
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
     ) -> Result<(), Error> {
         sqlx::query("DELETE FROM jhe_account_link WHERE user_id = $1 AND purpose = $2")
-            .bind(user.0)
+            .bind(user.map(|user| user.0))
             .bind(purpose.as_str())
             .execute(self.connection())
             .await
             .db()?;
         sqlx::query(
-            "INSERT INTO jhe_account_link (digest, user_id, purpose, created, expires) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO jhe_account_link (digest, user_id, purpose, created, expires)
+             SELECT $1, $2::bigint, $3, $4, $5 WHERE $2 IS NOT NULL",
         )
         .bind(digest)
-        .bind(user.0)
+        .bind(user.map(|user| user.0))
         .bind(purpose.as_str())
         .bind(now)
         .bind(expires)

@@ -14,7 +14,7 @@ mod session;
 mod token;
 
 pub use account::{LoginAccount, NewPractitioner};
-pub use attempt::Attempts;
+pub use attempt::{Attempts, Bounds};
 pub use client::{Asking, ClientCredentials, Failures};
 pub use code::{CodeRow, NewCode};
 pub use key::StoredKey;

@@ -9,10 +9,10 @@ use jhe_domain::error::Error;
 use jhe_domain::observation::Observation;
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
 
-use super::{
-    Beside, EFFECTIVE_HIGH, EFFECTIVE_LOW, ObservationFilter, ObservationRow, Observations, push_pairs,
-    push_row_filter, push_times,
-};
+use super::Observations;
+use super::filter::{EFFECTIVE_HIGH, EFFECTIVE_LOW, ObservationFilter, push_row_filter, push_times};
+use super::row::{Beside, ObservationRow};
+use super::ways::push_pairs;
 use crate::fault::Db;
 use crate::scope::Access;
 

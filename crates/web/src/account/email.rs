@@ -87,11 +87,17 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
     }
 }
 
-/// `GET /accounts/verify_email_confirm/{account}/{token}/`.
+/// `GET /accounts/verify_email_confirm/{account}/{token}/`. Asked for the head alone, it looks at the link and leaves it.
 #[tracing::instrument(name = "web.confirm_email", skip_all)]
 pub(crate) async fn confirm(State(app): State<App>, request: Request<Body>) -> Response {
     let visit = Visit::of(&app, &request);
-    match email::confirm(&app, visit.segment_from_end(1), visit.segment_from_end(0)).await {
+    let (account, token) = (visit.segment_from_end(1), visit.segment_from_end(0));
+    let outcome = if visit.is_head {
+        email::is_good(&app, account, token).await
+    } else {
+        email::confirm(&app, account, token).await
+    };
+    match outcome {
         Ok(true) => page::found(COMPLETE),
         Ok(false) => {
             let text = "The link is invalid. It may have been used already, or it is too old.";

@@ -7,7 +7,7 @@ use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::account::email;
 use jhe_app::identity::session::Method;
-use jhe_app::identity::sign_in::{self, Attempt};
+use jhe_app::identity::sign_in::{self, Attempt, Refusal};
 use jhe_app::identity::{client, one_time_code};
 use jhe_domain::error::Error;
 use jhe_http::page;
@@ -108,9 +108,10 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
     }
     let attempt = Attempt { email: username, password, ip: visit.ip, client: None, admits_superusers: true };
     match sign_in::check(&app, attempt).await {
-        Ok(Some(account)) if !email::suffices(&app, &account) => super::email::ask(&app, &visit, account.id),
-        Ok(Some(account)) => enter(&app, &visit, account.id, Method::Password, visit.next().unwrap_or(LANDING)).await,
-        Ok(None) => login_page(&app, &visit, fields(username), Some(REFUSED)).await,
+        Ok(Ok(account)) if !email::suffices(&app, &account) => super::email::ask(&app, &visit, account.id),
+        Ok(Ok(account)) => enter(&app, &visit, account.id, Method::Password, visit.next().unwrap_or(LANDING)).await,
+        Ok(Err(Refusal::Wrong)) => login_page(&app, &visit, fields(username), Some(REFUSED)).await,
+        Ok(Err(Refusal::Locked(retry_after))) => home::failure(&Error::Throttled { retry_after }),
         Err(error) => home::failure(&error),
     }
 }

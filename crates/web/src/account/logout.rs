@@ -11,18 +11,22 @@ use crate::form::Visit;
 use crate::form_page::{Button, FormPage};
 use crate::home;
 
-/// `GET /accounts/logout/`: ends the session; where another site's page led here, it asks first.
+/// Where signing out leads.
+const AFTER: &str = "/";
+
+/// `GET /accounts/logout/`: ends the session; where another site's page led here, it asks first. Asked for the head alone, it
+/// ends nothing.
 #[tracing::instrument(name = "web.logout", skip_all)]
 pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Response {
     let visit = Visit::of(&app, &request);
     let from = visit.headers.get("sec-fetch-site").and_then(|value| value.to_str().ok()).unwrap_or("none");
     if matches!(from, "same-origin" | "same-site" | "none") {
-        return end(&app, &visit).await;
+        return if visit.is_head { page::found(AFTER) } else { end(&app, &visit).await };
     }
     let shown = FormPage {
         heading: "Log out?",
         buttons: vec![Button::main("Log Out")],
-        links: vec![("/".to_owned(), "Stay signed in")],
+        links: vec![(AFTER.to_owned(), "Stay signed in")],
         ..FormPage::default()
     };
     shown.respond(&app, &visit.headers, "")
@@ -43,7 +47,7 @@ async fn end(app: &App, visit: &Visit) -> Response {
     {
         return home::failure(&error);
     }
-    let mut response = page::found("/");
+    let mut response = page::found(AFTER);
     page::set_cookie(&mut response, &page::end_session_cookie(app));
     response
 }

@@ -61,7 +61,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
         return request_page(&app, &visit, "", REQUIRED, None);
     }
     if normalize_email(email.reveal()).is_none() {
-        return request_page(&app, &visit, email.reveal(), MALFORMED_EMAIL, None);
+        return request_page(&app, &visit, &visit.form.text("email"), MALFORMED_EMAIL, None);
     }
     match one_time_code::request(&app, &email, page::cookie(&visit.headers, COOKIE), visit.ip).await {
         Ok(cookie) => {

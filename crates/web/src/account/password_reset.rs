@@ -52,7 +52,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
         return request_page(&app, &visit, "", REQUIRED);
     }
     if normalize_email(email.reveal()).is_none() {
-        return request_page(&app, &visit, email.reveal(), MALFORMED_EMAIL);
+        return request_page(&app, &visit, &visit.form.text("email"), MALFORMED_EMAIL);
     }
     match password::request_reset(&app, &email, visit.ip).await {
         Ok(()) => page::found(DONE),

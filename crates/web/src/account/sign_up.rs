@@ -52,16 +52,16 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
         Ok(visit) => visit,
         Err(page) => return page,
     };
-    // As sent: what is no address must not become one.
-    let email = visit.form.get("email").unwrap_or_default().to_owned();
-    let (code, password) = (visit.form.text("joincode"), visit.form.get("password").unwrap_or_default());
-    let application = Application { code: &code, email: &email, password, repeated: visit.form.get("password2") };
+    // As sent: what is no address and no code must not become one.
+    let field = |name| visit.form.get(name).unwrap_or_default();
+    let (code, email, password) = (field("joincode"), field("email"), field("password"));
+    let application = Application { code, email, password, repeated: visit.form.get("password2") };
     match sign_up::sign_up(&app, application, visit.ip).await {
         Ok(Ok(account)) if !jhe_app::identity::account::email::suffices(&app, &account) => {
             super::email::ask(&app, &visit, account.id)
         }
         Ok(Ok(account)) => enter(&app, &visit, account.id, Method::Password, visit.next().unwrap_or(LANDING)).await,
-        Ok(Err(errors)) => sign_up_page(&app, &visit, &email, errors).await,
+        Ok(Err(errors)) => sign_up_page(&app, &visit, &visit.form.text("email"), errors).await,
         Err(error) => home::failure(&error),
     }
 }

@@ -13,8 +13,7 @@ use crate::identity::throttle::{self, Limit};
 use crate::mail::{self, Letter};
 
 /// Mails one account may ask for.
-const BY_ACCOUNT: Limit =
-    Limit { purpose: "verify.account", window: TimeDelta::minutes(3), attempts: 1, failures: i64::MAX };
+const BY_ACCOUNT: Limit = Limit::of_attempts("verify.account", TimeDelta::minutes(3), 1);
 
 /// Whether an account may go on although its address is not confirmed.
 pub fn suffices(app: &App, account: &LoginAccount) -> bool {
@@ -54,10 +53,17 @@ pub(super) async fn send(app: &App, work: &mut Work, account: &LoginAccount) -> 
     let text = token::random_base64url(&mut OsEntropy);
     let now = app.now();
     let expires = now + TimeDelta::seconds(app.config().tokens.email_link);
-    work.insert_account_link(&token::digest(&text), account.id, LinkPurpose::VerifyEmail, now, expires).await?;
+    work.insert_account_link(&token::digest(&text), Some(account.id), LinkPurpose::VerifyEmail, now, expires).await?;
     let segment = account_segment(account.id);
     let link = format!("{}/accounts/verify_email_confirm/{segment}/{text}/", app.settings().site_url());
     mail::queue(app, work, &account.email, &Letter::verify_email(app, &link)).await
+}
+
+/// Whether a link would confirm an address.
+pub async fn is_good(app: &App, segment: &str, text: &str) -> Result<bool, Error> {
+    let mut work = app.store().begin().await?;
+    let user = work.account_of_link(&token::digest(text), LinkPurpose::VerifyEmail, app.now()).await?;
+    Ok(user.is_some_and(|user| account_segment(user) == segment))
 }
 
 /// Confirms an address by its link, which that uses up. `false` when the link is not good.

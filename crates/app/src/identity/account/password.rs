@@ -24,13 +24,11 @@ pub const DIFFERENT: &str = "The two password fields didn’t match.";
 const LEAST_LENGTH: i64 = 8;
 
 /// Links one address may ask for.
-const BY_ADDRESS: Limit =
-    Limit { purpose: "reset.address", window: TimeDelta::minutes(1), attempts: 20, failures: i64::MAX };
+const BY_ADDRESS: Limit = Limit::of_attempts("reset.address", TimeDelta::minutes(1), 20);
 /// Links that may be asked for one account.
-const BY_EMAIL: Limit =
-    Limit { purpose: "reset.email", window: TimeDelta::minutes(1), attempts: 5, failures: i64::MAX };
+const BY_EMAIL: Limit = Limit::of_attempts("reset.email", TimeDelta::minutes(1), 5);
 /// Wrong old passwords of one account.
-const OLD: Limit = Limit { purpose: "password.old", window: TimeDelta::minutes(5), attempts: i64::MAX, failures: 5 };
+const OLD: Limit = Limit::of_failures("password.old", TimeDelta::minutes(5), 5);
 
 /// How long a password must be, by setting.
 pub fn least_length(app: &App) -> usize {
@@ -55,33 +53,40 @@ fn faults_for(app: &App, account: &LoginAccount, chosen: &str, repeated: &str) -
     faults(app, chosen, Some(repeated), account.email.reveal(), &names)
 }
 
-/// Asks for a link to choose a new password. Whether there is such an account is told by the mail alone.
+/// Asks for a link to choose a new password. Whether there is such an account is told by the mail alone: without one the
+/// same is done, and nothing of it kept but that somebody asked.
 ///
 /// # Errors
 /// [`Error::Throttled`] after too many, whether there is such an account or not.
 pub async fn request_reset(app: &App, email: &Phi<String>, ip: Option<IpAddr>) -> Result<(), Error> {
     let account = sign_in::find(app, email.reveal()).await?;
     throttle::pass(app, &BY_ADDRESS, &throttle::address(ip)).await?;
-    throttle::pass(app, &BY_EMAIL, &sign_in::account_subject(account.as_ref(), email.reveal())).await?;
-    let Some(account) = account.filter(|account| account.is_active) else { return Ok(()) };
+    let subject = sign_in::account_subject(account.as_ref(), email.reveal());
+    let account = account.filter(|account| account.is_active);
     let mut work = app.store().begin().await?;
-    let link = new_link(app, &mut work, account.id).await?;
-    mail::queue(app, &mut work, &account.email, &Letter::reset_password(app, &account.email, &link)).await?;
+    throttle::settle_within(app, &mut work, &BY_EMAIL, &subject, false).await?;
+    let link = new_link(app, &mut work, account.as_ref().map(|account| account.id)).await?;
+    if let Some(account) = account {
+        let letter = Letter::reset_password(app, &account.email, &link);
+        mail::queue(app, &mut work, &account.email, &letter).await?;
+    } else {
+        mail::queue_nothing(app, &mut work, email, &Letter::reset_password(app, email, &link)).await?;
+    }
     work.commit().await
 }
 
-/// Makes a link to choose a password.
-async fn new_link(app: &App, work: &mut Work, user: UserId) -> Result<String, Error> {
+/// Makes a link to choose a password; for nobody, one that opens nothing.
+async fn new_link(app: &App, work: &mut Work, user: Option<UserId>) -> Result<String, Error> {
     let text = token::random_base64url(&mut OsEntropy);
     let now = app.now();
     let expires = now + TimeDelta::seconds(app.config().tokens.email_link);
     work.insert_account_link(&token::digest(&text), user, LinkPurpose::ResetPassword, now, expires).await?;
-    Ok(format!("{}/accounts/reset/{}/{text}/", app.settings().site_url(), account_segment(user)))
+    Ok(format!("{}/accounts/reset/{}/{text}/", app.settings().site_url(), account_segment(user.unwrap_or(UserId(0)))))
 }
 
 /// Sends a link to choose the first password of an account that was made for somebody.
 pub(crate) async fn invite(app: &App, work: &mut Work, user: UserId, email: &Phi<String>) -> Result<(), Error> {
-    let link = new_link(app, work, user).await?;
+    let link = new_link(app, work, Some(user)).await?;
     mail::queue(app, work, email, &Letter::first_password(app, &link)).await
 }
 
@@ -134,9 +139,10 @@ pub async fn reset(
     }
     work.attribute(Some(account.id), None, ip);
     work.end_account_link(&digest).await?;
+    // Attempts before the account: the order in which signing in holds them.
+    sign_in::unlock(app, &mut work, &account).await?;
     work.replace_password(account.id, &hash, AuditAction::PasswordReset).await?;
     work.end_all_access(account.id, app.now()).await?;
-    sign_in::unlock(app, &mut work, &account).await?;
     mail::queue(app, &mut work, &account.email, &Letter::password_changed(app)).await?;
     work.commit().await?;
     Ok(Reset::Done)
@@ -175,9 +181,7 @@ pub async fn change(
     throttle::refuse(app, &OLD, &subject).await?;
     let place = app.identity().hashing.place().await?;
     let right = place.check(old.to_owned(), Some(account.password.clone())).await? != Verdict::NoMatch;
-    if !right {
-        throttle::record(app, &OLD, &subject, true).await?;
-    }
+    throttle::settle(app, &OLD, &subject, !right).await?;
     let faults = faults_for(app, &account, chosen, repeated);
     if !right || !faults.is_empty() {
         return Ok(Change::Refused { old: !right, faults });

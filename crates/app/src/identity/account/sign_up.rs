@@ -16,8 +16,7 @@ use crate::identity::sign_in;
 use crate::identity::throttle::{self, Limit};
 
 /// Attempts of one address.
-const BY_ADDRESS: Limit =
-    Limit { purpose: "sign_up.address", window: TimeDelta::minutes(1), attempts: 20, failures: i64::MAX };
+const BY_ADDRESS: Limit = Limit::of_attempts("sign_up.address", TimeDelta::minutes(1), 20);
 
 const WRONG_CODE: &str = "Your Invite Code is invalid.";
 const TAKEN: &str = "This Email already exists";
@@ -85,7 +84,7 @@ async fn make(app: &App, new: &NewPractitioner, ip: Option<IpAddr>) -> Result<Lo
     if !placed {
         tracing::error!("the setting auth.default_orgs names an unknown organization; an account has no memberships");
     }
-    work.note_login(id, app.now(), None).await?;
+    work.note_login(id, app.now()).await?;
     let account = work.account_by_id(id).await?.ok_or_else(|| Error::internal("an account just made is gone"))?;
     email::send(app, &mut work, &account).await?;
     work.commit().await?;
