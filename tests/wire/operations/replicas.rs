@@ -23,15 +23,24 @@ async fn upload(server: &TestServer) {
 async fn a_replica_answers_searches_and_what_was_just_written_is_there() {
     let both = Replicated::new().await;
     let server = TestServer::on(both.database.clone(), &[("DATABASE_READ_URL", &both.replica_url)]).await;
-    let before = total(&server).await;
-    assert_ne!(both.scalar(SEARCHES).await, "0", "the replica was not asked");
+    let mut asked = 0;
+    // On a busy machine the primary answers for a replica that is slow to be reached.
+    let before = loop {
+        asked += 1;
+        let before = total(&server).await;
+        if both.scalar(SEARCHES).await != "0" {
+            break before;
+        }
+        assert!(asked < 100, "the replica was not asked");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
     for uploaded in 1..=20 {
         upload(&server).await;
         assert_eq!(total(&server).await, before + uploaded);
     }
     // What reads leave in the audit trail is on the primary, and comes to the replica from there.
     let trail = "SELECT count(*)::text FROM jhe_audit_event WHERE action = 'read' AND resource = 'Observation'";
-    assert_eq!(server.scalar(trail).await, "21");
+    assert_eq!(server.scalar(trail).await, (asked + 20).to_string());
     server.stop().await;
     both.stop().await;
 }
