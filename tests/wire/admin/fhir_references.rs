@@ -181,7 +181,7 @@ async fn indexed_rows_are_not_touched_and_versions_change_with_the_body_only() {
     assert_eq!(body(&server, "Condition", "list").await, json!([1]));
     let after =
         [version("Patient", "pat-1").await, version("Condition", "done").await, version("Condition", "new").await];
-    assert_eq!((&before[..2], &before[2] == &after[2]), (&after[..2], false));
+    assert_eq!((&before[..2], before[2] == after[2]), (&after[..2], false));
     server.stop().await;
 }
 
