@@ -12,8 +12,8 @@ const PATH: &str = "/api/v1/fhir_sources/99001/index_refs";
 
 const KEPT: &str = "https://jupyterhealth.org/fhir/StructureDefinition/upstream-reference";
 
-/// Everything that is stored of imported resources.
-const ROWS: &str = "SELECT md5(string_agg(r::text, '|' ORDER BY r.id)) FROM core_fhirauxresource AS r";
+/// Everything that is stored of imported resources, and by which transactions.
+const ROWS: &str = "SELECT md5(string_agg(r.xmin::text || r::text, '|' ORDER BY r.id)) FROM core_fhirauxresource AS r";
 
 async fn start() -> TestServer {
     let server = TestServer::start().await;
