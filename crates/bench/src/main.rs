@@ -41,6 +41,13 @@ struct Cli {
     /// Entries of the audit trail to load for the suite audit.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1_000..=100_000_000))]
     entries: i64,
+    /// A setting of the database, as NAME=VALUE, instead of what the machine would give it. Several times for several.
+    #[arg(long, value_parser = setting)]
+    database: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or("not NAME=VALUE".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,7 +74,7 @@ fn main() -> Result<()> {
 async fn run(cli: &Cli, server: PathBuf) -> Result<()> {
     // Those who wait for their answers are not to be turned away, but for the suite that is about just that.
     let patience = if cli.suites.contains(&Suite::Overload) { "150" } else { "60000" };
-    let place = place::Place::start(&server, patience).await.context("no server")?;
+    let place = place::Place::start(&server, patience, cli.database.clone()).await.context("no server")?;
     let outcome = drive(cli, &place).await;
     place.stop().await?;
     outcome

@@ -64,12 +64,12 @@ pub(crate) fn plain(error: jhe_domain::error::Error) -> anyhow::Error {
 }
 
 impl Place {
-    /// Starts everything; `patience` is how many milliseconds a sign-in may wait for its turn.
-    pub(crate) async fn start(program: &Path, patience: &str) -> Result<Self> {
+    /// Starts everything; `patience` is how many milliseconds a sign-in may wait for its turn, `settings` are for the database.
+    pub(crate) async fn start(program: &Path, patience: &str, settings: Vec<(String, String)>) -> Result<Self> {
         ensure!(program.exists(), "{} is not built", program.display());
         let folder = std::env::temp_dir().join(format!("jhe-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let options = ClusterOptions { folder: folder.join("postgres"), durable: true, settings: Vec::new() };
+        let options = ClusterOptions { folder: folder.join("postgres"), durable: true, settings };
         let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options)).await?.context("no database")?;
         let server = Secret::new(cluster.url("postgres"));
         maintenance::create_database(&server, DATABASE, None).await.map_err(plain)?;

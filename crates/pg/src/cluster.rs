@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use crate::account::Account;
 use crate::log::Log;
-use crate::{At as _, PgError, binaries, folder, initialize, postmaster, sizing, socket};
+use crate::{At as _, PgError, binaries, folder, initialize, postmaster, socket};
 
 /// What kind of cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
     /// Folder of the cluster itself. Beside it lie its password, its log, its lock and its socket.
     pub folder: PathBuf,
-    /// Survives a crash of the machine, and is sized for it. Off only for folders that are thrown away.
+    /// Survives a crash of the machine. Off only for folders that are thrown away.
     pub durable: bool,
     /// Further settings of the server; they win over ours.
     pub settings: Vec<(String, String)>,
@@ -230,11 +230,7 @@ fn launch(
     set("log_timezone", "UTC");
     // The details of an error quote the row it is about: personal data has no place in a log.
     set("log_error_verbosity", "terse");
-    if options.durable {
-        for (name, value) in sizing::settings() {
-            set(name, &value);
-        }
-    } else {
+    if !options.durable {
         for name in ["fsync", "full_page_writes", "synchronous_commit"] {
             set(name, "off");
         }

@@ -12,7 +12,6 @@ mod log;
 mod postmaster;
 #[cfg(test)]
 mod scratch;
-mod sizing;
 mod socket;
 
 pub use cluster::{Cluster, ClusterOptions};
