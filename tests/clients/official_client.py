@@ -17,6 +17,21 @@ def main() -> None:
 
     user = client.get_user()
     assert user["email"] == MANAGER and user["patient"] is None, user
+    for missing in (client.get_organization, client.get_patient):
+        try:
+            missing(999999)
+        except RequestError as error:
+            assert error.requests_error.response.status_code == 404, error
+            assert missing != client.get_patient or "No Patient matches" in str(error), error
+        else:
+            raise AssertionError("something was shown that is not there")
+    assert client.lookup_patient(external_id="E1234")["id"] == PATIENT
+    for unknown in ({"email": "nobody@nowhere.example"}, {"external_id": "E1234", "system": "urn:other"}):
+        try:
+            client.lookup_patient(**unknown)
+        except KeyError:
+            continue
+        raise AssertionError(f"found by {unknown}")
 
     organizations = {row["id"]: row for row in client.list_organizations()}
     assert {0, ORGANIZATION} <= organizations.keys(), organizations.keys()

@@ -48,9 +48,15 @@ impl Call {
     /// Sends it.
     pub async fn send(self) -> Reply {
         let response = self.0.send().await.expect("an answer");
+        let is_admin = response.url().path().starts_with("/api/v1/");
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("a whole answer").to_vec();
-        Reply { status, headers, bytes }
+        let reply = Reply { status, headers, bytes };
+        // Every refusal of the Admin API says why (its acceptance case 16); a head has no body to say it in.
+        if is_admin && reply.status.is_client_error() && !reply.bytes.is_empty() {
+            assert!(!reply.detail().is_empty(), "{}: no detail in {}", reply.status, reply.text());
+        }
+        reply
     }
 }
 

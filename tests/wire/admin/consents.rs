@@ -24,6 +24,15 @@ async fn the_overview_tells_pending_answered_and_consolidated() {
     assert_eq!(mary.at("/studies/0/scopeConsents").as_array().unwrap().len(), 3);
     assert_eq!(mary.at("/studies/0/organization/name"), "Lifespan Lab");
     assert!(mary.at("/studies/0/dataSources/0/supportedScopes/0/id").is_i64());
+    let pending = mary.at("/studiesPendingConsent/0/pendingScopeConsents");
+    let pending = pending.as_array().unwrap();
+    assert_eq!(pending.iter().map(|one| one["code"]["id"].clone()).collect::<Vec<_>>(), [50002, 50011]);
+    for one in pending {
+        assert_eq!((one.get("consented"), one.get("consentedTime")), (Some(&Value::Null), Some(&Value::Null)));
+    }
+    assert_eq!((mary.at("/studies/0/id"), mary.at("/studies").as_array().unwrap().len()), (json!(30001), 1));
+    assert!(mary.at("/studies/0/scopeConsents").as_array().unwrap().iter().all(|one| one["consented"] == true));
+    assert_eq!(mary.at("/studies/0/organization/id"), 20003);
     get(PETER, 40001).await.expect(200);
     get(VICTOR, 40001).await.expect(200);
     get(ADMIN, 40001).await.expect(200);
@@ -51,7 +60,9 @@ async fn answers_are_written_overwritten_changed_and_taken_back() {
     let again = server.post(path).as_user(PETER).json(&answer(30002, PRESSURE, json!(false))).send().await.expect(201);
     assert_eq!(again.at("/studyScopeConsents/0/id"), made.at("/studyScopeConsents/0/id"));
     assert_eq!(again.at("/studyScopeConsents/0/consented"), false);
-    server.patch(path).as_user(PETER).json(&answer(30001, PRESSURE, json!(false))).send().await.expect(200);
+    let changed =
+        server.patch(path).as_user(PETER).json(&answer(30001, PRESSURE, json!(false))).send().await.expect(200);
+    assert_eq!(changed.at("/studyScopeConsents/0/consented"), false);
     let missing = answer(30002, "omh:heart-rate:2.0", json!(true));
     server.patch(path).as_user(PETER).json(&missing).send().await.expect(400);
     server.delete(path).as_user(PETER).json(&answer(30002, PRESSURE, Value::Null)).send().await.expect(204);
@@ -74,6 +85,10 @@ async fn only_the_patient_and_its_managers_write() {
     let body = || answer(30002, PRESSURE, json!(true));
     post(MEGAN, 40001, body()).await.expect(201);
     post(ADMIN, 40001, body()).await.expect(201);
+    let events =
+        "SELECT string_agg(concat_ws(' ', action, actor_user_id, actor_kind), ',' ORDER BY id) FROM jhe_consent_event
+                   WHERE patient_id = 40001 AND actor_user_id IN (10001, 10003)";
+    assert_eq!(server.scalar(events).await, "granted 10003 practitioner,granted 10001 super_user");
     assert_eq!(post(VICTOR, 40001, body()).await.expect(403).detail(), "Practitioner role is not valid.");
     assert_eq!(
         post(MARK, 40001, body()).await.expect(403).detail(),

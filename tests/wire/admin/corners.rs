@@ -302,9 +302,62 @@ async fn roles_are_shown_and_not_taken() {
         ("three_org_tom@example.com", "viewer"),
     ];
     assert_eq!(shown, expected.map(|(email, role)| (email.to_owned(), role.to_owned())));
+    assert_eq!(ids_of(&people), [80002, 80003, 80004, 80005]);
     let body = json!({"isSuperuser": true});
     server.patch("/api/v1/users/10002").as_user(MARY).json(&body).send().await.expect(403);
     assert_eq!(server.scalar("SELECT count(*)::text FROM core_jheuser WHERE is_superuser").await, "1");
+    server.stop().await;
+}
+
+// --- the guides ---
+
+/// Every key that the guides print is there (224).
+#[tokio::test]
+async fn every_key_of_the_guides_is_there() {
+    let server = TestServer::start().await;
+    let observations = "observations?organization_id=20003&study_id=30001&patient_id=40001";
+    let studies = "studies?organization_id=20003";
+    let consents = "patients/40001/consents";
+    for (path, at, printed) in [
+        ("users/profile", "", "id email firstName lastName practitioner"),
+        ("users/profile", "/practitioner", "id jheUserId organizations"),
+        ("users/profile", "/practitioner/organizations/0", "id name type"),
+        ("patients?organization_id=20003", "", "count next previous results"),
+        (
+            "patients?organization_id=20003&study_id=30001",
+            "/results/0",
+            "id jheUserId identifier nameFamily nameGiven birthDate telecomPhone telecomEmail organizationId",
+        ),
+        ("organizations?part_of=20002", "/results/0", "id name type partOf patients practitioners"),
+        ("organizations?part_of=20002", "/results/0/practitioners/0", "id email role"),
+        ("organizations?paginate=false", "/0", "id name type partOf patients practitioners"),
+        (studies, "", "count next previous results"),
+        (studies, "/results/0", "id name description organization iconUrl patients scopeRequests dataSources"),
+        (studies, "/results/0/scopeRequests/0", "id codingSystem codingCode text"),
+        (studies, "/results/0/dataSources/0", "id name type"),
+        (consents, "", "patient consolidatedConsentedScopes studiesPendingConsent studies"),
+        (consents, "/patient", "id nameFamily nameGiven birthDate"),
+        (consents, "/consolidatedConsentedScopes/0", "id codingSystem codingCode text"),
+        (consents, "/studies/0", "id name organization scopeConsents"),
+        (consents, "/studies/0/organization", "id name"),
+        (consents, "/studies/0/scopeConsents/0", "code consented consentedTime"),
+        (consents, "/studies/0/scopeConsents/0/code", "id codingCode text"),
+        (observations, "", "count next previous results"),
+        (
+            observations,
+            "/results/0",
+            "id subjectPatient patientNameDisplay codeableConcept codingSystem codingCode codingText dataSource dataSourceName \
+             status valueAttachmentData created lastUpdated",
+        ),
+        ("data_sources", "/results/0", "id name type supportedScopes"),
+        ("data_sources", "/results/0/supportedScopes/0", "id codingCode text"),
+        ("data_sources?paginate=false", "/0", "id name type supportedScopes"),
+    ] {
+        let object = read(&server, MARY, path).await.at(at);
+        for key in printed.split_whitespace() {
+            assert!(object.get(key).is_some(), "{path} {at}: no {key} in {object}");
+        }
+    }
     server.stop().await;
 }
 

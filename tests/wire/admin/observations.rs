@@ -77,6 +77,15 @@ async fn each_of_the_four_conditions_is_needed() {
 #[tokio::test]
 async fn conditions_must_meet_in_one_study() {
     let server = TestServer::start().await;
+    // Without any answer nothing is shown, wherever it is looked for.
+    server
+        .execute("INSERT INTO core_observation (id, subject_patient_id, codeable_concept_id, omh_data) VALUES (69998, 40001, 50001, '{}')")
+        .await;
+    for query in ["", "&study_id=30001", "&study_id=30002", "&patient_id=40001"] {
+        assert_eq!(count(&server, MARY, &format!("?coding_code=omh:blood-glucose:4.0{query}")).await, 0, "{query}");
+    }
+    server.get("/api/v1/observations/69998").as_user(MARY).send().await.expect(404);
+    server.execute("DELETE FROM core_observation WHERE id = 69998").await;
     // Requested and consented, but never both in a study where the patient is enrolled.
     server
         .execute(
@@ -119,6 +128,7 @@ async fn filters_narrow_and_never_widen() {
         ("?effective_to=2025-10-09%2008:53:20", 5),
         ("?effective_to=2025-10-09T08:53:19Z", 0),
         ("?created_since=2999-01-01", 0),
+        ("?created_since=2000-01-01", 5),
     ] {
         assert_eq!(count(&server, MARY, query).await, expected, "{query}");
     }

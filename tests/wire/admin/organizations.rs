@@ -29,12 +29,17 @@ async fn trees_types_and_children_are_listed() {
     let tree = server.get("/api/v1/organizations/20001/tree").as_user(MARY).send().await.expect(200);
     assert_eq!(tree.at("/children/0/children/0/id"), 20003);
     assert_eq!(tree.at("/children/0/currentUserRole"), "manager");
+    assert_eq!((tree.at("/id"), tree.at("/children/0/id")), (json!(20001), json!(20002)));
+    for node in ["", "/children/0", "/children/0/children/0"] {
+        assert_eq!(tree.at(&format!("{node}/currentUserRole")), "manager", "{node}");
+    }
     let types = server.get("/api/v1/organizations/types").as_user(PETER).send().await.expect(200).json();
     assert_eq!(types.as_object().unwrap().len(), 18);
     assert_eq!(types["edu"], "Educational Institute");
     for name in ["part_of", "partOf"] {
         let reply = server.get(&format!("/api/v1/organizations?{name}=20006")).as_user(MARY).send().await.expect(200);
         assert_eq!(reply.at("/count"), 2);
+        assert_eq!((reply.at("/results/0/id"), reply.at("/results/1/id")), (json!(20008), json!(20007)), "by name");
     }
     server.stop().await;
 }
@@ -54,6 +59,8 @@ async fn only_members_see_users_and_studies_of_an_organization() {
     let users = server.get("/api/v1/organizations/20003/users").as_user(MARY).send().await.expect(200).json();
     let names: Vec<_> = users.as_array().unwrap().iter().map(|user| user["lastName"].as_str().unwrap()).collect();
     assert_eq!(names, ["Baker", "Edwards", "Miller", "Thomas"]);
+    let roles: Vec<_> = users.as_array().unwrap().iter().map(|user| user["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["member", "viewer", "manager", "viewer"]);
     let studies = server.get("/api/v1/organizations/20003/studies").as_user(MARY).send().await.expect(200);
     assert_eq!(studies.at("/0/organization"), 20003);
     server.stop().await;

@@ -30,6 +30,7 @@ async fn following_next_yields_every_row_once() {
     {
         let pages = follow(&server, first).await;
         let mut found = ids(&pages);
+        assert_eq!(pages.iter().map(|page| ids_on(page).len()).collect::<Vec<_>>(), [2, 2, 2, 2, 1], "{first}");
         assert_eq!(pages.len(), 5, "{first}");
         assert!(pages.iter().all(|page| page.at("/count") == 9));
         found.sort_unstable();
@@ -51,6 +52,7 @@ async fn pages_beyond_the_end_do_not_exist() {
     assert_eq!(last.at("/next"), Value::Null);
     let beyond = server.get("/api/v1/organizations?limit=2&offset=100").as_user(MARY).send().await.expect(200);
     assert_eq!(beyond.at("/results"), serde_json::json!([]));
+    assert_eq!((beyond.at("/next"), beyond.at("/count")), (Value::Null, json!(9)));
     let cursor = server.get("/api/v1/observations?cursor=zzz").as_user(MARY).send().await.expect(404);
     assert_eq!(cursor.detail(), "Invalid cursor");
     server.stop().await;
@@ -62,6 +64,8 @@ async fn bare_arrays_come_on_request_or_by_setting() {
     for (path, rows) in [("organizations", 9), ("data_sources", 6), ("studies/30001/patients", 2)] {
         let reply = server.get(&format!("/api/v1/{path}?paginate=false")).as_user(MARY).send().await.expect(200);
         assert_eq!(reply.json().as_array().map(Vec::len), Some(rows), "{path}");
+        let pages = server.get(&format!("/api/v1/{path}")).as_user(MARY).send().await.expect(200);
+        assert_eq!(reply.json(), pages.at("/results"), "{path}");
     }
     server
         .execute("UPDATE core_jhesetting SET value_json = '[\"organizations\"]' WHERE key = 'api.plain_array_lists'")
@@ -76,6 +80,7 @@ async fn bare_arrays_come_on_request_or_by_setting() {
 #[tokio::test]
 async fn observations_page_by_cursor_while_data_arrives() {
     let server = TestServer::start().await;
+    let whole = ids_on(&server.get("/api/v1/observations?limit=1000").as_user(MARY).send().await.expect(200));
     let first = server.get("/api/v1/observations?cursor=&limit=2").as_user(MARY).send().await.expect(200);
     let mut found = ids(std::slice::from_ref(&first));
     server
@@ -86,7 +91,7 @@ async fn observations_page_by_cursor_while_data_arrives() {
         .await;
     let next = first.at("/next").as_str().unwrap().to_owned();
     found.extend(ids(&follow(&server, &next).await));
-    assert_eq!(found.len(), 5, "the rows that were there, each once: {found:?}");
+    assert_eq!((found.len(), &found), (5, &whole), "the rows that were there, each once");
     server.stop().await;
 }
 

@@ -33,8 +33,15 @@ async fn lists_hold_shared_patients_only() {
     ] {
         assert_eq!(list(MARY, query).await.at("/count"), count, "{query}");
     }
+    for query in
+        ["patient_id=40001", "patient_identifier_value=E1234", "identifier=urn:oid:1.2.3.4|E1234", "search=mer"]
+    {
+        assert_eq!(list(MARY, &format!("?{query}")).await.at("/results/0/id"), 40001, "{query}");
+    }
     let tom = list(TOM, "?organization_id=20008").await;
     assert_eq!(tom.at("/count"), 2);
+    assert_eq!((tom.at("/results/0/id"), tom.at("/results/1/id")), (json!(40004), json!(40005)));
+    assert_eq!(tom.at("/results/1/organizations/0/id"), 20008);
     assert_eq!(tom.at("/results/1/organizations").as_array().unwrap().len(), 1, "only shared organizations");
     server.stop().await;
 }
@@ -75,6 +82,7 @@ async fn a_patient_is_made_shown_and_removed() {
         (json!("New@example.com"), json!("555"), json!("2001-02-03"))
     );
     assert_eq!(made.at("/identifier"), "MRN-1");
+    assert_eq!(made.at("/organizations/0/id"), 20003);
     assert_eq!(made.at("/identifiers").as_array().unwrap().len(), 2);
     let path = format!("/api/v1/patients/{}", made.at("/id"));
     let read = server.get(&path).as_user(MARY).send().await.expect(200);
@@ -146,7 +154,11 @@ async fn changes_are_atomic_and_for_managers_of_the_patient() {
         patch(MARY, "40001", json!({"nameGiven": ""})).await.expect(400).at("/nameGiven/0"),
         "This field may not be blank."
     );
-    patch(MARY, "40001", json!({"birthDate": "bad"})).await.expect(400);
+    assert_eq!(
+        patch(MARY, "40001", json!({"birthDate": "bad"})).await.expect(400).at("/birthDate/0"),
+        "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+    );
+    assert_eq!(server.scalar("SELECT name_given FROM core_patient WHERE id = 40005").await, "CclCardioPatientPat");
     patch(MARY, "40002", json!({"identifiers": [{"system": "urn:p", "value": "1"}]})).await.expect(200);
     let conflict = json!({"nameFamily": "Changed", "identifiers": [{"system": "urn:new", "value": "1"}, {"system": "urn:p", "value": "1"}]});
     patch(MARY, "40001", conflict).await.expect(400);
@@ -179,6 +191,9 @@ async fn a_stranger_is_confirmed_to_exist_and_no_more() {
     let look_up = |person, email: &str| {
         server.get(&format!("/api/v1/patients/global_lookup?email={email}")).as_user(person).send()
     };
+    server
+        .execute("INSERT INTO core_patientidentifier (patient_id, system, value) VALUES (40004, 'urn:x', 'hidden-1')")
+        .await;
     let stranger = look_up(MARY, "CCL_patient_paul@example.com").await.expect(200);
     assert_eq!(
         (stranger.at("/0/id"), stranger.at("/0/telecomEmail")),
@@ -190,6 +205,8 @@ async fn a_stranger_is_confirmed_to_exist_and_no_more() {
         assert_eq!(stranger.at(&format!("/0/{hidden}")), Value::Null, "{hidden}");
     }
     assert_eq!(stranger.at("/0/organizations"), json!([]));
+    assert_eq!((stranger.json().as_array().unwrap().len(), stranger.at("/0/identifiers")), (1, json!([])));
+    assert!(!stranger.text().contains("hidden-1"), "{}", stranger.text());
     assert_eq!(look_up(MARY, "ll_patient_peter@example.com").await.expect(200).at("/0/nameFamily"), "Merritt");
     assert_eq!(look_up(MARY, "unknown@example.com").await.expect(200).json(), json!([]));
     assert_eq!(look_up(MARY, "").await.expect(400).detail(), "email parameter required");
@@ -252,6 +269,17 @@ async fn the_last_organization_takes_the_record_with_it() {
     server.delete("/api/v1/patients/40005?organization_id=20003").as_user(MARY).send().await.expect(404);
     server.delete("/api/v1/patients/40005?organization_id=20006").as_user(MARK).send().await.expect(204);
     assert_eq!(server.scalar("SELECT count(*)::text FROM core_studypatient WHERE patient_id = 40005").await, "1");
+    for (sql, left) in [
+        ("SELECT string_agg(study_id::text, ' ') FROM core_studypatient WHERE patient_id = 40005", "30005"),
+        (
+            "SELECT string_agg(organization_id::text, ' ') FROM core_patientorganization WHERE patient_id = 40005",
+            "20008",
+        ),
+        ("SELECT count(*)::text FROM core_studypatientscopeconsent WHERE study_patient_id = 7", "0"),
+        ("SELECT count(*)::text FROM core_studypatientscopeconsent WHERE study_patient_id = 8", "1"),
+    ] {
+        assert_eq!(server.scalar(sql).await, left, "{sql}");
+    }
     server.delete("/api/v1/patients/40005?organization_id=20008").as_user(TOM).send().await.expect(204);
     for sql in [
         "SELECT count(*)::text FROM core_patient WHERE id = 40005",

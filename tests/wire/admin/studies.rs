@@ -46,6 +46,7 @@ async fn members_and_managers_make_change_and_delete_studies() {
         (made.at("/name"), made.at("/organization"), made.at("/patients")),
         (json!("x"), json!(20003), json!([]))
     );
+    assert_eq!((made.at("/scopeRequests"), made.at("/dataSources")), (json!([]), json!([])));
     let path = format!("/api/v1/studies/{}", made.at("/id"));
     assert_eq!(server.get(&path).as_user(MARY).send().await.expect(200).at("/organization/id"), 20003);
     server.delete(&path).as_user(VICTOR).send().await.expect(403);

@@ -18,6 +18,14 @@ async fn a_practitioner_sees_memberships_and_selection() {
     assert_eq!(keys(&reply.json()), expected);
     assert_eq!(reply.at("/settings"), json!({"currentStudyId": 30001, "currentOrganizationId": 20003}));
     assert_eq!(reply.at("/practitioner/organizations/2/id"), 20003);
+    let own = reply.at("/practitioner/organizations");
+    let own: Vec<_> = own.as_array().unwrap().iter().map(|one| json!([one["id"], one["name"], one["type"]])).collect();
+    let expected = [
+        json!([20001, "Planetary Research Institute", "edu"]),
+        json!([20002, "Saturn School of Data Science", "team"]),
+        json!([20003, "Lifespan Lab", "laboratory"]),
+    ];
+    assert_eq!(own, expected);
     assert_eq!(reply.at("/practitioner/organizations/2/role"), "manager");
     server.stop().await;
 }
@@ -61,6 +69,8 @@ async fn lists_remember_what_was_selected_when_it_may_be_seen() {
     assert_eq!(settings().await, json!({"currentStudyId": 30002, "currentOrganizationId": 20003}));
     server.get("/api/v1/studies?organization_id=20003").as_user(MARY).send().await.expect(200);
     assert_eq!(settings().await["currentStudyId"], 30002);
+    server.get("/api/v1/patients?organization_id=20003").as_user(MARY).send().await.expect(200);
+    assert_eq!(settings().await, json!({"currentOrganizationId": 20003}));
     server.get("/api/v1/patients?organization_id=20004").as_user(MARY).send().await.expect(200);
     assert_eq!(settings().await, json!({"currentOrganizationId": 20003}));
     server.stop().await;
@@ -89,11 +99,13 @@ async fn accounts_are_listed_for_administrators_and_found_by_address_for_practit
     for email in ["manager_mark@example.com", "Manager_MARK@example.com"] {
         let found = server.get(&format!("{USERS}?email={email}")).as_user(MARY).send().await.expect(200);
         assert_eq!((found.at("/count"), found.at("/results/0/id")), (json!(1), json!(10008)), "{email}");
+        assert_eq!(found.at("/results/0").get("patient"), Some(&Value::Null), "{email}");
     }
     // Who shares no organization with a patient learns of its existence alone.
     let search = async |person: Person, email: &str| {
         server.get(&format!("{USERS}/search_by_email?email={email}")).as_user(person).send().await.expect(200).json()
     };
+    assert_eq!(search(MARY, "manager_mark@example.com").await["id"], 10008);
     let percy = search(MARY, "npl_patient_percy@example.com").await;
     assert_eq!((&percy["userType"], &percy["patient"]), (&json!("patient"), &json!({"id": 40003})));
     let peter = search(MARY, "ll_patient_peter@example.com").await;

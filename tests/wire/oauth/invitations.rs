@@ -175,6 +175,7 @@ async fn links_are_mailed_on_request() {
     let body = json!({"patientId": 40001, "clientId": 1, "sendEmail": true});
     let made = server.post("/api/v1/invitation").as_user(MARY).json(&body).send().await.expect(201).json();
     let mail = mailbox.wait("ll_patient_peter@example.com", 2).await;
+    assert_eq!(mail.subject, "JHE Invitation");
     assert!(mail.text.contains(&text(&made, "invitationLink")), "{}", mail.text);
     // Only the literal truth sends, and nobody but the patient is told.
     let quiet = json!({"patientId": 40001, "clientId": 1, "sendEmail": "false"});
