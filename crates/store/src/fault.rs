@@ -68,8 +68,12 @@ fn fault(error: sqlx::Error) -> Error {
                 };
             }
             match database.code().as_deref() {
-                // Statement timeout, shutdown, too many connections, deadlock, serialization failure, lock timeout.
-                Some("57014" | "57P01" | "57P02" | "57P03" | "53300" | "40P01" | "40001" | "55P03") => {
+                // Deadlock, serialization failure, lock timeout.
+                Some("40P01" | "40001" | "55P03") => {
+                    Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) }
+                }
+                // Connections, resources, intervention (statement timeout, shutdown), the system below.
+                Some(code) if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
                     Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) }
                 }
                 // PostgreSQL holds every character but U+0000; what names it, or a number beyond all ids, matches nothing.
@@ -78,9 +82,12 @@ fn fault(error: sqlx::Error) -> Error {
                 _ => Error::internal(error),
             }
         }
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
-            Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) }
-        }
+        // A server that is going down may break off in the middle of a message.
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_) => Error::Unavailable { retry_after: RETRY_AFTER, source: Box::new(error) },
         // Rows that must be there are those an earlier statement of the request saw: deleted meanwhile.
         sqlx::Error::RowNotFound => Error::NotFound(Lookup::Address),
         _ => Error::internal(error),

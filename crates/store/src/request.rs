@@ -127,7 +127,8 @@ impl Trail {
                 Some(place) => drop(place.send(message)),
                 None => self.writer.send(message).await.map_err(Error::internal)?,
             }
-            stored.await.map_err(Error::internal)
+            // The writer has ended without storing them, as it does when a process ends while the database is away.
+            stored.await.map_err(|lost| Error::Unavailable { retry_after: PATIENCE, source: lost.into() })
         };
         let late =
             |_| Error::Unavailable { retry_after: PATIENCE, source: "the audit trail is not written in time".into() };
