@@ -17,6 +17,9 @@ def main() -> None:
 
     user = client.get_user()
     assert user["email"] == MANAGER and user["patient"] is None, user
+    lists = (client.list_organizations, client.list_data_sources, client.list_studies, client.list_patients)
+    assert [len(list(rows())) for rows in lists] == [9, 6, 2, 2], "the demonstration data changed"
+    assert list(client.list_studies(organization_id=999999)) == []
     for missing in (client.get_organization, client.get_patient):
         try:
             missing(999999)

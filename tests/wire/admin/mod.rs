@@ -13,6 +13,7 @@ mod paging;
 mod patients;
 mod practitioner_clients;
 mod practitioners;
+mod programs;
 mod races;
 mod settings;
 mod studies;

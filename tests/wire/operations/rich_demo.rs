@@ -1,6 +1,6 @@
 //! The rich demo: made once, and read in full by those who may (data model §8.8; case 222).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jhe_app::seed::{self, RICH_STUDY, Seeded};
 use jhe_testkit::{MARK, MARY, TestServer, VICTOR};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const GLUCOSE: &str = "omh:blood-glucose:4.0";
 
-/// Follows `next` until there is none, as the guide's program does; the ids of what came.
+/// Follows `next` until there is none, as the guide's program does; what `id` points at in each entry that came.
 async fn all(
     server: &TestServer,
     first: &str,
@@ -92,6 +92,40 @@ async fn the_rich_demo_is_read_in_full_through_both_apis() {
     assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (glucose, glucose));
     let count = server.get(&format!("{fhir}&_summary=count")).as_user(MARY).send().await.expect(200);
     assert_eq!(count.at("/total"), glucose);
+    // The guides' exports: patient by patient, a hundred a page, each data type counted.
+    let stored_of_each = server
+        .scalar(
+            "SELECT jsonb_object_agg(pair.key, pair.rows)::text FROM (
+                 SELECT concat_ws(' ', o.subject_patient_id, c.coding_code) AS key, count(*) AS rows FROM core_observation AS o
+                   JOIN core_codeableconcept AS c ON c.id = o.codeable_concept_id
+                   JOIN core_patientidentifier AS i ON i.patient_id = o.subject_patient_id AND i.system = 'demo'
+                  GROUP BY 1) AS pair",
+        )
+        .await;
+    let patients = format!("/api/v1/patients?organization_id=20001&study_id={study}");
+    let patients = server.get(&patients).as_user(MARY).send().await.expect(200).json();
+    assert_eq!(patients["results"].as_array().unwrap().len(), 20);
+    let mut exported = BTreeMap::new();
+    for patient in patients["results"].as_array().unwrap() {
+        let path = format!(
+            "/api/v1/observations?organization_id=20001&study_id={study}&patient_id={}&limit=100",
+            patient["id"]
+        );
+        for row in all(&server, &path, "results", next, "").await {
+            let row: Value = serde_json::from_str(&row).unwrap();
+            let code = row["codingCode"].as_str().unwrap();
+            if code == GLUCOSE {
+                let body = &row["valueAttachmentData"]["body"];
+                assert!(
+                    body["effective_time_frame"]["date_time"].is_string() && body["blood_glucose"]["value"].is_number()
+                );
+                let texts = ["patientNameDisplay", "dataSourceName", "created"];
+                assert!(texts.iter().all(|key| row[key].is_string()), "{row}");
+            }
+            *exported.entry(format!("{} {code}", row["subjectPatient"])).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(exported, serde_json::from_str::<BTreeMap<String, i32>>(&stored_of_each).unwrap());
     // Who is in none of its organizations reads none of it, and who withdraws is not read any more.
     server.get(&fhir).as_user(MARK).send().await.expect(403);
     server.get(&fhir).as_user(VICTOR).send().await.expect(403);
