@@ -3,12 +3,12 @@
 mod rich;
 
 use chrono::{DateTime, Utc};
-use jhe_authz::{Actor, Authorizer, InternalReason};
+use jhe_authz::{Actor, Authorizer, Grant, InternalReason, action, resource};
 use jhe_config::Config;
 use jhe_crypto::{OsEntropy, password, token};
 use jhe_domain::error::Error;
-use jhe_store::Store;
 use jhe_store::seed::{DemoOptions, SeedOptions, demo_observation_codes};
+use jhe_store::{Store, Work};
 
 pub use rich::{STUDY as RICH_STUDY, rich};
 
@@ -45,13 +45,28 @@ fn seeder() -> Actor {
 }
 
 /// Makes the reference data that is missing.
+///
+/// # Errors
+/// [`Error::Invalid`] when `TIME_ZONE` would become a setting and names no time zone.
 pub async fn reference(store: &Store, config: &Config) -> Result<(), Error> {
     let mut work = store.begin().await?;
     let actor = seeder();
     let admin = Authorizer::new(&actor, &mut work).administer()?;
     work.lock_seed(&admin).await?;
-    work.seed_reference(&admin, &options(config)).await?;
+    make_reference(&mut work, &admin, &options(config)).await?;
     work.commit().await
+}
+
+async fn make_reference(
+    work: &mut Work,
+    admin: &Grant<resource::Server, action::Administer>,
+    options: &SeedOptions,
+) -> Result<(), Error> {
+    let mut settings = work.settings();
+    if settings.is_missing(admin, "site.time_zone").await? && !settings.is_time_zone(admin, &options.time_zone).await? {
+        return Err(Error::sentence("TIME_ZONE is not the name of a time zone, such as America/Los_Angeles."));
+    }
+    work.seed_reference(admin, options).await
 }
 
 /// Makes the demo data, on a database that holds nothing else.
@@ -66,7 +81,7 @@ pub async fn demo(store: &Store, config: &Config) -> Result<Seeded, Error> {
     let admin = Authorizer::new(&actor, &mut work).administer()?;
     work.lock_seed(&admin).await?;
     let options = options(config);
-    work.seed_reference(&admin, &options).await?;
+    make_reference(&mut work, &admin, &options).await?;
     if work.holds_demo(&admin).await? {
         work.commit().await?;
         return Ok(Seeded::Present);

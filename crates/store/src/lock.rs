@@ -102,4 +102,37 @@ impl Work {
         .db()?;
         Ok(true)
     }
+
+    /// Holds what goes with an account that goes: its patient, the patient's links and the studies that it is enrolled in.
+    pub(crate) async fn hold_all_of_account(&mut self, id: UserId) -> Result<(), Error> {
+        for statement in [
+            "SELECT 1 FROM core_patient WHERE jhe_user_id = $1 FOR UPDATE",
+            "SELECT 1 FROM core_patientorganization WHERE patient_id = (SELECT p.id FROM core_patient AS p WHERE p.jhe_user_id = $1)
+              ORDER BY id FOR UPDATE",
+            "SELECT 1 FROM core_study AS s
+              WHERE s.id IN (SELECT e.study_id FROM core_studypatient AS e JOIN core_patient AS p ON p.id = e.patient_id
+                              WHERE p.jhe_user_id = $1)
+              ORDER BY s.id FOR NO KEY UPDATE",
+        ] {
+            sqlx::query(statement).bind(id.0).execute(self.connection()).await.db()?;
+        }
+        Ok(())
+    }
+
+    /// Holds what goes with an organization that goes: the links of patients and the studies of it and of all below it.
+    pub(crate) async fn hold_all_of_organization(&mut self, id: OrganizationId) -> Result<(), Error> {
+        for held in [
+            "SELECT 1 FROM core_patientorganization AS l JOIN below AS b ON b.id = l.organization_id ORDER BY l.id FOR UPDATE OF l",
+            "SELECT 1 FROM core_study AS s JOIN below AS b ON b.id = s.organization_id ORDER BY s.id FOR UPDATE OF s",
+        ] {
+            let sql = format!(
+                "WITH RECURSIVE below AS (
+                     SELECT id FROM core_organization WHERE id = $1
+                     UNION SELECT c.id FROM core_organization AS c JOIN below AS b ON c.part_of_id = b.id)
+                 {held}"
+            );
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).execute(self.connection()).await.db()?;
+        }
+        Ok(())
+    }
 }

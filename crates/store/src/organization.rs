@@ -341,6 +341,7 @@ impl Organizations<'_> {
     /// Deletes an organization with everything below it. Patients stay.
     pub async fn delete(&mut self, grant: &Grant<resource::Organization, action::Manage>) -> Result<(), Error> {
         let id = grant.id();
+        self.0.hold_all_of_organization(id).await?;
         self.0.tell_actor().await?;
         sqlx::query("DELETE FROM core_organization WHERE id = $1")
             .bind(id.0)

@@ -184,6 +184,15 @@ impl StoredSettings<'_> {
         Ok(gone > 0)
     }
 
+    /// Whether there is no row of a setting.
+    pub async fn is_missing(&mut self, _admin: &Admin, key: &str) -> Result<bool, Error> {
+        sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM core_jhesetting WHERE key = $1)")
+            .bind(key)
+            .fetch_one(self.0.connection())
+            .await
+            .db()
+    }
+
     /// Whether a text names a time zone of the IANA database, written as it is there.
     pub async fn is_time_zone(&mut self, _admin: &Admin, name: &str) -> Result<bool, Error> {
         // PostgreSQL lists every file it finds: copies of all zones with and without leap seconds, and some that are no zones.

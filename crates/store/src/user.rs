@@ -264,6 +264,7 @@ impl Users<'_> {
         if !self.0.hold_account(id).await? {
             return Ok(false);
         }
+        self.0.hold_all_of_account(id).await?;
         self.0.tell_actor().await?;
         for statement in
             ["DELETE FROM core_practitioner WHERE jhe_user_id = $1", "DELETE FROM core_patient WHERE jhe_user_id = $1"]

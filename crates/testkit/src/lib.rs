@@ -13,6 +13,7 @@
     reason = "a harness fails loudly"
 )]
 
+mod balancer;
 mod clock;
 pub mod connection;
 mod database;
@@ -24,6 +25,7 @@ mod replicated;
 mod server;
 mod service;
 
+pub use balancer::Balancer;
 pub use clock::TestClock;
 pub use database::TestDb;
 pub use http::{Call, Reply};

@@ -11,6 +11,7 @@ use reqwest::{Client, Method};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::balancer::Balancer;
 use crate::clock::TestClock;
 use crate::database::TestDb;
 use crate::http::Call;
@@ -54,7 +55,7 @@ impl TestServer {
         let clock = Arc::new(TestClock::default());
         let reached = Database::open(&config).await.expect("the database");
         let (store, audit) = reached.connect().await.expect("the database");
-        jhe_app::seed::follow_site(&store, &base).await.expect("the site moves");
+        jhe_app::seed::follow_site(&store, config.site.url.as_str()).await.expect("the site moves");
         audit.stop().await;
         store.close().await;
         let running =
@@ -62,6 +63,17 @@ impl TestServer {
         let http =
             Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("an HTTP client");
         Self { base, clock, running: Some(running), http, database }
+    }
+
+    /// Sends what follows to a balancer instead, each request on a connection of its own.
+    pub fn go_through(&mut self, balancer: &Balancer) {
+        self.base.clone_from(&balancer.base);
+        self.http = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .build()
+            .expect("an HTTP client");
     }
 
     /// What the server's handlers hold.

@@ -241,3 +241,46 @@ async fn an_answer_given_while_its_patient_leaves_is_in_the_history_and_nobody_w
     assert_eq!(statuses(&replies), [201, 204]);
     server.stop().await;
 }
+
+/// Removes a study as the server does, held between the study and what hangs on it, while `other` comes: what that answered.
+async fn while_a_study_goes(server: &TestServer, other: Call) -> Reply {
+    let study = "DO $$ BEGIN
+        PERFORM 1 FROM core_study WHERE id = 30001 FOR UPDATE;
+        PERFORM pg_advisory_xact_lock_shared(hashtextextended('gate', 0));
+        DELETE FROM core_study WHERE id = 30001;
+    END $$";
+    let mut keeper = server.store().begin().await.unwrap();
+    keeper.queue_up("gate").await.unwrap();
+    let waiting = async || server.scalar(WAITING).await.parse::<usize>().unwrap();
+    let meanwhile = async {
+        while waiting().await < 1 {}
+        let other = tokio::spawn(other.send());
+        while !other.is_finished() && waiting().await < 2 {}
+        keeper.commit().await.unwrap();
+        other.await.unwrap()
+    };
+    let both = async { tokio::join!(server.execute(study), meanwhile) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap().1
+}
+
+#[tokio::test]
+async fn an_account_goes_while_a_study_that_it_is_enrolled_in_goes() {
+    let server = TestServer::start().await;
+    let enrolled = "SELECT count(*)::text FROM core_studypatient WHERE study_id = 30001 AND patient_id = 40001";
+    assert_eq!(server.scalar(enrolled).await, "1");
+    let user = server.scalar("SELECT jhe_user_id::text FROM core_patient WHERE id = 40001").await;
+    let path = format!("/api/v1/users/{user}");
+    while_a_study_goes(&server, server.delete(&path).as_user(ADMIN)).await.expect(204);
+    server.get("/api/v1/patients/40001").as_user(ADMIN).send().await.expect(404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_organization_goes_while_one_of_its_studies_goes() {
+    let server = TestServer::start().await;
+    let organization = server.scalar("SELECT organization_id::text FROM core_study WHERE id = 30001").await;
+    let path = format!("/api/v1/organizations/{organization}");
+    while_a_study_goes(&server, server.delete(&path).as_user(ADMIN)).await.expect(204);
+    server.get(&path).as_user(ADMIN).send().await.expect(404);
+    server.stop().await;
+}

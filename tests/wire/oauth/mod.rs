@@ -53,6 +53,12 @@ impl Browser {
         Self(Client::builder().cookie_store(true).redirect(Policy::none()).no_proxy().build().unwrap())
     }
 
+    /// One that opens a connection for each request.
+    pub(crate) fn of_many_connections() -> Self {
+        let builder = Client::builder().cookie_store(true).redirect(Policy::none()).no_proxy();
+        Self(builder.pool_max_idle_per_host(0).build().unwrap())
+    }
+
     pub(crate) async fn get(&self, url: &str) -> Landing {
         landing(self.0.get(url).send().await.unwrap()).await
     }

@@ -47,6 +47,29 @@ async fn the_table_says_what_holds_without_accounts() {
 }
 
 #[tokio::test]
+async fn a_time_zone_that_is_none_becomes_no_setting() {
+    let database = TestDb::new().await;
+    let (store, writer) = Store::connect(&database.options()).await.unwrap();
+    let seed = async |zone: &str| {
+        let variables = [("DATABASE_URL", database.url.as_str()), ("TIME_ZONE", zone)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        jhe_app::seed::reference(&store, &Config::read(variables, None).unwrap()).await
+    };
+    store.execute_raw("DELETE FROM core_jhesetting WHERE key = 'site.time_zone'").await.unwrap();
+    let refused = seed("Europe/Atlantis").await.unwrap_err();
+    assert!(format!("{refused:?}").contains("TIME_ZONE is not the name of a time zone"), "{refused:?}");
+    seed("Europe/Berlin").await.unwrap();
+    let zone = "SELECT value_string FROM core_jhesetting WHERE key = 'site.time_zone'";
+    assert_eq!(store.scalar_raw(zone).await.unwrap().as_deref(), Some("Europe/Berlin"));
+    // What is set stays, whatever the variable says.
+    seed("Europe/Atlantis").await.unwrap();
+    assert_eq!(store.scalar_raw(zone).await.unwrap().as_deref(), Some("Europe/Berlin"));
+    store.close().await;
+    writer.stop().await;
+    database.drop_database().await;
+}
+
+#[tokio::test]
 async fn a_trail_is_verified_without_changing_the_database() {
     let database = TestDb::new().await;
     let (store, writer) = Store::connect(&database.options()).await.unwrap();

@@ -1,5 +1,6 @@
 //! What operators rely on: limits, overload, starting and stopping, metrics.
 
+mod balanced;
 mod check;
 mod limits;
 mod metrics;
