@@ -10,8 +10,9 @@ use jhe_domain::error::Error;
 use jhe_outbound::issuer::Issuers;
 use jhe_store::Store;
 
-use crate::identity::Identity;
-use crate::ingest::Gather;
+use crate::gather::Gather;
+use crate::identity::{Identity, bearer, client};
+use crate::ingest;
 use crate::schemas::Documents;
 use crate::settings::Settings;
 
@@ -26,8 +27,18 @@ struct Inner {
     settings: Settings,
     identity: Identity,
     issuers: Issuers,
-    gather: Gather,
+    gathers: Gathers,
     documents: Documents,
+}
+
+/// Where what comes at the same time shares a statement.
+pub(crate) struct Gathers {
+    /// Single uploads.
+    pub(crate) uploads: Gather<ingest::Shelf>,
+    /// Bearer tokens.
+    pub(crate) bearers: Gather<bearer::Register>,
+    /// Clients that say who they are and may ask about a token.
+    pub(crate) clients: Gather<client::Register>,
 }
 
 impl App {
@@ -39,8 +50,12 @@ impl App {
         let schemas = crate::schemas::load(&config.site.omh_schema_dirs).await?;
         let documents = Documents { schemas, max_bytes: config.limits.max_omh_bytes };
         let issuers = Issuers::new(&config)?;
-        let gather = Gather::start(&store);
-        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, gather, documents }));
+        let gathers = Gathers {
+            uploads: Gather::start(ingest::Shelf(store.clone())),
+            bearers: Gather::start(bearer::Register(store.clone())),
+            clients: Gather::start(client::Register { store: store.clone(), clock: Arc::clone(&clock) }),
+        };
+        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, gathers, documents }));
         tokio::spawn(keep_current(app.clone()));
         Ok(app)
     }
@@ -86,9 +101,9 @@ impl App {
         &self.0.issuers
     }
 
-    /// Where single uploads line up.
-    pub(crate) fn gather(&self) -> &Gather {
-        &self.0.gather
+    /// Where what comes at the same time lines up.
+    pub(crate) fn gathers(&self) -> &Gathers {
+        &self.0.gathers
     }
 
     /// Whether pages of a web origin may call the APIs: a configured origin, or one of an enabled client. When the

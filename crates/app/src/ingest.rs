@@ -6,7 +6,6 @@
 
 mod candidate;
 mod facts;
-mod gather;
 mod measure;
 
 use std::collections::HashMap;
@@ -18,13 +17,13 @@ use jhe_domain::observation::{NewObservation, Observation};
 use jhe_domain::{ObservationId, UserId};
 use jhe_fhir::{Failure, catalogue};
 use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, StoredObservation, is_race};
-use jhe_store::{Sender, Work};
+use jhe_store::{Sender, Store, Work};
 
 pub use candidate::Candidate;
 use facts::{Facts, Seen};
-pub(crate) use gather::Gather;
 
 use crate::App;
+use crate::gather::Desk;
 
 /// How often an upload starts over after another one used its identifier first. Those that start over form a line, so
 /// each time only newcomers can be faster.
@@ -67,6 +66,19 @@ struct Accepted {
 
 /// What is to be stored: the proof that it may be, the observation, and who sends it.
 type Upload = (ConsentedUpload, NewObservation, Sender);
+
+/// Stores single uploads, each of which has passed its checks before.
+pub(crate) struct Shelf(pub(crate) Store);
+
+impl Desk for Shelf {
+    type Question = Upload;
+    type Answer = StoredObservation;
+
+    async fn answer(&self, uploads: &[Upload]) -> Result<Vec<StoredObservation>, Error> {
+        let mut work = self.0.single().await?;
+        work.observations().insert(uploads).await
+    }
+}
 
 /// The verdict on an upload.
 enum Judged {
@@ -214,7 +226,7 @@ async fn attempt(
     if let ([upload], [_], false) = (rows.as_slice(), candidates, again) {
         // The connection goes back before the upload lines up with others.
         work.commit().await?;
-        let stored = app.gather().store(upload.clone()).await?;
+        let stored = app.gathers().uploads.ask(upload.clone()).await?;
         return Ok(receipts(&rows, vec![stored], codings, whole).into_iter().map(|made| Some(Ok(made))).collect());
     }
     // Read first: once something is stored, nothing may fail any more.

@@ -55,7 +55,11 @@ pub enum FhirRole {
 /// # Errors
 /// [`Error::Unauthenticated`] for an unknown, revoked or expired token, a disabled client, an inactive account;
 /// [`Error::Denied`] for the token of a client without owner, which is known but nobody.
-pub async fn authenticate(port: &mut impl CredentialPort, digest: &[u8], now: DateTime<Utc>) -> Result<Actor, Error> {
+pub async fn authenticate(
+    port: &mut impl CredentialPort,
+    digest: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Actor, Error> {
     let Some(bearer) = port.bearer(digest).await? else {
         return Err(Error::Unauthenticated(CredentialFault::Invalid));
     };

@@ -50,7 +50,7 @@ pub struct Account {
 /// Looks a credential up by its digest.
 pub trait CredentialPort: Send {
     /// The token with this SHA-256 digest.
-    fn bearer(&mut self, digest: &[u8]) -> impl Future<Output = Result<Option<Bearer>, Error>> + Send;
+    fn bearer(&mut self, digest: &[u8; 32]) -> impl Future<Output = Result<Option<Bearer>, Error>> + Send;
 }
 
 /// Where an organization stands in the tree.

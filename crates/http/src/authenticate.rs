@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
+use jhe_app::identity::bearer;
 use jhe_app::identity::token::has_scope;
 use jhe_authz::Actor;
 use jhe_domain::error::{CredentialFault, Error, Why};
@@ -65,9 +66,7 @@ pub async fn authenticate<F: Family>(
 /// The caller a request's bearer token stands for.
 pub async fn find_caller(app: &App, headers: &HeaderMap) -> Result<Actor, Error> {
     let token = bearer_token(headers).ok_or(Error::Unauthenticated(CredentialFault::Missing))?;
-    let digest = jhe_crypto::token::digest(token);
-    let mut work = app.store().read().await?;
-    jhe_authz::authenticate(&mut work, &digest, app.now()).await
+    bearer::actor(app, token).await
 }
 
 /// Where the site enforces OAuth scopes, a token with `read` but without `write` only reads (identity §2.8). Scopes never

@@ -12,6 +12,9 @@ use jhe_domain::{
     ApplicationId, FhirSourceId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
 };
 
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, FromRow as _, Row as _};
+
 use crate::fault::Db;
 use crate::work::Work;
 
@@ -31,26 +34,9 @@ struct BearerRow {
     practitioner_id: Option<i64>,
 }
 
-impl CredentialPort for Work {
-    async fn bearer(&mut self, digest: &[u8]) -> Result<Option<Bearer>, Error> {
-        // A token without an account belongs to the owner of its client.
-        let row: Option<BearerRow> = sqlx::query_as(
-            "SELECT t.expires, t.revoked IS NOT NULL AS revoked, a.id AS application_id, a.enabled,
-                    EXISTS (SELECT 1 FROM core_jheclient AS c WHERE c.application_id = a.id) AS patient_client,
-                    t.scope, u.id AS user_id, u.is_active, u.is_superuser, u.user_type = 'practitioner' AS typed_practitioner,
-                    pt.id AS patient_id, pr.id AS practitioner_id
-               FROM oauth2_provider_accesstoken AS t
-               JOIN oauth2_provider_application AS a ON a.id = t.application_id
-               LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, a.user_id)
-               LEFT JOIN core_patient AS pt ON pt.jhe_user_id = u.id
-               LEFT JOIN core_practitioner AS pr ON pr.jhe_user_id = u.id
-              WHERE t.token_digest = $1",
-        )
-        .bind(digest)
-        .fetch_optional(self.connection())
-        .await
-        .db()?;
-        Ok(row.map(|row| Bearer {
+impl From<BearerRow> for Bearer {
+    fn from(row: BearerRow) -> Self {
+        Self {
             expires: row.expires,
             revoked: row.revoked,
             application_id: ApplicationId(row.application_id),
@@ -65,8 +51,55 @@ impl CredentialPort for Work {
                 patient_id: row.patient_id.map(PatientId),
                 practitioner_id: row.practitioner_id.map(PractitionerId),
             }),
-        }))
+        }
     }
+}
+
+const BEARER: &str = "SELECT t.expires, t.revoked IS NOT NULL AS revoked, a.id AS application_id, a.enabled,
+            EXISTS (SELECT 1 FROM core_jheclient AS c WHERE c.application_id = a.id) AS patient_client,
+            t.scope, u.id AS user_id, u.is_active, u.is_superuser, u.user_type = 'practitioner' AS typed_practitioner,
+            pt.id AS patient_id, pr.id AS practitioner_id";
+
+/// A token without an account belongs to the owner of its client.
+const BEHIND_TOKEN: &str = " JOIN oauth2_provider_application AS a ON a.id = t.application_id
+      LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, a.user_id)
+      LEFT JOIN core_patient AS pt ON pt.jhe_user_id = u.id
+      LEFT JOIN core_practitioner AS pr ON pr.jhe_user_id = u.id";
+
+impl CredentialPort for Work {
+    async fn bearer(&mut self, digest: &[u8; 32]) -> Result<Option<Bearer>, Error> {
+        let sql = format!("{BEARER} FROM oauth2_provider_accesstoken AS t{BEHIND_TOKEN} WHERE t.token_digest = $1");
+        let row: Option<BearerRow> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(digest).fetch_optional(self.connection()).await.db()?;
+        Ok(row.map(Into::into))
+    }
+}
+
+impl Work {
+    /// The tokens with these SHA-256 digests, in their order.
+    pub async fn bearers(&mut self, digests: &[[u8; 32]]) -> Result<Vec<Option<Bearer>>, Error> {
+        let sql = format!(
+            "{BEARER}, q.place FROM unnest($1::bytea[]) WITH ORDINALITY AS q (digest, place)
+               JOIN oauth2_provider_accesstoken AS t ON t.token_digest = q.digest{BEHIND_TOKEN}"
+        );
+        let rows: Vec<PgRow> = sqlx::query(AssertSqlSafe(sql)).bind(digests).fetch_all(self.connection()).await.db()?;
+        in_place(digests.len(), rows, |row| BearerRow::from_row(row).map(Into::into))
+    }
+}
+
+/// What was found for each of a number of questions, from rows that say the `place` of theirs, counted from one.
+pub(crate) fn in_place<T>(
+    questions: usize,
+    rows: Vec<PgRow>,
+    read: impl Fn(&PgRow) -> sqlx::Result<T>,
+) -> Result<Vec<Option<T>>, Error> {
+    let mut answers: Vec<Option<T>> = std::iter::repeat_with(|| None).take(questions).collect();
+    for row in rows {
+        let place: i64 = row.try_get("place").db()?;
+        let answer = usize::try_from(place).ok().and_then(|place| answers.get_mut(place.checked_sub(1)?));
+        *answer.ok_or_else(|| Error::internal("an answer without a question"))? = Some(read(&row).db()?);
+    }
+    Ok(answers)
 }
 
 impl Work {

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jhe_domain::client::GrantType;
-use jhe_testkit::{Reply, TestServer};
+use jhe_testkit::{MARK, MEGAN, PAMELA, PETER, Reply, TOM, TestServer, VICTOR};
 use serde_json::{Value, json};
 
 use super::{Browser, authorize_url, console, console_tokens, exchange, parameter, register, text, token};
@@ -197,5 +197,56 @@ async fn a_person_sees_and_ends_what_clients_hold() {
     assert_eq!(browser.forge(&delete, &[("csrfmiddlewaretoken", &own)]).await.location, "/o/authorized_tokens/");
     assert_eq!(works().await, 401);
     assert!(!browser.get(&list).await.text.contains("Notebook"));
+    server.stop().await;
+}
+
+/// What is asked at the same moment shares statements: each gets its own answer.
+#[tokio::test]
+async fn everybody_is_who_they_are_however_many_ask_at_once() {
+    let server = TestServer::start().await;
+    let people = [jhe_testkit::MARY, MEGAN, VICTOR, TOM, PETER, PAMELA, MARK];
+    let who = people.into_iter().cycle().take(140).enumerate().map(|(number, person)| {
+        // Some show a token that nobody has.
+        let token = if number % 5 == 4 { format!("no-{number}") } else { person.token() };
+        let call = server.get("/api/v1/users/profile").bearer(&token);
+        tokio::spawn(async move { (number, person.0, call.send().await) })
+    });
+    for task in who.collect::<Vec<_>>() {
+        let (number, id, reply) = task.await.unwrap();
+        if number % 5 == 4 {
+            reply.expect(401);
+        } else {
+            assert_eq!(reply.expect(200).at("/id"), id, "{number}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn clients_that_ask_at_once_learn_about_their_own_tokens_only() {
+    let server = TestServer::start().await;
+    let brokers = [broker(&server, "One", "openid").await, broker(&server, "Two", "email").await];
+    let ask = |number: usize| {
+        let (client, of) = (&brokers[number % 2], &brokers[number / 2 % 2]);
+        let token = text(&of.tokens, "access_token");
+        // Few enough wrong secrets that they are not too many.
+        let secret = if number % 20 == 7 { "wrong" } else { client.secret.as_str() };
+        let form = [("client_id", client.id.as_str()), ("client_secret", secret), ("token", token.as_str())];
+        server.post("/o/introspect/").form(&form).send()
+    };
+    let answers = futures_util::future::join_all((0..100).map(ask)).await;
+    for (number, answer) in answers.iter().enumerate() {
+        if number % 20 == 7 {
+            assert_eq!(answer.clone().expect(401).at("/error"), "invalid_client", "{number}");
+            continue;
+        }
+        let body = answer.clone().expect(200).json();
+        if number % 2 == number / 2 % 2 {
+            let scope = ["openid", "email"][number % 2];
+            assert_eq!((&body["client_id"], &body["scope"]), (&json!(brokers[number % 2].id), &json!(scope)));
+        } else {
+            assert_eq!(body, json!({"active": false}), "{number}");
+        }
+    }
     server.stop().await;
 }

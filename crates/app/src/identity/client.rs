@@ -1,16 +1,19 @@
 //! Authentication of clients at `/o` (identity §1.5), and where their answers may go.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use jhe_crypto::{client_secret, token};
 use jhe_domain::client::Client;
+use jhe_domain::clock::Clock;
 use jhe_domain::error::Error;
-use jhe_store::Work;
+use jhe_store::Store;
 pub use jhe_store::credential::TokenInfo;
-use jhe_store::credential::{Asking, ClientCredentials, Failures, RefreshRow};
+use jhe_store::credential::{Asked, Asking, ClientCredentials, Failures, RefreshRow};
 
 use crate::App;
+use crate::gather::Desk;
 use crate::identity::throttle::{self, Limit};
 
 /// Wrong secrets a client may send from one address in a minute.
@@ -33,10 +36,9 @@ pub struct Presented<'a> {
 /// # Errors
 /// [`Error::Throttled`] after too many wrong secrets, also for the right one.
 pub async fn authenticate(app: &App, presented: Presented<'_>) -> Result<Option<Client>, Error> {
-    let found = ask(app, presented, async |work, failures| {
-        work.asking_client(presented.client_id, failures, None, app.now()).await
-    });
-    Ok(judge(app, presented, found.await?).await?.map(|(client, _)| client))
+    let Some(asked) = asked(presented, None) else { return Ok(None) };
+    let found = app.gathers().clients.ask(asked).await?;
+    Ok(judge(app, presented, found).await?.map(|(client, _)| client))
 }
 
 /// The client that proved who it is, with the live token it asks about (RFC 7662). What it may learn is the caller's to
@@ -49,11 +51,9 @@ pub async fn introspect(
     presented: Presented<'_>,
     token: &str,
 ) -> Result<Option<(Client, Option<TokenInfo>)>, Error> {
-    let digest = token::digest(token);
-    let found = ask(app, presented, async |work, failures| {
-        work.asking_client(presented.client_id, failures, Some(&digest), app.now()).await
-    });
-    judge(app, presented, found.await?).await
+    let Some(asked) = asked(presented, Some(token)) else { return Ok(None) };
+    let found = app.gathers().clients.ask(asked).await?;
+    judge(app, presented, found).await
 }
 
 /// The client that proved who it is, with the refresh token it shows, whatever became of that one.
@@ -65,11 +65,11 @@ pub async fn refresh(
     presented: Presented<'_>,
     token: &str,
 ) -> Result<Option<(Client, Option<RefreshRow>)>, Error> {
-    let digest = token::digest(token);
-    let found = ask(app, presented, async |work, failures| {
-        work.refreshing_client(presented.client_id, failures, &digest).await
-    });
-    judge(app, presented, found.await?).await
+    let Some(asked) = asked(presented, Some(token)) else { return Ok(None) };
+    let mut work = app.store().read().await?;
+    let found = work.refreshing_client(&asked, failures(app.now())).await?;
+    drop(work);
+    judge(app, presented, found).await
 }
 
 /// Under what wrong secrets are counted: for each client and address.
@@ -78,18 +78,33 @@ fn subject(presented: Presented<'_>) -> [u8; 32] {
     token::digest(&format!("{}\0{ip}", presented.client_id))
 }
 
-async fn ask<T>(
-    app: &App,
-    presented: Presented<'_>,
-    query: impl AsyncFnOnce(&mut Work, Failures<'_>) -> Result<Option<Asking<T>>, Error>,
-) -> Result<Option<Asking<T>>, Error> {
-    if presented.client_id.contains('\0') {
-        return Ok(None);
+/// What is asked of the database. `None` for what no client is called.
+fn asked(presented: Presented<'_>, token: Option<&str>) -> Option<Asked> {
+    (!presented.client_id.contains('\0')).then(|| Asked {
+        client_id: presented.client_id.to_owned(),
+        subject: subject(presented),
+        token: token.map(token::digest),
+    })
+}
+
+fn failures(now: DateTime<Utc>) -> Failures<'static> {
+    Failures { purpose: FAILURES.purpose, since: now - FAILURES.bounds.window }
+}
+
+/// Finds clients that say who they are, and the tokens that they ask about.
+pub(crate) struct Register {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Desk for Register {
+    type Question = Asked;
+    type Answer = Option<Asking<TokenInfo>>;
+
+    async fn answer(&self, asked: &[Asked]) -> Result<Vec<Self::Answer>, Error> {
+        let now = self.clock.now();
+        self.store.read().await?.asking_clients(asked, failures(now), now).await
     }
-    let subject = subject(presented);
-    let failures = Failures { purpose: FAILURES.purpose, subject: &subject, since: app.now() - FAILURES.bounds.window };
-    let mut work = app.store().read().await?;
-    query(&mut work, failures).await
 }
 
 async fn judge<T>(

@@ -2,6 +2,7 @@
 //! flows do. [`Identity`] holds the keys and pools of one process.
 
 pub mod account;
+pub mod bearer;
 pub mod client;
 pub mod exchange;
 mod hashing;

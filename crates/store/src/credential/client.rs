@@ -10,6 +10,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder, Row as _, ValueRef as _};
 use crate::client::{CLIENT_COLUMNS, ClientRow};
 use crate::credential::token::{LIVE_TOKEN, REFRESH_TOKEN, RefreshRow, TokenInfo};
 use crate::fault::Db;
+use crate::port::in_place;
 use crate::work::Work;
 
 /// A client with what it authenticates by.
@@ -21,13 +22,22 @@ pub struct ClientCredentials {
     pub secret: String,
 }
 
-/// Whose failures count when a client shows a secret.
+/// A client that says who it is.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Public identifier.
+    pub client_id: String,
+    /// Of whom wrong secrets count.
+    pub subject: [u8; 32],
+    /// Digest of the token that it asks about.
+    pub token: Option<[u8; 32]>,
+}
+
+/// Which failures count when a client shows a secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Failures<'a> {
     /// Under what they are counted.
     pub purpose: &'a str,
-    /// Of whom.
-    pub subject: &'a [u8],
     /// From when on.
     pub since: DateTime<Utc>,
 }
@@ -61,8 +71,7 @@ impl<T: for<'r> FromRow<'r, PgRow>> Asking<T> {
 }
 
 /// What the secret is, and whether the account that the client acts as is closed.
-const SECRET: &str = "SELECT a.client_secret,
-    EXISTS (SELECT 1 FROM core_jheuser AS o WHERE o.id = a.user_id AND NOT o.is_active) AS owner_is_closed, ";
+const SECRET: &str = "SELECT a.client_secret, coalesce(NOT owner.is_active, false) AS owner_is_closed, ";
 
 #[derive(sqlx::FromRow)]
 struct CredentialRow {
@@ -83,16 +92,16 @@ impl From<CredentialRow> for ClientCredentials {
     }
 }
 
-const FROM_CLIENT: &str =
-    " FROM oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id";
+const FROM_CLIENT: &str = "(oauth2_provider_application AS a LEFT JOIN core_jheclient AS j ON j.application_id = a.id
+        LEFT JOIN core_jheuser AS owner ON owner.id = a.user_id)";
 
+/// Begins a statement about clients that ask, of a table `q` with `client_id` and `subject`.
 fn asking(failures: Failures<'_>) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new(SECRET);
     sql.push(CLIENT_COLUMNS);
     sql.push(", (SELECT count(*) FROM jhe_attempt AS f WHERE f.failed AND f.purpose = ")
         .push_bind(failures.purpose.to_owned());
-    sql.push(" AND f.subject = ").push_bind(failures.subject.to_owned());
-    sql.push(" AND f.occurred_at > ").push_bind(failures.since).push(") AS failed");
+    sql.push(" AND f.subject = q.subject AND f.occurred_at > ").push_bind(failures.since).push(") AS failed");
     sql
 }
 
@@ -105,7 +114,7 @@ enum By<'a> {
 impl Work {
     async fn oauth_client(&mut self, by: By<'_>) -> Result<Option<ClientCredentials>, Error> {
         let mut sql = QueryBuilder::<Postgres>::new(SECRET);
-        sql.push(CLIENT_COLUMNS).push(FROM_CLIENT).push(" WHERE ");
+        sql.push(CLIENT_COLUMNS).push(" FROM ").push(FROM_CLIENT).push(" WHERE ");
         match by {
             By::ClientId(client_id) => sql.push("a.client_id = ").push_bind(client_id.to_owned()),
             By::Row(id) => sql.push("a.id = ").push_bind(id.0),
@@ -128,34 +137,36 @@ impl Work {
         .db()
     }
 
-    /// The client that says who it is, its failures of late, and the live access token with a digest where one is asked
-    /// about: in one statement, because services ask all day.
-    pub async fn asking_client(
+    /// The clients that say who they are, in their order, each with its failures of late and the live access token that it
+    /// asks about: in one statement, because services ask all day.
+    pub async fn asking_clients(
         &mut self,
-        client_id: &str,
+        asked: &[Asked],
         failures: Failures<'_>,
-        token: Option<&[u8]>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Asking<TokenInfo>>, Error> {
+    ) -> Result<Vec<Option<Asking<TokenInfo>>>, Error> {
         let mut sql = asking(failures);
-        sql.push(", t.*").push(FROM_CLIENT).push(" LEFT JOIN LATERAL (").push(LIVE_TOKEN);
-        sql.push(" AND t.token_digest = ").push_bind(token).push(" AND t.expires > ").push_bind(now);
-        sql.push(") AS t ON true WHERE a.client_id = ").push_bind(client_id);
-        let row = sql.build().fetch_optional(self.connection()).await.db()?;
-        row.map(|row| Asking::read(&row, "token_client_id")).transpose().db()
+        sql.push(", t.*, q.place FROM unnest(").push_bind(asked.iter().map(|one| &*one.client_id).collect::<Vec<_>>());
+        sql.push("::text[], ").push_bind(asked.iter().map(|one| one.subject).collect::<Vec<_>>());
+        sql.push("::bytea[], ").push_bind(asked.iter().map(|one| one.token).collect::<Vec<_>>());
+        sql.push("::bytea[]) WITH ORDINALITY AS q (client_id, subject, token, place) JOIN ").push(FROM_CLIENT);
+        sql.push(" ON a.client_id = q.client_id LEFT JOIN LATERAL (").push(LIVE_TOKEN);
+        sql.push(" AND t.token_digest = q.token AND t.expires > ").push_bind(now).push(") AS t ON true");
+        let rows = sql.build().fetch_all(self.connection()).await.db()?;
+        in_place(asked.len(), rows, |row| Asking::read(row, "token_client_id"))
     }
 
-    /// The same with a refresh token, which is not held and may be neither live nor the client's.
+    /// A client that says who it is, with a refresh token, which is not held and may be neither live nor the client's.
     pub async fn refreshing_client(
         &mut self,
-        client_id: &str,
+        asked: &Asked,
         failures: Failures<'_>,
-        refresh_token: &[u8],
     ) -> Result<Option<Asking<RefreshRow>>, Error> {
         let mut sql = asking(failures);
-        sql.push(", t.*").push(FROM_CLIENT).push(" LEFT JOIN LATERAL (").push(REFRESH_TOKEN);
-        sql.push(" WHERE t.token_digest = ").push_bind(refresh_token);
-        sql.push(") AS t ON true WHERE a.client_id = ").push_bind(client_id);
+        sql.push(", t.* FROM (VALUES (").push_bind(&*asked.client_id).push(", ").push_bind(asked.subject);
+        sql.push(")) AS q (client_id, subject) JOIN ").push(FROM_CLIENT);
+        sql.push(" ON a.client_id = q.client_id LEFT JOIN LATERAL (").push(REFRESH_TOKEN);
+        sql.push(" WHERE t.token_digest = ").push_bind(asked.token).push(") AS t ON true");
         let row = sql.build().fetch_optional(self.connection()).await.db()?;
         row.map(|row| Asking::read(&row, "refresh_id")).transpose().db()
     }

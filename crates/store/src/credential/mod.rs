@@ -15,7 +15,7 @@ mod token;
 
 pub use account::{LoginAccount, NewPractitioner};
 pub use attempt::{Attempts, Bounds};
-pub use client::{Asking, ClientCredentials, Failures};
+pub use client::{Asked, Asking, ClientCredentials, Failures};
 pub use code::{CodeRow, NewCode};
 pub use key::StoredKey;
 pub use link::LinkPurpose;

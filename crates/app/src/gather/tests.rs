@@ -1,4 +1,4 @@
-//! Groups against a shelf whose answers are chosen: each upload is stored once at most, and hears what became of it.
+//! Groups of uploads at a desk whose answers are chosen: each is stored once at most, and hears what became of it.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -29,11 +29,11 @@ fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shelf for Fake {
-    type Upload = (usize, Fate);
-    type Stored = usize;
+impl Desk for Fake {
+    type Question = (usize, Fate);
+    type Answer = usize;
 
-    async fn insert(&self, uploads: &[(usize, Fate)]) -> Result<Vec<usize>, Error> {
+    async fn answer(&self, uploads: &[(usize, Fate)]) -> Result<Vec<usize>, Error> {
         let numbers: Vec<usize> = uploads.iter().map(|(number, _)| *number).collect();
         locked(&self.given).push(numbers.clone());
         if uploads.iter().any(|(_, fate)| *fate == Fate::Refused) {
@@ -55,14 +55,14 @@ async fn store(fates: &[(Fate, bool)]) -> (Fake, Vec<(usize, Result<usize, Error
     let mut waiting = Vec::new();
     for (number, (fate, given_up)) in fates.iter().enumerate() {
         let (done, answer) = oneshot::channel();
-        line.send(Waiting { upload: (number, *fate), done }).await.ok();
+        line.send(Waiting { question: (number, *fate), done }).await.ok();
         if !given_up {
             waiting.push((number, answer));
         }
     }
     drop(line);
     let fake = Fake::default();
-    serve(fake.clone(), Arc::new(Mutex::new(receiver))).await;
+    serve(Arc::new(fake.clone()), Arc::new(Mutex::new(receiver))).await;
     let mut answers = Vec::new();
     for (number, answer) in waiting {
         answers.push((number, answer.await.unwrap()));
