@@ -10,7 +10,7 @@ use jhe_app::App;
 use jhe_app::identity::account::email;
 use jhe_app::identity::client;
 use jhe_app::identity::sign_in::{self, Attempt};
-use jhe_app::identity::token::{Exchange, RefreshRow, Refreshing, Tokens};
+use jhe_app::identity::token::{Counter, Exchange, RefreshRow, Refreshing, Tokens};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
 use jhe_http::Origin;
@@ -171,17 +171,15 @@ async fn refresh(
     let found = client::refresh(app, presented.from(origin), text).await?;
     let (client, row) = found.ok_or_else(OAuthError::invalid_client)?;
     allowed(&client, GrantType::RefreshToken)?;
-    // Nearly always a token comes for the first time, and one more statement does. What comes again, or together with
+    // Nearly always a token comes for the first time, and one more statement, which others share, does. What comes again, or together with
     // another, is decided while its family is held.
-    let mut exchange = Exchange::single(app, &client, ip).await?;
-    if let Some(row) = exchange.untouched(row, &client) {
+    let counter = Counter::new(app, &client, ip);
+    if let Some(row) = counter.untouched(row) {
         let scope = refresh_scope(form, presented, &row)?;
-        if let Some(tokens) = exchange.rotate_untouched(&row, &client, &scope).await? {
-            exchange.commit().await?;
+        if let Some(tokens) = counter.rotate(&row, &scope).await? {
             return Ok(tokens);
         }
     }
-    drop(exchange);
     let mut exchange = Exchange::begin(app, &client, ip).await?;
     let row = match exchange.refreshing(text, &client).await? {
         Refreshing::Live(row) => row,
@@ -238,8 +236,5 @@ async fn client_credentials(
         return Err(OAuthError::bare("unauthorized_client"));
     }
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
-    let mut exchange = Exchange::single(app, client, ip).await?;
-    let tokens = exchange.issue_for_client(client, &scopes.join(" ")).await?;
-    exchange.commit().await?;
-    Ok(tokens)
+    Ok(Counter::new(app, client, ip).issue(&scopes.join(" ")).await?)
 }

@@ -11,7 +11,7 @@ use jhe_outbound::issuer::Issuers;
 use jhe_store::Store;
 
 use crate::gather::Gather;
-use crate::identity::{Identity, bearer, client};
+use crate::identity::{Identity, bearer, client, token};
 use crate::ingest;
 use crate::schemas::Documents;
 use crate::settings::Settings;
@@ -39,6 +39,8 @@ pub(crate) struct Gathers {
     pub(crate) bearers: Gather<bearer::Register>,
     /// Clients that say who they are and may ask about a token.
     pub(crate) clients: Gather<client::Register>,
+    /// Tokens that are issued at once.
+    pub(crate) tokens: Gather<token::Issuing>,
 }
 
 impl App {
@@ -54,6 +56,7 @@ impl App {
             uploads: Gather::start(ingest::Shelf(store.clone())),
             bearers: Gather::start(bearer::Register(store.clone())),
             clients: Gather::start(client::Register { store: store.clone(), clock: Arc::clone(&clock) }),
+            tokens: Gather::start(token::Issuing(store.clone())),
         };
         let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, gathers, documents }));
         tokio::spawn(keep_current(app.clone()));

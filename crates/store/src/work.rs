@@ -297,6 +297,15 @@ impl Work {
         self.following.push(entry);
     }
 
+    /// Hands the writer an entry about what was stored for good on behalf of somebody, and proves it by its rows.
+    pub(crate) async fn note_for(&self, sender: &Sender, entry: AuditEntry) {
+        let batch =
+            Batch { facts: sender.request.clone(), status: None, entries: vec![(sender.who, entry)], done: None };
+        if self.writer.send(Message::Batch(batch)).await.is_err() {
+            tracing::error!("audit entries came after the writer had ended");
+        }
+    }
+
     /// Adds an entry to the audit trail of this unit of work.
     pub(crate) fn audit(&mut self, entry: AuditEntry) {
         self.entries.push(entry);
@@ -366,4 +375,12 @@ impl Drop for Work {
 pub struct Sender {
     pub(crate) who: Attribution,
     pub(crate) request: Option<Arc<RequestFacts>>,
+}
+
+impl Sender {
+    /// An account, if there is one, through a client, in the request under way.
+    pub fn of_client(user: Option<UserId>, client: ApplicationId, ip: Option<IpAddr>) -> Self {
+        let who = Attribution { user_id: user, application_id: Some(client), kind: "system", ip };
+        Self { who, request: Trail::current().map(|trail| Arc::clone(trail.facts())) }
+    }
 }

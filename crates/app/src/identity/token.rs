@@ -1,21 +1,24 @@
-//! Codes and tokens: issuing, exchanging, refreshing, revoking. One [`Exchange`] is one transaction; which grant asks
-//! for what is decided by the caller, `/o`.
+//! Codes and tokens: issuing, exchanging, refreshing, revoking. One [`Exchange`] is one transaction; [`Counter`] issues what
+//! needs none. Which grant asks for what is decided by the caller, `/o`.
+
+mod counter;
+mod mint;
 
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jhe_crypto::{OsEntropy, signing, token};
+use jhe_crypto::{OsEntropy, token};
 use jhe_domain::audit::AuditAction;
-use jhe_domain::client::{Client, GrantType};
+use jhe_domain::client::Client;
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::Work;
 pub use jhe_store::credential::RefreshRow;
-use jhe_store::credential::{
-    AuthorizedClient, CodeRow, LoginAccount, NewAccessToken, NewCode, NewRefreshToken, Replaces, TokenInfo,
-};
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use jhe_store::credential::{AuthorizedClient, CodeRow, LoginAccount, NewCode, TokenInfo};
+
+pub use counter::Counter;
+pub(crate) use counter::Issuing;
+use mint::{Family, Mint, Minted, Source};
 
 use crate::App;
 use crate::identity::session::Visitor;
@@ -60,13 +63,6 @@ impl<'a> Exchange<'a> {
     /// Begins, for a client that comes from somewhere.
     pub async fn begin(app: &'a App, client: &Client, ip: Option<IpAddr>) -> Result<Self, Error> {
         let mut work = app.store().begin().await?;
-        work.attribute(None, Some(client.id), ip);
-        Ok(Self { app, work, now: app.now() })
-    }
-
-    /// Begins what is a single statement, for which a transaction would be two round trips more.
-    pub async fn single(app: &'a App, client: &Client, ip: Option<IpAddr>) -> Result<Self, Error> {
-        let mut work = app.store().single().await?;
         work.attribute(None, Some(client.id), ip);
         Ok(Self { app, work, now: app.now() })
     }
@@ -122,17 +118,12 @@ impl<'a> Exchange<'a> {
         self.issue(client, &source, Some(Family::New)).await.map(Some)
     }
 
-    /// A live refresh token of the client that was never replaced: the usual case.
-    pub fn untouched(&self, row: Option<RefreshRow>, client: &Client) -> Option<RefreshRow> {
-        row.filter(|row| row.replaced_at.is_none() && row.is_active && self.may_refresh(row, client))
-    }
-
     /// What may be done with a refresh token, held until the transaction ends.
     pub async fn refreshing(&mut self, refresh_token: &str, client: &Client) -> Result<Refreshing, Error> {
         let Some(row) = self.work.refresh_for_update(&token::digest(refresh_token)).await? else {
             return Ok(Refreshing::Refused);
         };
-        if !self.may_refresh(&row, client) {
+        if !self.mint().may_refresh(&row, client) {
             return Ok(Refreshing::Refused);
         }
         if let Some(replaced) = row.replaced_at {
@@ -154,28 +145,9 @@ impl<'a> Exchange<'a> {
         Ok(if row.is_active { Refreshing::Live(Box::new(row)) } else { Refreshing::Refused })
     }
 
-    fn may_refresh(&self, row: &RefreshRow, client: &Client) -> bool {
-        let limit = self.app.config().tokens.refresh_max;
-        let too_old = limit > 0 && row.family_created + TimeDelta::seconds(limit) <= self.now;
-        row.application_id == client.id.0 && row.revoked.is_none() && row.expires > self.now && !too_old
-    }
-
     /// Replaces a refresh token that is held; `scope` is what the new access token gets, the refresh token keeps all.
     pub async fn rotate(&mut self, row: &RefreshRow, client: &Client, scope: &str) -> Result<Tokens, Error> {
-        let family = Family::Of { row, replaces: Replaces::Held(row.id) };
-        self.issue(client, &Source::of_refresh(row, scope), Some(family)).await
-    }
-
-    /// As [`Exchange::rotate`], for a token that is not held. `None`, and nothing is done, when it was replaced or revoked
-    /// since it was read.
-    pub async fn rotate_untouched(
-        &mut self,
-        row: &RefreshRow,
-        client: &Client,
-        scope: &str,
-    ) -> Result<Option<Tokens>, Error> {
-        let family = Family::Of { row, replaces: Replaces::Untouched(row.id) };
-        self.issue_unless_touched(client, &Source::of_refresh(row, scope), Some(family)).await
+        self.issue(client, &Source::of_refresh(row, scope), Some(Family::Of(row))).await
     }
 
     /// Issues tokens to an account that proved itself to the token endpoint. No id token: no browser signed in.
@@ -217,59 +189,6 @@ impl<'a> Exchange<'a> {
         self.work.use_id_token(digest, expires).await
     }
 
-    /// Issues a token to a client that acts as its owner.
-    pub async fn issue_for_client(&mut self, client: &Client, scope: &str) -> Result<Tokens, Error> {
-        let expires_in = self.access_seconds(client);
-        let access_token = self.access_token(client, None, scope, expires_in)?;
-        let row = NewAccessToken {
-            digest: token::digest(&access_token),
-            user_id: None,
-            application_id: client.id,
-            scope: scope.to_owned(),
-            created: self.now,
-            expires: self.now + TimeDelta::seconds(expires_in),
-            family: None,
-            grant_id: None,
-            session_digest: None,
-            auth_time: None,
-        };
-        self.work.insert_tokens(&row, None, None).await?;
-        self.work.audit_event_later(AuditAction::TokenIssue, "Application", Some(client.id.0));
-        Ok(Tokens {
-            access_token: Phi::new(access_token),
-            expires_in,
-            scope: scope.to_owned(),
-            refresh_token: None,
-            id_token: None,
-        })
-    }
-
-    /// The text of a new access token: opaque, or a signed JWT (RFC 9068) where the operator wants those. Either is
-    /// looked up by its digest at each use, so that revoking works at once.
-    fn access_token(
-        &self,
-        client: &Client,
-        user: Option<UserId>,
-        scope: &str,
-        expires_in: i64,
-    ) -> Result<String, Error> {
-        if !self.app.config().tokens.jwt {
-            return Ok(token::access_token(&mut OsEntropy));
-        }
-        let claims = json!({
-            "iss": issuer(self.app),
-            "aud": self.app.settings().site_url(),
-            // Without a person behind it a token is about the client itself (RFC 9068 §2.2).
-            "sub": user.map_or_else(|| client.client_id.clone(), |user| user.to_string()),
-            "client_id": client.client_id,
-            "scope": scope,
-            "iat": self.now.timestamp(),
-            "exp": self.now.timestamp() + expires_in,
-            "jti": Uuid::new_v4().to_string(),
-        });
-        self.app.identity().sign("at+jwt", &claims)
-    }
-
     /// Revokes a token of the client: an access token alone, a refresh token with its family.
     pub async fn revoke(&mut self, text: &str, client: &Client) -> Result<(), Error> {
         let digest = token::digest(text);
@@ -286,141 +205,34 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    fn access_seconds(&self, client: &Client) -> i64 {
-        client.access_token_seconds.unwrap_or(self.app.config().tokens.access)
-    }
-
     async fn issue(
         &mut self,
         client: &Client,
         source: &Source<'_>,
         family: Option<Family<'_>>,
     ) -> Result<Tokens, Error> {
-        // What is held, or new, cannot go in between.
-        self.issue_unless_touched(client, source, family)
-            .await?
-            .ok_or_else(|| Error::internal("a token that is held or new was touched"))
-    }
-
-    async fn issue_unless_touched(
-        &mut self,
-        client: &Client,
-        source: &Source<'_>,
-        family: Option<Family<'_>>,
-    ) -> Result<Option<Tokens>, Error> {
-        let expires_in = self.access_seconds(client);
-        let access_token = self.access_token(client, Some(source.user_id), source.scope, expires_in)?;
-        let mut refresh_token = None;
-        let (mut row, mut family_id, mut replaces) = (None, None, None);
-        if let Some(family) = family.filter(|_| client.may(GrantType::RefreshToken)) {
-            let text = token::refresh_token(&mut OsEntropy);
-            let seconds = client.refresh_token_seconds.unwrap_or(self.app.config().tokens.refresh);
-            let (family_created, scope) = match family {
-                Family::New => (self.now, source.scope),
-                Family::Of { row, .. } => (row.family_created, row.scope.as_str()),
-            };
-            family_id = Some(match family {
-                Family::New => Uuid::new_v4(),
-                Family::Of { row, .. } => row.family,
-            });
-            replaces = match family {
-                Family::New => None,
-                Family::Of { replaces, .. } => Some(replaces),
-            };
-            row = Some(NewRefreshToken {
-                digest: token::digest(&text),
-                scope: scope.to_owned(),
-                family_created,
-                expires: self.now + TimeDelta::seconds(seconds),
-            });
-            refresh_token = Some(Phi::new(text));
-        }
-        let access = NewAccessToken {
-            digest: token::digest(&access_token),
-            user_id: Some(source.user_id),
-            application_id: client.id,
-            scope: source.scope.to_owned(),
-            created: self.now,
-            expires: self.now + TimeDelta::seconds(expires_in),
-            family: family_id,
-            grant_id: source.grant_id,
-            session_digest: source.session_digest.clone(),
-            auth_time: Some(source.auth_time),
-        };
-        // Signed before anything is written, since what follows may be the whole of a transaction.
-        let id_token = if source.signed_in && has_scope(source.scope, "openid") {
-            Some(Phi::new(self.id_token(client, source, &access_token).await?))
+        let address = if source.tells_address() {
+            let account = self.work.account_by_id(source.user_id).await?;
+            account.map(|account| (account.email, account.email_is_verified))
         } else {
             None
         };
-        if !self.work.insert_tokens(&access, row.as_ref(), replaces).await? {
-            return Ok(None);
-        }
+        let address = address.as_ref().map(|(email, is_verified)| (email, *is_verified));
+        let Minted { tokens, access, refresh } = self.mint().mint(client, source, address, family)?;
+        let replaces = match family {
+            Some(Family::Of(row)) => refresh.as_ref().map(|_| row.id),
+            Some(Family::New) | None => None,
+        };
+        self.work.insert_tokens(&access, refresh.as_ref(), replaces).await?;
         self.work.attribute(Some(source.user_id), None, None);
         let event = if replaces.is_some() { AuditAction::TokenRefresh } else { AuditAction::TokenIssue };
         self.work.audit_event_later(event, "JheUser", Some(source.user_id.0));
-        Ok(Some(Tokens {
-            access_token: Phi::new(access_token),
-            expires_in,
-            scope: source.scope.to_owned(),
-            refresh_token,
-            id_token,
-        }))
+        Ok(tokens)
     }
 
-    /// The claims of OpenID Connect Core §2; never `azp`, which clients expect unchanged between refreshes.
-    async fn id_token(&mut self, client: &Client, source: &Source<'_>, access_token: &str) -> Result<String, Error> {
-        let mut claims = Map::new();
-        claims.insert("iss".into(), json!(issuer(self.app)));
-        claims.insert("sub".into(), json!(source.user_id.to_string()));
-        claims.insert("aud".into(), json!(client.client_id));
-        claims.insert("iat".into(), json!(self.now.timestamp()));
-        claims.insert("exp".into(), json!(self.now.timestamp() + self.app.config().tokens.id));
-        claims.insert("auth_time".into(), json!(source.auth_time.timestamp()));
-        claims.insert("at_hash".into(), json!(signing::at_hash(access_token)));
-        claims.insert("jti".into(), json!(Uuid::new_v4().to_string()));
-        if let Some(nonce) = source.nonce {
-            claims.insert("nonce".into(), json!(nonce));
-        }
-        if has_scope(source.scope, "email")
-            && let Some(account) = self.work.account_by_id(source.user_id).await?
-        {
-            claims.insert("email".into(), json!(account.email.reveal()));
-            claims.insert("email_verified".into(), json!(account.email_is_verified));
-        }
-        self.app.identity().sign("JWT", &Value::Object(claims))
+    const fn mint(&self) -> Mint<'_> {
+        Mint { app: self.app, now: self.now }
     }
-}
-
-/// Where tokens come from.
-struct Source<'a> {
-    user_id: UserId,
-    scope: &'a str,
-    auth_time: DateTime<Utc>,
-    nonce: Option<&'a str>,
-    grant_id: Option<i64>,
-    session_digest: Option<Vec<u8>>,
-    /// A person signed in to the client, which an id token tells.
-    signed_in: bool,
-}
-
-impl<'a> Source<'a> {
-    fn of_refresh(row: &RefreshRow, scope: &'a str) -> Self {
-        Self {
-            user_id: UserId(row.user_id),
-            scope,
-            auth_time: row.auth_time,
-            nonce: None,
-            grant_id: row.grant_id,
-            session_digest: row.session_digest.clone(),
-            signed_in: true,
-        }
-    }
-}
-
-enum Family<'a> {
-    New,
-    Of { row: &'a RefreshRow, replaces: Replaces },
 }
 
 /// The issuer: `{site.url}/o`, from settings, never from a request.

@@ -21,4 +21,4 @@ pub use key::StoredKey;
 pub use link::LinkPurpose;
 pub use one_time_code::PendingSignIn;
 pub use session::{NewSession, OwnSession, SessionRow};
-pub use token::{AuthorizedClient, NewAccessToken, NewRefreshToken, RefreshRow, Replaces, TokenInfo};
+pub use token::{AuthorizedClient, Issue, NewAccessToken, NewRefreshToken, RefreshRow, Rotation, TokenInfo};

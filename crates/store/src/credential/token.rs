@@ -1,13 +1,16 @@
 //! Access and refresh tokens, by digest.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::fault::Db;
-use crate::work::Work;
+use crate::work::{Sender, Work};
 
 /// An access token to keep.
 #[derive(Debug, Clone)]
@@ -47,21 +50,30 @@ pub struct NewRefreshToken {
     pub expires: DateTime<Utc>,
 }
 
-/// The refresh token that new tokens take the place of.
-#[derive(Debug, Clone, Copy)]
-pub enum Replaces {
-    /// Its family is held.
-    Held(i64),
-    /// Its family is not held; it must be neither replaced nor revoked by the time it is.
-    Untouched(i64),
+/// A refresh token that a new one takes the place of.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The new one.
+    pub refresh: NewRefreshToken,
+    /// Row of the old one, whose family is not held: it must be neither replaced nor revoked by the time it is.
+    pub replaces: i64,
 }
 
-impl Replaces {
-    const fn id(self) -> i64 {
-        match self {
-            Self::Held(id) | Self::Untouched(id) => id,
-        }
-    }
+/// Tokens to issue on their own, with the entry that the audit trail gets.
+#[derive(Debug, Clone)]
+pub struct Issue {
+    /// The access token.
+    pub access: NewAccessToken,
+    /// The refresh token beside it.
+    pub rotation: Option<Rotation>,
+    /// For whom, and in which request.
+    pub sender: Sender,
+    /// What happened.
+    pub action: AuditAction,
+    /// To which kind of row.
+    pub resource: &'static str,
+    /// To which.
+    pub resource_id: i64,
 }
 
 /// A stored refresh token.
@@ -151,33 +163,32 @@ pub struct TokenInfo {
     pub expires: DateTime<Utc>,
 }
 
+/// One field of all that is issued.
+fn column<'a, T>(issues: &'a [Issue], field: impl Fn(&'a Issue) -> Option<T>) -> Vec<Option<T>> {
+    issues.iter().map(field).collect()
+}
+
 impl Work {
     /// Keeps an access token, and the refresh token beside it where there is one. `replaces` is the refresh token they
-    /// take the place of: it is marked, and the access token beside it ends at once.
-    ///
-    /// Returns `false`, and has done nothing, when that token was to be [untouched](Replaces::Untouched) and is not.
+    /// take the place of, which is held: it is marked, and the access token beside it ends at once.
     pub async fn insert_tokens(
         &mut self,
         access: &NewAccessToken,
         refresh: Option<&NewRefreshToken>,
-        replaces: Option<Replaces>,
-    ) -> Result<bool, Error> {
+        replaces: Option<i64>,
+    ) -> Result<(), Error> {
+        if refresh.is_none() && replaces.is_none() {
+            return self.insert_access_token(access).await;
+        }
         let parent = match replaces {
-            None if refresh.is_none() => return self.insert_access_token(access).await.map(|()| true),
             None => "SELECT $12::bigint AS id",
-            Some(Replaces::Held(_)) => {
+            Some(_) => {
                 "UPDATE oauth2_provider_refreshtoken
                     SET replaced_at = coalesce(replaced_at, $5), replacements = replacements + 1
                   WHERE id = $12 RETURNING id"
             }
-            // Once the family is held, the row is judged as it is by then, not as it was when the statement began.
-            Some(Replaces::Untouched(_)) => {
-                "UPDATE oauth2_provider_refreshtoken AS t SET replaced_at = $5, replacements = 1
-                   FROM (SELECT pg_advisory_xact_lock(hashtextextended($7::uuid::text, 0)) OFFSET 0) AS held
-                  WHERE t.id = $12 AND t.replaced_at IS NULL AND t.revoked IS NULL RETURNING t.id"
-            }
         };
-        // One statement: rotation is what every client does every few hours, and each round trip holds the family.
+        // One statement: each round trip holds the family.
         let mut sql = QueryBuilder::<sqlx::Postgres>::new("WITH parent AS (");
         sql.push(parent).push(
             "), ended AS (
@@ -193,8 +204,7 @@ impl Work {
                  (token_digest, user_id, application_id, scope, created, expires, family, refresh_id, grant_id, session_digest, auth_time)
              SELECT $1, $2, $3, $4, $5, $6, $7, (SELECT id FROM made), $8, $9, $10 FROM parent",
         );
-        let made = sql
-            .build()
+        sql.build()
             .bind(&access.digest[..])
             .bind(access.user_id.map(|id| id.0))
             .bind(access.application_id.0)
@@ -206,15 +216,80 @@ impl Work {
             .bind(&access.session_digest)
             .bind(access.auth_time)
             .bind(refresh.map(|refresh| &refresh.digest[..]))
-            .bind(replaces.map(Replaces::id))
+            .bind(replaces)
             .bind(refresh.map(|refresh| refresh.scope.as_str()))
             .bind(refresh.map(|refresh| refresh.family_created))
             .bind(refresh.map(|refresh| refresh.expires))
             .execute(self.connection())
             .await
-            .db()?
-            .rows_affected();
-        Ok(made > 0)
+            .db()?;
+        Ok(())
+    }
+
+    /// Issues tokens to all who ask at the same time, in one statement, and hands the entries of the audit trail to its
+    /// writer. For each, in their order, whether that was done: not where the refresh token that was to be replaced had
+    /// been replaced or revoked meanwhile.
+    pub async fn issue_tokens(&mut self, issues: &[Issue]) -> Result<Vec<bool>, Error> {
+        // Families are held in the order of their keys, so that two of these statements wait in a line. A row is judged as
+        // it is once its family is held, not as it was when the statement began.
+        let made: Vec<Vec<u8>> = sqlx::query_scalar(
+            "WITH q AS (
+                 SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                                      $7::uuid[], $8::bigint[], $9::bytea[], $10::timestamptz[],
+                                      $11::bytea[], $12::bigint[], $13::text[], $14::timestamptz[], $15::timestamptz[])
+                     AS q (digest, user_id, application_id, scope, created, expires,
+                           family, grant_id, session_digest, auth_time,
+                           refresh_digest, replaces, refresh_scope, family_created, refresh_expires)),
+             held AS MATERIALIZED (
+                 SELECT pg_advisory_xact_lock(key)
+                   FROM (SELECT DISTINCT hashtextextended(family::text, 0) AS key FROM q WHERE replaces IS NOT NULL ORDER BY key) AS k),
+             parent AS (
+                 UPDATE oauth2_provider_refreshtoken AS t SET replaced_at = q.created, replacements = 1
+                   FROM q, (SELECT count(*) FROM held) AS all_held
+                  WHERE t.id = q.replaces AND t.replaced_at IS NULL AND t.revoked IS NULL RETURNING t.id, q.digest),
+             ended AS (
+                 UPDATE oauth2_provider_accesstoken AS t SET revoked = q.created FROM parent JOIN q ON q.digest = parent.digest
+                  WHERE t.refresh_id = parent.id AND t.revoked IS NULL),
+             made AS (
+                 INSERT INTO oauth2_provider_refreshtoken
+                     (token_digest, family, parent_id, user_id, application_id, grant_id, scope, auth_time, session_digest,
+                      created, family_created, expires)
+                 SELECT q.refresh_digest, q.family, parent.id, q.user_id, q.application_id, q.grant_id, q.refresh_scope,
+                        q.auth_time, q.session_digest, q.created, q.family_created, q.refresh_expires
+                   FROM q JOIN parent ON parent.digest = q.digest RETURNING id, token_digest)
+             INSERT INTO oauth2_provider_accesstoken
+                 (token_digest, user_id, application_id, scope, created, expires, family, refresh_id, grant_id, session_digest, auth_time)
+             SELECT q.digest, q.user_id, q.application_id, q.scope, q.created, q.expires, q.family, made.id, q.grant_id,
+                    q.session_digest, q.auth_time
+               FROM q LEFT JOIN made ON made.token_digest = q.refresh_digest
+              WHERE q.replaces IS NULL OR made.id IS NOT NULL RETURNING token_digest",
+        )
+        .bind(column(issues, |issue| Some(issue.access.digest)))
+        .bind(column(issues, |issue| issue.access.user_id.map(|id| id.0)))
+        .bind(column(issues, |issue| Some(issue.access.application_id.0)))
+        .bind(column(issues, |issue| Some(issue.access.scope.as_str())))
+        .bind(column(issues, |issue| Some(issue.access.created)))
+        .bind(column(issues, |issue| Some(issue.access.expires)))
+        .bind(column(issues, |issue| issue.access.family))
+        .bind(column(issues, |issue| issue.access.grant_id))
+        .bind(column(issues, |issue| issue.access.session_digest.as_deref()))
+        .bind(column(issues, |issue| issue.access.auth_time))
+        .bind(column(issues, |issue| issue.rotation.as_ref().map(|rotation| rotation.refresh.digest)))
+        .bind(column(issues, |issue| issue.rotation.as_ref().map(|rotation| rotation.replaces)))
+        .bind(column(issues, |issue| issue.rotation.as_ref().map(|rotation| rotation.refresh.scope.as_str())))
+        .bind(column(issues, |issue| issue.rotation.as_ref().map(|rotation| rotation.refresh.family_created)))
+        .bind(column(issues, |issue| issue.rotation.as_ref().map(|rotation| rotation.refresh.expires)))
+        .fetch_all(self.connection())
+        .await
+        .db()?;
+        let made: HashSet<&[u8]> = made.iter().map(Vec::as_slice).collect();
+        let is_made = |issue: &Issue| made.contains(&issue.access.digest[..]);
+        for issue in issues.iter().filter(|issue| is_made(issue)) {
+            let mut entry = AuditEntry::new(issue.action, issue.resource);
+            entry.resource_id = Some(issue.resource_id);
+            self.note_for(&issue.sender, entry).await;
+        }
+        Ok(issues.iter().map(is_made).collect())
     }
 
     async fn insert_access_token(&mut self, token: &NewAccessToken) -> Result<(), Error> {
