@@ -111,7 +111,7 @@ fn ehr_secret(config: &Config) -> String {
     match &config.seeding.sof_client_secret {
         Some(secret) => secret.reveal().to_owned(),
         None if config.site.production => token::alphanumeric(&mut OsEntropy, 40),
-        None => "sof-ehr-launch-dev-secret".to_owned(),
+        None => jhe_config::EXAMPLE_SOF_SECRET.to_owned(),
     }
 }
 

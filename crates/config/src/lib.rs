@@ -487,11 +487,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         // Links in the log are for those who asked for development mode, not for whoever named no address.
         mail: Mail::read(reader, debug || named == Some(false)),
         traces: Traces::read(reader),
-        seeding: Seeding {
-            demo: reader.flag("JHE_DEMO", false),
-            sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),
-            sof_client_secret: reader.secret("SOF_EHR_LAUNCH_CLIENT_SECRET"),
-        },
+        seeding: read_seeding(reader, production),
         warnings,
     }
 }
@@ -539,6 +535,21 @@ fn cookie_secure(reader: &mut Reader<'_>, name: &str, production: bool) -> Optio
     chosen
 }
 
+/// The secret of the EHR launch client in development, which is published.
+pub const EXAMPLE_SOF_SECRET: &str = "sof-ehr-launch-dev-secret";
+
+fn read_seeding(reader: &mut Reader<'_>, production: bool) -> Seeding {
+    let sof_client_secret = reader.secret("SOF_EHR_LAUNCH_CLIENT_SECRET");
+    if production && sof_client_secret.as_ref().is_some_and(|secret| secret.reveal() == EXAMPLE_SOF_SECRET) {
+        reader.fault("SOF_EHR_LAUNCH_CLIENT_SECRET", "", "one of your own: that of the example is known to all");
+    }
+    Seeding {
+        demo: reader.flag("JHE_DEMO", false),
+        sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),
+        sof_client_secret,
+    }
+}
+
 fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
     let secret_key = reader.secret("SECRET_KEY");
     match &secret_key {
@@ -546,6 +557,10 @@ fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
             reader.faults.push("SECRET_KEY is not set; production mode needs at least 32 bytes".to_owned());
         }
         Some(key) if key.reveal().len() < 32 && production => reader.fault("SECRET_KEY", "", "at least 32 bytes"),
+        // What Django's example projects begin with: whoever has read one knows it.
+        Some(key) if key.reveal().starts_with("django-insecure-") && production => {
+            reader.fault("SECRET_KEY", "", "one of your own: that of an example is known to all");
+        }
         _ => {}
     }
     let throttle = reader.flag("AUTH_THROTTLE", true);
@@ -629,6 +644,12 @@ mod tests {
         let long = "x".repeat(32);
         let text = fault(&[("SITE_URL", "https://jhe.example.org"), ("SECRET_KEY", &long), ("AUTH_THROTTLE", "0")]);
         assert!(text.contains("AUTH_THROTTLE"));
+        let example = format!("django-insecure-{long}");
+        assert!(fault(&[("SITE_URL", "https://jhe.example.org"), ("SECRET_KEY", &example)]).contains("known to all"));
+        let sof = [("SECRET_KEY", long.as_str()), ("SOF_EHR_LAUNCH_CLIENT_SECRET", EXAMPLE_SOF_SECRET)];
+        let text = fault(&[&[("SITE_URL", "https://jhe.example.org")][..], &sof].concat());
+        assert!(text.contains("SOF_EHR_LAUNCH_CLIENT_SECRET is \"[secret]\""), "{text}");
+        assert!(read(&sof).is_ok() && read(&[("SECRET_KEY", &example)]).is_ok(), "development may");
         let config = read(&[("SITE_URL", "https://jhe.example.org/"), ("SECRET_KEY", &long)]).unwrap();
         assert!(config.site.production);
         assert!(config.site.allows_host("jhe.example.org"));
