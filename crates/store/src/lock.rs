@@ -18,6 +18,18 @@ use jhe_domain::{OrganizationId, PatientId, PractitionerId, UserId};
 use crate::fault::Db;
 use crate::work::Work;
 
+/// A statement about `below`, the organization `$1` and all below it.
+macro_rules! below {
+    ($statement:literal) => {
+        concat!(
+            "WITH RECURSIVE below AS (
+                 SELECT id FROM core_organization WHERE id = $1
+                 UNION SELECT c.id FROM core_organization AS c JOIN below AS b ON c.part_of_id = b.id) ",
+            $statement
+        )
+    };
+}
+
 impl Work {
     /// Holds an account, so that nobody else gives it a profile or takes one. `false` when there is none any more.
     pub(crate) async fn hold_account(&mut self, id: UserId) -> Result<bool, Error> {
@@ -121,17 +133,15 @@ impl Work {
 
     /// Holds what goes with an organization that goes: the links of patients and the studies of it and of all below it.
     pub(crate) async fn hold_all_of_organization(&mut self, id: OrganizationId) -> Result<(), Error> {
-        for held in [
-            "SELECT 1 FROM core_patientorganization AS l JOIN below AS b ON b.id = l.organization_id ORDER BY l.id FOR UPDATE OF l",
-            "SELECT 1 FROM core_study AS s JOIN below AS b ON b.id = s.organization_id ORDER BY s.id FOR UPDATE OF s",
+        for statement in [
+            below!(
+                "SELECT 1 FROM core_patientorganization AS l JOIN below AS b ON b.id = l.organization_id ORDER BY l.id FOR UPDATE OF l"
+            ),
+            below!(
+                "SELECT 1 FROM core_study AS s JOIN below AS b ON b.id = s.organization_id ORDER BY s.id FOR UPDATE OF s"
+            ),
         ] {
-            let sql = format!(
-                "WITH RECURSIVE below AS (
-                     SELECT id FROM core_organization WHERE id = $1
-                     UNION SELECT c.id FROM core_organization AS c JOIN below AS b ON c.part_of_id = b.id)
-                 {held}"
-            );
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).execute(self.connection()).await.db()?;
+            sqlx::query(statement).bind(id.0).execute(self.connection()).await.db()?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use jhe_domain::{
 };
 
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, FromRow as _, Row as _};
+use sqlx::{FromRow as _, Row as _};
 
 use crate::fault::Db;
 use crate::work::Work;
@@ -55,22 +55,36 @@ impl From<BearerRow> for Bearer {
     }
 }
 
-const BEARER: &str = "SELECT t.expires, t.revoked IS NOT NULL AS revoked, a.id AS application_id, a.enabled,
-            EXISTS (SELECT 1 FROM core_jheclient AS c WHERE c.application_id = a.id) AS patient_client,
-            t.scope, u.id AS user_id, u.is_active, u.is_superuser, u.user_type = 'practitioner' AS typed_practitioner,
-            pt.id AS patient_id, pr.id AS practitioner_id";
-
-/// A token without an account belongs to the owner of its client.
-const BEHIND_TOKEN: &str = " JOIN oauth2_provider_application AS a ON a.id = t.application_id
-      LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, a.user_id)
-      LEFT JOIN core_patient AS pt ON pt.jhe_user_id = u.id
-      LEFT JOIN core_practitioner AS pr ON pr.jhe_user_id = u.id";
+/// A statement about tokens, from what follows FROM up to the tokens. One without an account belongs to the owner of its
+/// client.
+macro_rules! bearers {
+    ($place:literal, $tokens:literal, $which:literal) => {
+        concat!(
+            "SELECT ",
+            $place,
+            "t.expires, t.revoked IS NOT NULL AS revoked, a.id AS application_id, a.enabled,
+             EXISTS (SELECT 1 FROM core_jheclient AS c WHERE c.application_id = a.id) AS patient_client,
+             t.scope, u.id AS user_id, u.is_active, u.is_superuser, u.user_type = 'practitioner' AS typed_practitioner,
+             pt.id AS patient_id, pr.id AS practitioner_id
+        FROM ",
+            $tokens,
+            " JOIN oauth2_provider_application AS a ON a.id = t.application_id
+        LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, a.user_id)
+        LEFT JOIN core_patient AS pt ON pt.jhe_user_id = u.id
+        LEFT JOIN core_practitioner AS pr ON pr.jhe_user_id = u.id ",
+            $which
+        )
+    };
+}
 
 impl CredentialPort for Work {
     async fn bearer(&mut self, digest: &[u8; 32]) -> Result<Option<Bearer>, Error> {
-        let sql = format!("{BEARER} FROM oauth2_provider_accesstoken AS t{BEHIND_TOKEN} WHERE t.token_digest = $1");
         let row: Option<BearerRow> =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(digest).fetch_optional(self.connection()).await.db()?;
+            sqlx::query_as(bearers!("", "oauth2_provider_accesstoken AS t", "WHERE t.token_digest = $1"))
+                .bind(digest)
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
         Ok(row.map(Into::into))
     }
 }
@@ -78,11 +92,16 @@ impl CredentialPort for Work {
 impl Work {
     /// The tokens with these SHA-256 digests, in their order.
     pub async fn bearers(&mut self, digests: &[[u8; 32]]) -> Result<Vec<Option<Bearer>>, Error> {
-        let sql = format!(
-            "{BEARER}, q.place FROM unnest($1::bytea[]) WITH ORDINALITY AS q (digest, place)
-               JOIN oauth2_provider_accesstoken AS t ON t.token_digest = q.digest{BEHIND_TOKEN}"
-        );
-        let rows: Vec<PgRow> = sqlx::query(AssertSqlSafe(sql)).bind(digests).fetch_all(self.connection()).await.db()?;
+        let rows: Vec<PgRow> = sqlx::query(bearers!(
+            "q.place, ",
+            "unnest($1::bytea[]) WITH ORDINALITY AS q (digest, place)
+             JOIN oauth2_provider_accesstoken AS t ON t.token_digest = q.digest",
+            ""
+        ))
+        .bind(digests)
+        .fetch_all(self.connection())
+        .await
+        .db()?;
         in_place(digests.len(), rows, |row| BearerRow::from_row(row).map(Into::into))
     }
 }

@@ -53,7 +53,7 @@ impl Balanced {
 
 #[tokio::test]
 async fn a_sign_in_and_its_tokens_hold_in_every_process() {
-    let both = Balanced::start().await;
+    let both = Box::pin(Balanced::start()).await;
     let browser = Browser::of_many_connections();
     let landing = browser.sign_in(&both.site, "manager_mary@example.com", "Jhe1234!").await;
     assert_eq!(landing.status, 302, "{}", landing.text);
@@ -82,7 +82,7 @@ async fn a_sign_in_and_its_tokens_hold_in_every_process() {
 
 #[tokio::test]
 async fn what_was_acknowledged_is_read_next_and_consent_decides_in_every_process() {
-    let both = Balanced::start().await;
+    let both = Box::pin(Balanced::start()).await;
     let before = both.search().await["total"].as_i64().unwrap();
     for number in 1..=20 {
         both.upload(&number.to_string()).await;
@@ -101,7 +101,7 @@ async fn what_was_acknowledged_is_read_next_and_consent_decides_in_every_process
     ids.sort();
     let rows = ids.len();
     ids.dedup();
-    assert_eq!((rows as i64, ids.len()), (before + 20, rows));
+    assert_eq!((i64::try_from(rows).unwrap(), ids.len()), (before + 20, rows));
     for consented in [false, true, false] {
         let answer = json!({"studyScopeConsents": [{"studyId": 30001, "scopeConsents": [
             {"codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": consented}]}]});
@@ -117,7 +117,7 @@ async fn what_was_acknowledged_is_read_next_and_consent_decides_in_every_process
 
 #[tokio::test]
 async fn one_process_goes_and_another_comes_without_a_lost_request() {
-    let mut both = Balanced::start().await;
+    let mut both = Box::pin(Balanced::start()).await;
     let database = both.database.database.clone();
     let before = both.search().await["total"].as_i64().unwrap();
     let mut uploaded = 0;
