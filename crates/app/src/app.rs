@@ -9,9 +9,9 @@ use jhe_domain::clock::Clock;
 use jhe_domain::error::Error;
 use jhe_outbound::issuer::Issuers;
 use jhe_store::Store;
+use jhe_store::gather::Gather;
 
-use crate::gather::Gather;
-use crate::identity::{Identity, bearer, client, token};
+use crate::identity::{Identity, client, token};
 use crate::ingest;
 use crate::schemas::Documents;
 use crate::settings::Settings;
@@ -35,8 +35,6 @@ struct Inner {
 pub(crate) struct Gathers {
     /// Single uploads.
     pub(crate) uploads: Gather<ingest::Shelf>,
-    /// Bearer tokens.
-    pub(crate) bearers: Gather<bearer::Register>,
     /// Clients that say who they are and may ask about a token.
     pub(crate) clients: Gather<client::Register>,
     /// Tokens that are issued at once.
@@ -54,7 +52,6 @@ impl App {
         let issuers = Issuers::new(&config)?;
         let gathers = Gathers {
             uploads: Gather::start(ingest::Shelf(store.clone())),
-            bearers: Gather::start(bearer::Register(store.clone())),
             clients: Gather::start(client::Register { store: store.clone(), clock: Arc::clone(&clock) }),
             tokens: Gather::start(token::Issuing(store.clone())),
         };

@@ -16,6 +16,7 @@ use jhe_domain::error::{Conflict, Error};
 use jhe_domain::observation::{NewObservation, Observation};
 use jhe_domain::{ObservationId, UserId};
 use jhe_fhir::{Failure, catalogue};
+use jhe_store::gather::Desk;
 use jhe_store::observation::{IdentifierMatch, ObservationFilter, ObservationPage, StoredObservation, is_race};
 use jhe_store::{Sender, Store, Work};
 
@@ -23,7 +24,6 @@ pub use candidate::Candidate;
 use facts::{Facts, Seen};
 
 use crate::App;
-use crate::gather::Desk;
 
 /// How often an upload starts over after another one used its identifier first. Those that start over form a line, so
 /// each time only newcomers can be faster.

@@ -10,7 +10,6 @@ pub mod consent;
 pub mod data_source;
 pub mod fhir_aux_resource;
 pub mod fhir_source;
-mod gather;
 pub mod housekeeping;
 pub mod identity;
 pub mod ingest;

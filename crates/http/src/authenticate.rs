@@ -5,7 +5,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
-use jhe_app::identity::bearer;
 use jhe_app::identity::token::has_scope;
 use jhe_authz::Actor;
 use jhe_domain::error::{CredentialFault, Error, Why};
@@ -66,7 +65,7 @@ pub async fn authenticate<F: Family>(
 /// The caller a request's bearer token stands for.
 pub async fn find_caller(app: &App, headers: &HeaderMap) -> Result<Actor, Error> {
     let token = bearer_token(headers).ok_or(Error::Unauthenticated(CredentialFault::Missing))?;
-    bearer::actor(app, token).await
+    jhe_authz::authenticate(&mut app.store(), &jhe_crypto::token::digest(token), app.now()).await
 }
 
 /// Where the site enforces OAuth scopes, a token with `read` but without `write` only reads (identity §2.8). Scopes never

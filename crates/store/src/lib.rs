@@ -6,6 +6,7 @@
 //! the only place where a reach becomes SQL. Start reading there.
 
 pub mod audit;
+mod bearer;
 pub mod client;
 pub mod consent;
 pub mod credential;
@@ -14,6 +15,7 @@ mod fault;
 pub mod fhir_aux_resource;
 pub mod fhir_source;
 pub mod filter;
+pub mod gather;
 mod housekeeping;
 pub mod invitation;
 pub mod keyset;

@@ -1,110 +1,18 @@
 //! What the authorization core asks, answered from the predicate views.
 
-use chrono::{DateTime, Utc};
 use jhe_authz::Location;
-use jhe_authz::port::{
-    Account, Attribution, AuthzPort, Bearer, CredentialPort, Hidden, ObservationStanding, OrganizationPosition,
-    UploadTarget,
-};
+use jhe_authz::port::{Attribution, AuthzPort, Hidden, ObservationStanding, OrganizationPosition, UploadTarget};
 use jhe_domain::error::Error;
 use jhe_domain::role::Role;
 use jhe_domain::{
-    ApplicationId, FhirSourceId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
+    FhirSourceId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeCodeId, StudyId, UserId,
 };
 
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow as _, Row as _};
 
 use crate::fault::Db;
 use crate::work::Work;
-
-#[derive(sqlx::FromRow)]
-struct BearerRow {
-    expires: DateTime<Utc>,
-    revoked: bool,
-    application_id: i64,
-    enabled: bool,
-    patient_client: bool,
-    scope: String,
-    user_id: Option<i64>,
-    is_active: Option<bool>,
-    is_superuser: Option<bool>,
-    typed_practitioner: Option<bool>,
-    patient_id: Option<i64>,
-    practitioner_id: Option<i64>,
-}
-
-impl From<BearerRow> for Bearer {
-    fn from(row: BearerRow) -> Self {
-        Self {
-            expires: row.expires,
-            revoked: row.revoked,
-            application_id: ApplicationId(row.application_id),
-            application_enabled: row.enabled,
-            patient_client: row.patient_client,
-            oauth_scope: row.scope,
-            account: row.user_id.map(|user_id| Account {
-                user_id: UserId(user_id),
-                is_active: row.is_active.unwrap_or_default(),
-                is_superuser: row.is_superuser.unwrap_or_default(),
-                typed_practitioner: row.typed_practitioner.unwrap_or_default(),
-                patient_id: row.patient_id.map(PatientId),
-                practitioner_id: row.practitioner_id.map(PractitionerId),
-            }),
-        }
-    }
-}
-
-/// A statement about tokens, from what follows FROM up to the tokens. One without an account belongs to the owner of its
-/// client.
-macro_rules! bearers {
-    ($place:literal, $tokens:literal, $which:literal) => {
-        concat!(
-            "SELECT ",
-            $place,
-            "t.expires, t.revoked IS NOT NULL AS revoked, a.id AS application_id, a.enabled,
-             EXISTS (SELECT 1 FROM core_jheclient AS c WHERE c.application_id = a.id) AS patient_client,
-             t.scope, u.id AS user_id, u.is_active, u.is_superuser, u.user_type = 'practitioner' AS typed_practitioner,
-             pt.id AS patient_id, pr.id AS practitioner_id
-        FROM ",
-            $tokens,
-            " JOIN oauth2_provider_application AS a ON a.id = t.application_id
-        LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, a.user_id)
-        LEFT JOIN core_patient AS pt ON pt.jhe_user_id = u.id
-        LEFT JOIN core_practitioner AS pr ON pr.jhe_user_id = u.id ",
-            $which
-        )
-    };
-}
-
-impl CredentialPort for Work {
-    async fn bearer(&mut self, digest: &[u8; 32]) -> Result<Option<Bearer>, Error> {
-        let row: Option<BearerRow> =
-            sqlx::query_as(bearers!("", "oauth2_provider_accesstoken AS t", "WHERE t.token_digest = $1"))
-                .bind(digest)
-                .fetch_optional(self.connection())
-                .await
-                .db()?;
-        Ok(row.map(Into::into))
-    }
-}
-
-impl Work {
-    /// The tokens with these SHA-256 digests, in their order.
-    pub async fn bearers(&mut self, digests: &[[u8; 32]]) -> Result<Vec<Option<Bearer>>, Error> {
-        let rows: Vec<PgRow> = sqlx::query(bearers!(
-            "q.place, ",
-            "unnest($1::bytea[]) WITH ORDINALITY AS q (digest, place)
-             JOIN oauth2_provider_accesstoken AS t ON t.token_digest = q.digest",
-            ""
-        ))
-        .bind(digests)
-        .fetch_all(self.connection())
-        .await
-        .db()?;
-        in_place(digests.len(), rows, |row| BearerRow::from_row(row).map(Into::into))
-    }
-}
 
 /// What was found for each of a number of questions, from rows that say the `place` of theirs, counted from one.
 pub(crate) fn in_place<T>(

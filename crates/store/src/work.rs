@@ -15,7 +15,9 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlStr, Transaction}
 use tokio::sync::mpsc;
 
 use crate::audit::{self, AuditWriter, Batch, Line, Message};
+use crate::bearer::Register;
 use crate::fault::{self, Db};
+use crate::gather::Gather;
 use crate::pool;
 use crate::replica::Replicas;
 use crate::request::{RequestFacts, Trail};
@@ -101,6 +103,8 @@ pub struct Store {
     trail: PgPool,
     replicas: Replicas,
     pub(crate) audit: mpsc::Sender<Message>,
+    /// Where bearer tokens line up.
+    pub(crate) bearers: Arc<Gather<Register>>,
 }
 
 impl Store {
@@ -130,7 +134,8 @@ impl Store {
             .acquire_timeout(options.acquire_timeout)
             .connect_lazy_with(options.serving(&options.url)?);
         let (sender, writer) = AuditWriter::start(trail.clone());
-        Ok((Self { pool, trail, replicas, audit: sender }, writer))
+        let bearers = Arc::new(Gather::start(Register(pool.clone())));
+        Ok((Self { pool, trail, replicas, audit: sender, bearers }, writer))
     }
 
     /// A unit of work that reads.

@@ -11,9 +11,9 @@ use jhe_domain::error::Error;
 use jhe_store::Store;
 pub use jhe_store::credential::TokenInfo;
 use jhe_store::credential::{Asked, Asking, ClientCredentials, Failures, RefreshRow};
+use jhe_store::gather::Desk;
 
 use crate::App;
-use crate::gather::Desk;
 use crate::identity::throttle::{self, Limit};
 
 /// Wrong secrets a client may send from one address in a minute.

@@ -2,7 +2,6 @@
 //! flows do. [`Identity`] holds the keys and pools of one process.
 
 pub mod account;
-pub mod bearer;
 pub mod client;
 pub mod exchange;
 mod hashing;

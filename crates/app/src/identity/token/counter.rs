@@ -8,12 +8,12 @@ use jhe_domain::audit::AuditAction;
 use jhe_domain::client::Client;
 use jhe_domain::error::Error;
 use jhe_store::credential::{Issue, RefreshRow, Rotation};
+use jhe_store::gather::Desk;
 use jhe_store::{Sender, Store};
 
 use super::Tokens;
 use super::mint::{Family, Mint, Minted, Source};
 use crate::App;
-use crate::gather::Desk;
 
 /// Stores tokens.
 pub(crate) struct Issuing(pub(crate) Store);

@@ -14,7 +14,7 @@ const GROUP: usize = 64;
 const STATEMENTS: usize = 2;
 
 /// Where questions are answered, by one statement for all that are given. One that writes does all of them or none.
-pub(crate) trait Desk: Send + Sync + 'static {
+pub trait Desk: Send + Sync + 'static {
     /// What is asked.
     type Question: Send + Sync;
     /// What is known then.
@@ -24,17 +24,19 @@ pub(crate) trait Desk: Send + Sync + 'static {
     fn answer(&self, questions: &[Self::Question]) -> impl Future<Output = Result<Vec<Self::Answer>, Error>> + Send;
 }
 
+#[derive(Debug)]
 struct Waiting<D: Desk> {
     question: D::Question,
     done: oneshot::Sender<Result<D::Answer, Error>>,
 }
 
 /// The line in front of a desk.
-pub(crate) struct Gather<D: Desk>(mpsc::Sender<Waiting<D>>);
+#[derive(Debug)]
+pub struct Gather<D: Desk>(mpsc::Sender<Waiting<D>>);
 
 impl<D: Desk> Gather<D> {
     /// Starts the tasks that answer what lines up; they end with the last sender.
-    pub(crate) fn start(desk: D) -> Self {
+    pub fn start(desk: D) -> Self {
         let (line, receiver) = mpsc::channel(GROUP * 16);
         let (desk, receiver) = (Arc::new(desk), Arc::new(Mutex::new(receiver)));
         for _ in 0..STATEMENTS {
@@ -44,7 +46,7 @@ impl<D: Desk> Gather<D> {
     }
 
     /// Asks one question, with those that come at the same time.
-    pub(crate) async fn ask(&self, question: D::Question) -> Result<D::Answer, Error> {
+    pub async fn ask(&self, question: D::Question) -> Result<D::Answer, Error> {
         let (done, answer) = oneshot::channel();
         self.0.send(Waiting { question, done }).await.map_err(|_| Error::internal("nobody answers"))?;
         answer.await.map_err(Error::internal)?
