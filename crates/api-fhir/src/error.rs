@@ -9,7 +9,7 @@ use jhe_fhir::{Failure, Issue, IssueCode, catalogue};
 use jhe_http::authenticate::challenge;
 use jhe_http::family::Family;
 
-use crate::negotiate::FHIR_JSON;
+use crate::negotiate::JSON;
 
 /// The FHIR API as a family.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +66,8 @@ impl IntoResponse for FhirError {
 /// The answer for a refusal of the catalogue.
 pub(crate) fn outcome(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = [(header::CONTENT_TYPE, FHIR_JSON)];
+    // What is refused before the caller's wishes are read is plain JSON; the layer that reads them says so otherwise.
+    let headers = [(header::CONTENT_TYPE, JSON)];
     (status, headers, failure.outcome().to_json()).into_response()
 }
 
@@ -155,7 +156,7 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response {
     let method = request.method().clone();
     let mut segments = request.uri().path().split('/').filter(|part| !part.is_empty()).skip(2);
     let failure = match (segments.next(), segments.next()) {
-        (Some(kind), id) if matches!(method, Method::PUT | Method::PATCH | Method::DELETE) && kind != "metadata" => {
+        (Some(kind), id) if matches!(method, Method::PUT | Method::PATCH | Method::DELETE) && is_type(kind) => {
             let deletes = method == Method::DELETE;
             match id {
                 Some("_search") => catalogue::method_not_allowed(method.as_str()),
@@ -168,12 +169,17 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response {
             }
         }
         // Records other than observations are managed elsewhere, and outside records need a source.
-        (Some(kind), None) if method == Method::POST && kind != "metadata" => {
+        (Some(kind), None) if method == Method::POST && is_type(kind) => {
             catalogue::interaction_not_allowed("create", kind)
         }
         _ => catalogue::method_not_allowed(method.as_str()),
     };
     outcome(&failure)
+}
+
+/// Not a document about the server.
+fn is_type(segment: &str) -> bool {
+    !matches!(segment, "metadata" | ".well-known")
 }
 
 fn is_integer(id: &str) -> bool {

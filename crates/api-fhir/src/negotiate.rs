@@ -13,7 +13,7 @@ use crate::error::{Unexpected, outcome};
 
 /// What handlers say; what is sent is decided here.
 pub(crate) const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
-const JSON: &str = "application/json; charset=utf-8";
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
 
 /// A media type the caller can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

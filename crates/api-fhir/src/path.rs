@@ -14,6 +14,6 @@ impl<S: Sync> FromRequestParts<S> for SentId {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let last = parts.uri.path().rsplit('/').next().unwrap_or_default();
-        Ok(Self(query::decode(last)))
+        Ok(Self(query::decode_path(last)))
     }
 }

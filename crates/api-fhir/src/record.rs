@@ -88,7 +88,7 @@ pub(crate) async fn search<S: Served>(app: &App, actor: &Actor, call: &SearchCal
     let moment = if pager.begins() { Some(work.moment().await?) } else { None };
     let counted = if pager.needs_count() || request.result.is_count_only() || pager.begins() {
         work.hold().await?;
-        Some(work.records().count::<S>(&scope, &query).await?)
+        Some(work.records().count::<S>(&scope, &query, request.result.is_count_only()).await?)
     } else {
         None
     };

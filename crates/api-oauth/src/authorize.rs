@@ -12,6 +12,7 @@ use jhe_app::identity::token::{self, Authorized, issuer};
 use jhe_app::identity::{client, site_title};
 use jhe_crypto::pkce;
 use jhe_domain::client::{Client, GrantType};
+use jhe_http::normalize::OriginalPath;
 use jhe_http::{page, query};
 
 use crate::error::{self, OAuthError};
@@ -37,9 +38,9 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
         // Looking must not issue a code.
         return Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, SERVED)]).into_response());
     }
-    let raw = request.uri().query().unwrap_or_default().to_owned();
+    let way = Way::of(&request);
     let headers = request.headers();
-    let parameters = Parameters::parse(&raw);
+    let parameters = Parameters::parse(&way.query);
     let visitor = page::visitor(&app, headers).await?;
     let prompts = prompts(&parameters);
     if prompts.contains(&"create") {
@@ -47,7 +48,7 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
         return Ok(error::json(StatusCode::BAD_REQUEST, &error::body("invalid_request", Some(text))));
     }
     if visitor.is_none() && !prompts.contains(&"none") {
-        return Ok(to_login(&parameters, None));
+        return Ok(way.to_login(None));
     }
     let client = match bind(&app, &parameters).await? {
         Ok(client) => client,
@@ -60,7 +61,7 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
     let Some(visitor) = visitor else {
         return Ok(asked.refuse(&app, "login_required", None));
     };
-    if let Some(response) = sign_in_again(&app, &parameters, &visitor, &asked, &prompts) {
+    if let Some(response) = sign_in_again(&app, &way, &parameters, &visitor, &asked, &prompts) {
         return Ok(response);
     }
     let known = parameters.get("approval_prompt") == Some("auto")
@@ -77,6 +78,7 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
 /// What becomes of a request that wants another sign-in than the one there is: a newer one, or somebody else's.
 fn sign_in_again(
     app: &App,
+    way: &Way,
     parameters: &Parameters,
     visitor: &Visitor,
     asked: &Asked,
@@ -90,7 +92,7 @@ fn sign_in_again(
     if prompts.contains(&"none") || (other && is_fresh(app, parameters, visitor)) {
         return Some(asked.refuse(app, "login_required", None));
     }
-    Some(to_login(parameters, Some(&fresh::mark(app, app.now()))))
+    Some(way.to_login(Some(&fresh::mark(app, app.now()))))
 }
 
 /// How the client wants the person to be asked.
@@ -121,7 +123,8 @@ pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Re
         Ok(form) => form,
         Err(page) => return Ok(page),
     };
-    let Some(visitor) = visitor else { return Ok(to_login(&form, None)) };
+    let way = Way::of_form(&form);
+    let Some(visitor) = visitor else { return Ok(way.to_login(None)) };
     // The hidden fields came back through the browser, so everything is checked again.
     let client = match bind(&app, &form).await? {
         Ok(client) => client,
@@ -136,7 +139,7 @@ pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Re
         return Ok(asked.refuse(&app, "access_denied", None));
     }
     // The page may have lain open, and somebody else may have signed in beside it.
-    if let Some(response) = sign_in_again(&app, &form, &visitor, &asked, &prompts) {
+    if let Some(response) = sign_in_again(&app, &way, &form, &visitor, &asked, &prompts) {
         return Ok(response);
     }
     if prompts.contains(&"none") {
@@ -290,20 +293,42 @@ fn is_fresh(app: &App, parameters: &Parameters, visitor: &Visitor) -> bool {
     asked_for.is_some_and(|moment| visitor.auth_time.timestamp_micros() > moment)
 }
 
-/// To the sign-in page and back. What the new sign-in fulfils is taken out of the way back; `mark` goes along where the
-/// old sign-in must not do.
-fn to_login(parameters: &Parameters, mark: Option<&str>) -> Response {
-    let fulfilled = |name: &str| matches!(name, "prompt" | "max_age" | "allow" | page::CSRF_FIELD | fresh::PARAMETER);
-    let kept: Vec<String> = parameters
-        .pairs()
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .filter(|(name, _)| !fulfilled(name))
-        .chain(mark.map(|mark| (fresh::PARAMETER, mark)))
-        .map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value)))
-        .collect();
-    let next = format!("/o/authorize/?{}", kept.join("&"));
-    page::found(&format!("/accounts/login/?next={}", query::encode(&next)))
+/// Path and query of a request, as they were sent: the way back to it.
+struct Way {
+    path: String,
+    query: String,
+}
+
+impl Way {
+    fn of(request: &Request<Body>) -> Self {
+        let uri = request.uri();
+        let sent = request.extensions().get::<OriginalPath>();
+        Self {
+            path: sent.map_or_else(|| uri.path().to_owned(), |path| path.0.clone()),
+            query: uri.query().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// To the request that a form of ours came from.
+    fn of_form(form: &Parameters) -> Self {
+        let pairs =
+            form.pairs().iter().map(|(name, value)| format!("{}={}", query::encode(name), query::encode(value)));
+        Self { path: "/o/authorize/".to_owned(), query: pairs.collect::<Vec<_>>().join("&") }
+    }
+
+    /// To the sign-in page and back. What the new sign-in fulfils is taken out of the way back; `mark` goes along where the
+    /// old sign-in must not do.
+    fn to_login(&self, mark: Option<&str>) -> Response {
+        let fulfilled = |part: &&str| {
+            let name = query::decode(part.split('=').next().unwrap_or_default());
+            matches!(name.as_str(), "prompt" | "max_age" | "allow" | page::CSRF_FIELD | fresh::PARAMETER)
+        };
+        let mut parts: Vec<&str> = self.query.split('&').filter(|part| !fulfilled(part)).collect();
+        let mark = mark.map(|mark| format!("{}={}", fresh::PARAMETER, query::encode(mark)));
+        parts.extend(mark.as_deref());
+        let kept = parts.join("&");
+        form::to_login(&if kept.is_empty() { self.path.clone() } else { format!("{}?{kept}", self.path) })
+    }
 }
 
 #[derive(Template)]

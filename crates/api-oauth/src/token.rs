@@ -146,6 +146,13 @@ async fn code(
     {
         return Err(OAuthError::described("invalid_request", "Mismatching redirect URI."));
     }
+    if let Some(asked) = form.get("scope").filter(|asked| !asked.trim().is_empty()) {
+        // What was granted is issued; who asks for more here than it was granted is told so.
+        let is_granted = |asked: &str| code.scope.split(' ').any(|granted| granted == asked);
+        if !scope::parse(Some(asked)).is_some_and(|asked| asked.iter().all(|one| is_granted(one))) {
+            return Err(OAuthError::bare("invalid_scope"));
+        }
+    }
     let found = FoundCode { user_id: code.user_id, scope: &code.scope, challenge: &code.code_challenge };
     CodeExchange::new(form, presented, &code.redirect_uri).decide(&found).map_err(refused)?;
     let tokens = exchange.redeem(&code, client).await?.ok_or_else(invalid_grant)?;

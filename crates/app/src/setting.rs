@@ -1,8 +1,8 @@
 //! Settings as operators change them over the API (admin API §6.11). What is written holds at once in every process.
 
-use jhe_authz::{Actor, Authorizer};
+use jhe_authz::{Actor, Authorizer, Grant, action, resource};
 use jhe_config::SiteUrl;
-use jhe_domain::error::{Error, Lookup, Violation, Violations};
+use jhe_domain::error::{Conflict, Error, Lookup, Violation, Violations};
 use jhe_domain::organization::parse_memberships;
 use jhe_domain::setting::{KNOWN_SETTINGS, Setting, SettingValue, is_secret};
 use jhe_store::Work;
@@ -83,6 +83,21 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
     }
 }
 
+/// The site's own clients move with its address, or nobody could sign in to its console any more.
+async fn follow_site(
+    work: &mut Work,
+    admin: &Grant<resource::Server, action::Administer>,
+    key: &str,
+    value: &SettingValue,
+) -> Result<(), Error> {
+    match value {
+        SettingValue::String(address) if key == "site.url" && !address.is_empty() => {
+            work.move_site(admin, address).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes a setting.
 pub async fn create(
     app: &App,
@@ -92,7 +107,12 @@ pub async fn create(
     let mut work = app.store().begin().await?;
     let admin = Authorizer::new(actor, &mut work).administer()?;
     let (key, value) = validate()?;
+    // Said first: whoever makes it again is not helped by faults of the value.
+    if !work.settings().is_missing(&admin, &key).await? {
+        return Err(Error::Conflict(Conflict::SettingKeyTaken));
+    }
     check(&mut work, actor, &key, &value).await?;
+    follow_site(&mut work, &admin, &key, &value).await?;
     let id = work.settings().write(&admin, None, &key, &value).await?;
     let setting = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
     work.commit().await?;
@@ -117,6 +137,7 @@ pub async fn update(
     }
     let (key, value) = (written.key.unwrap_or(stored.key), written.value.unwrap_or(stored.value));
     check(&mut work, actor, &key, &value).await?;
+    follow_site(&mut work, &admin, &key, &value).await?;
     work.settings().write(&admin, Some(id), &key, &value).await?;
     let setting = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
     work.commit().await?;

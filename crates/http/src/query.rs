@@ -13,8 +13,12 @@ pub fn pairs(raw: &str) -> Vec<(String, String)> {
 
 /// Decodes one component; `+` is a space.
 pub fn decode(text: &str) -> String {
-    let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    decode_path(&text.replace('+', " "))
+}
+
+/// Decodes a part of a path, where `+` is itself.
+pub fn decode_path(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Encodes one component of a query string.

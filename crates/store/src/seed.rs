@@ -541,14 +541,14 @@ impl Work {
         let Some(old) = old.filter(|old| old != site_url) else { return Ok(()) };
         self.insert("UPDATE core_jhesetting SET value_string = $1 WHERE key = 'site.url'", &[], &[site_url]).await?;
         self.insert(
-            "UPDATE oauth2_provider_application SET redirect_uris = replace(redirect_uris, $1 || '/', $2 || '/')
+            "UPDATE oauth2_provider_application SET redirect_uris = replace(redirect_uris, rtrim($1, '/') || '/', rtrim($2, '/') || '/')
               WHERE id BETWEEN 1 AND 4",
             &[],
             &[&old, site_url],
         )
         .await?;
         self.insert(
-            "UPDATE core_jheclient SET invitation_url = replace(invitation_url, $1 || '/', $2 || '/') WHERE application_id BETWEEN 1 AND 4",
+            "UPDATE core_jheclient SET invitation_url = replace(invitation_url, rtrim($1, '/') || '/', rtrim($2, '/') || '/') WHERE application_id BETWEEN 1 AND 4",
             &[],
             &[&old, site_url],
         )

@@ -107,6 +107,11 @@ async fn a_number_is_recorded_like_what_it_counts() {
     assert_eq!(told, format!("read Patient {number}"));
     let (told, number) = ask("/fhir/r5/Patient?patient.organization=20003&_id=40001&_summary=count", "/total").await;
     assert_eq!(told, format!("read Patient 40001 20003 {number}"), "also of whom, where somebody was named");
+    // With rows there is one entry, of them.
+    let entries = "SELECT count(*)::text FROM jhe_audit_event WHERE resource = 'Organization'";
+    let before: i64 = server.scalar(entries).await.parse().unwrap();
+    server.get("/fhir/r5/Organization?_count=2").as_user(ADMIN).send().await.expect(200);
+    assert_eq!(server.scalar(entries).await, (before + 1).to_string());
     let (told, number) = ask("/api/v1/patients?limit=0", "/count").await;
     assert_eq!(told, format!("read Patient {number}"));
     server.stop().await;

@@ -103,6 +103,14 @@ async fn what_is_written_holds_at_once_and_what_is_secret_stays_so() {
         server.patch(&path).as_user(ADMIN).json(&json!({"value": value})).send().await
     };
     patch("site.url", json!("https://new.example.org")).await.expect(200);
+    // The site's own clients move along: its console still can sign people in.
+    let settings = server.get("/common/server-settings.json").send().await.expect(200);
+    let redirects =
+        server.scalar("SELECT redirect_uris FROM oauth2_provider_application WHERE name = 'JHE Admin UI'").await;
+    assert_eq!(redirects, "https://new.example.org/auth/callback", "{}", settings.text());
+    let again = json!({"key": "site.url", "valueType": "string", "value": "no address"});
+    let again = server.post(SETTINGS).as_user(ADMIN).json(&again).send().await.expect(400);
+    assert_eq!(again.at("/key/0"), "jhe setting with this key already exists.");
     let link = server.get("/api/v1/patients/40001/invitation_link").as_user(MARY).send().await.expect(200);
     assert!(link.at("/invitationLink").as_str().unwrap().starts_with("new.example.org|"), "{}", link.text());
     assert_eq!(

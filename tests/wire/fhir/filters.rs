@@ -26,6 +26,8 @@ async fn patients_are_named_in_every_spelling() {
         "patient=40001&patient.organization=20003",
         "patient=40001,40001",
         "patient.family=merritt&patient=40001",
+        "patient.family=merr",
+        "patient.given=&patient.family=merritt",
     ] {
         assert_eq!(found(&server, query).await, [60003, 60004], "{query}");
     }
@@ -249,6 +251,11 @@ async fn hostile_values_are_letters_or_refused() {
             assert!(reply.status.as_u16() < 500, "{name}={value}: {}", reply.text());
         }
     }
+    let zero = get(&server, MARY, "Patient?family=a%00b").await.expect(400);
+    assert_eq!(
+        (zero.at("/issue/0/code"), zero.at("/issue/0/diagnostics")),
+        (json!("value"), json!("Invalid value for family: 'a\0b'."))
+    );
     for value in values {
         for path in ["Observation", "Patient"] {
             let reply = get(&server, MARY, &format!("{path}/{value}")).await;

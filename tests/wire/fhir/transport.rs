@@ -70,6 +70,8 @@ async fn methods_that_do_not_exist_say_why() {
     let server = TestServer::start().await;
     let check = [
         (Method::GET, "", 405, "Method \"GET\" not allowed."),
+        (Method::PUT, "/.well-known/smart-configuration", 405, "Method \"PUT\" not allowed."),
+        (Method::DELETE, "/.well-known/smart-configuration", 405, "Method \"DELETE\" not allowed."),
         (Method::PUT, "/Observation", 405, "An id is required to update a resource."),
         (Method::DELETE, "/Observation", 405, "An id is required to delete a resource."),
         (Method::PUT, "/Observation/60003", 405, "Update of a Observation record is not supported."),

@@ -9,6 +9,30 @@ use super::{Browser, absolute, authorize_url, code, console_tokens, exchange, pa
 const MARY: &str = "manager_mary@example.com";
 const PASSWORD: &str = "Jhe1234!";
 
+/// The way back is the request as it was sent, letter by letter (identity case 12).
+#[tokio::test]
+async fn the_way_back_is_the_request_itself() {
+    let server = TestServer::start().await;
+    let (browser, client) = (Browser::new(), super::console(&server).await);
+    let redirect = format!("{}/auth/callback", server.base).replace(':', "%3A").replace('/', "%2F");
+    let rest = format!(
+        "client_id={client}&redirect_uri={redirect}&scope=openid+email&state=a%2bb%20c&code_challenge={}&code_challenge_method=S256",
+        super::CHALLENGE
+    );
+    for (asked, back) in [
+        (format!("/o/authorize/?response_type=code&{rest}"), format!("/o/authorize/?response_type=code&{rest}")),
+        (format!("/o/authorize?response_type=code&{rest}"), format!("/o/authorize?response_type=code&{rest}")),
+        // What the new sign-in fulfils is left out.
+        (format!("/o/authorize/?prompt=login&{rest}&max_age=0"), format!("/o/authorize/?{rest}")),
+        ("/o/authorize/".to_owned(), "/o/authorize/".to_owned()),
+        ("/o/applications/register/".to_owned(), "/o/applications/register/".to_owned()),
+    ] {
+        let landing = browser.get(&format!("{}{asked}", server.base)).await;
+        assert_eq!(parameter(&format!("{}{}", server.base, landing.location), "next"), Some(back), "{asked}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_stranger_signs_in_and_comes_back_with_a_code() {
     let server = TestServer::start().await;

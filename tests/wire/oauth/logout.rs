@@ -91,6 +91,7 @@ async fn a_request_for_a_head_signs_nobody_out_and_uses_no_link_up() {
 async fn clients_are_not_registered_on_pages() {
     let server = TestServer::start().await;
     for path in ["/o/applications/", "/o/applications/register/"] {
+        server.post(path).send().await.expect(302);
         let url = format!("{}{path}", server.base);
         assert!(Browser::new().get(&url).await.location.starts_with("/accounts/login/?next="));
         for (email, status) in [(MARY, 403), ("ll_patient_peter@example.com", 403), ("admin@example.com", 404)] {

@@ -323,6 +323,8 @@ async fn each_fault_of_an_exchange_has_its_words() {
         (&[("code_verifier", "")], 400, "invalid_request", Some("Code verifier required.")),
         (&[("code_verifier", "too-short")], 400, "invalid_grant", None),
         (&[("redirect_uri", "https://evil.example/")], 400, "invalid_request", Some("Mismatching redirect URI.")),
+        (&[("scope", "openid read write")], 400, "invalid_scope", None),
+        (&[("scope", "bogus")], 400, "invalid_scope", None),
     ];
     for (changes, status, error, description) in check {
         let reply = super::exchange(&server, &code, &client, changes).await.expect(*status);
@@ -332,7 +334,8 @@ async fn each_fault_of_an_exchange_has_its_words() {
     }
     // None of this used the code up; time does.
     let late = super::code(&server, &browser).await;
-    super::exchange(&server, &code, &client, &[]).await.expect(200);
+    let granted = super::exchange(&server, &code, &client, &[("scope", "openid")]).await.expect(200);
+    assert_eq!(granted.at("/scope"), "openid");
     server.clock.advance(chrono::TimeDelta::seconds(61));
     assert_eq!(super::exchange(&server, &late, &client, &[]).await.expect(400).at("/error"), "invalid_grant");
     // Parameters stand in the body, once each, as a form.

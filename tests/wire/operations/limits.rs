@@ -12,6 +12,9 @@ async fn addresses_and_headers_have_limits_in_the_words_of_the_family() {
     for path in FAMILIES {
         let reply = server.get(&format!("{path}?name={long}")).send().await.expect(414);
         assert_in_family(path, &reply);
+        if path.contains("fhir") {
+            assert_eq!(reply.header("content-type"), "application/json; charset=utf-8");
+        }
         let reply = server.get(path).header("x-large", &large).send().await.expect(431);
         assert_in_family(path, &reply);
     }

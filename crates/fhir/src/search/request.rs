@@ -191,6 +191,8 @@ impl SearchRequest {
                 // A parameter without value is absent.
                 _ if raw.is_empty() => {}
                 Lookup::Unsupported => return Err(catalogue::unsupported_parameter(name)),
+                // No value of ours holds it, and the database cannot be asked about it.
+                Lookup::Known(_, shown, _) if raw.contains('\0') => return Err(catalogue::invalid_value(shown, raw)),
                 Lookup::Known(parameter, shown, modifier) => {
                     if is_condition(parameter) && !is_reference(parameter) {
                         alternatives += split_list(raw).len();
@@ -216,6 +218,7 @@ impl SearchRequest {
             || scope.studies.is_some()
             || scope.organizations.is_some()
             || !scope.patient_identifiers.is_empty()
+            || !scope.patient_strings.is_empty()
             || self.ids.is_some()
             || !self.last_updated.is_empty()
             || self.source.is_some()

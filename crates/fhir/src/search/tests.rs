@@ -61,7 +61,8 @@ fn scope_parameter_is_noticed() {
     ] {
         assert!(observation(query).has_scope_parameter(), "{query}");
     }
-    for query in ["", "code=a", "_count=5", "status=final", "date=2026", "patient.family=x", "patient=", "foo=1"] {
+    for query in ["", "code=a", "_count=5", "status=final", "date=2026", "patient.birthdate=1980", "patient=", "foo=1"]
+    {
         assert!(!observation(query).has_scope_parameter(), "{query}");
     }
 }

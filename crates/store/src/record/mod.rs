@@ -163,16 +163,20 @@ impl Work {
 }
 
 impl Records<'_> {
-    /// How many records in `scope` match.
+    /// How many records in `scope` match. Where that number is the whole answer, the audit trail has it; else it has the
+    /// rows that follow.
     pub async fn count<R: Record>(
         &mut self,
         scope: &AccessScope<R::Kind>,
         query: &RecordQuery,
+        is_answer: bool,
     ) -> Result<Counted, Error> {
         let mut sql = QueryBuilder::new("SELECT count(*) AS count, coalesce(max(r.id), 0) AS newest");
         push_where::<R>(&mut sql, scope, query);
         let counted: Counted = sql.build_query_as().fetch_one(self.0.connection()).await.db()?;
-        self.audit::<R>(scope, usize::try_from(counted.count).unwrap_or_default());
+        if is_answer {
+            self.audit::<R>(scope, usize::try_from(counted.count).unwrap_or_default());
+        }
         Ok(counted)
     }
 
