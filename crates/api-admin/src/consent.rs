@@ -6,7 +6,7 @@ use jhe_app::App;
 use jhe_app::consent as usecase;
 use jhe_authz::{Actor, Authorizer};
 use jhe_domain::consent::{Consent, ConsentAction, ConsentItem, ScopeAnswer, StudyConsents};
-use jhe_domain::error::{Error, Lookup};
+use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_domain::{PatientId, StudyId};
 use jhe_http::Caller;
 use serde::Serialize;
@@ -239,27 +239,50 @@ fn list<'a>(value: Option<&'a Sent>, name: &str) -> Result<&'a [Sent], Error> {
     }
 }
 
+const REQUIRED: &str = "This field is required.";
+
+/// The items of a body. All that is wrong with the first bad one is told.
 fn items(fields: &Fields, action: ConsentAction) -> Result<Vec<ConsentItem>, Error> {
-    let required = |name: &str| Error::invalid(name, "This field is required.");
     let mut items = Vec::new();
     for study in list(fields.get("studyScopeConsents"), "studyScopeConsents")? {
-        let study_id = study.get("study_id").filter(|id| !id.is_null()).ok_or_else(|| required("studyId"))?;
-        let study_id = lenient_id(study_id).ok_or_else(|| Error::invalid("studyId", "A valid integer is required."))?;
-        for scope in list(study.get("scope_consents"), "scopeConsents")? {
-            let part = |snake: &str, name: &str| match scope.get(snake).map(text) {
+        let mut faults = Violations::default();
+        let study_id = study.get("study_id").filter(|id| !id.is_null());
+        let study_id = study_id.map_or(Err(REQUIRED), |id| lenient_id(id).ok_or("A valid integer is required."));
+        let study_id = told(study_id, "studyId", &mut faults);
+        let scopes = match list(study.get("scope_consents"), "scopeConsents") {
+            Ok(scopes) => scopes,
+            Err(Error::Invalid(violations)) => {
+                faults.0.extend(violations.0);
+                &[]
+            }
+            Err(error) => return Err(error),
+        };
+        for scope in scopes {
+            let part = |name: &str| match scope.get(name).map(text) {
                 Some(Ok(Some(text))) if !text.is_empty() => Ok(text),
-                Some(Err(message)) => Err(Error::invalid(name, message)),
-                _ => Err(required(name)),
+                Some(Err(message)) => Err(message),
+                _ => Err(REQUIRED),
             };
-            let system = part("coding_system", "codingSystem")?;
-            let code = part("coding_code", "codingCode")?;
             let consented = match scope.get("consented") {
-                _ if action == ConsentAction::Delete => false,
-                None => return Err(required("consented")),
-                Some(value) => boolean(value).ok_or_else(|| Error::invalid("consented", "Must be a valid boolean."))?,
+                _ if action == ConsentAction::Delete => Ok(false),
+                None => Err(REQUIRED),
+                Some(value) => boolean(value).ok_or("Must be a valid boolean."),
             };
-            items.push(ConsentItem { study_id: StudyId(study_id), system, code, consented });
+            let system = told(part("coding_system"), "codingSystem", &mut faults);
+            let code = told(part("coding_code"), "codingCode", &mut faults);
+            let consented = told(consented, "consented", &mut faults);
+            if let (Some(study_id), Some(system), Some(code), Some(consented)) = (study_id, system, code, consented) {
+                items.push(ConsentItem { study_id: StudyId(study_id), system, code, consented });
+            } else {
+                break;
+            }
         }
+        faults.into_result()?;
     }
     Ok(items)
+}
+
+/// What was read of a field; else its fault is noted.
+fn told<T>(read: Result<T, &str>, name: &str, faults: &mut Violations) -> Option<T> {
+    read.map_err(|message| faults.push(name, message)).ok()
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::AdminError;
-use crate::fields::{Fields, text};
+use crate::fields::{Fields, Sent, text};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
 use crate::path::{PathId, SentPath};
 use crate::query::AdminQuery;
@@ -81,6 +81,14 @@ pub(crate) async fn get(
     Ok(unstored(ok(&PractitionerClientJson::from(key))))
 }
 
+/// The label of a new key: absent and null are an empty one.
+fn first_label(fields: &Fields) -> Result<String, Error> {
+    if fields.get("label").is_some_and(Sent::is_null) {
+        return Ok(String::new());
+    }
+    Ok(label(fields)?.unwrap_or_default())
+}
+
 /// The label of a body: absent stays absent.
 fn label(fields: &Fields) -> Result<Option<String>, Error> {
     let mut faults = Violations::default();
@@ -109,7 +117,7 @@ pub(crate) async fn create(
     Caller(actor): Caller,
     fields: Fields,
 ) -> Result<Response, AdminError> {
-    let key = usecase::create(&app, &actor, || Ok(label(&fields)?.unwrap_or_default())).await?;
+    let key = usecase::create(&app, &actor, || first_label(&fields)).await?;
     Ok(unstored(created(true, &PractitionerClientJson::from(key))))
 }
 

@@ -169,6 +169,10 @@ pub(crate) async fn create(
     Caller(actor): Caller,
     fields: Fields,
 ) -> Result<Response, AdminError> {
+    let key = || {
+        let mut faults = Violations::default();
+        fields.required_text("key", &mut faults)
+    };
     let validate = || {
         let mut faults = Violations::default();
         let key = fields.required_text("key", &mut faults);
@@ -183,7 +187,7 @@ pub(crate) async fn create(
         faults.into_result()?;
         value.map(|value| (key, value)).ok_or_else(|| Error::internal("a setting without a value"))
     };
-    let setting = usecase::create(&app, &actor, validate).await?;
+    let setting = usecase::create(&app, &actor, key, validate).await?;
     Ok(created(true, &shown(setting, false)?))
 }
 

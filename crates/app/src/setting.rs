@@ -98,19 +98,20 @@ async fn follow_site(
     }
 }
 
-/// Makes a setting.
+/// Makes a setting. `key` is what it is to be called, as far as that can be read.
 pub async fn create(
     app: &App,
     actor: &Actor,
+    key: impl FnOnce() -> String,
     validate: impl FnOnce() -> Result<(String, SettingValue), Error>,
 ) -> Result<Setting, Error> {
     let mut work = app.store().begin().await?;
     let admin = Authorizer::new(actor, &mut work).administer()?;
-    let (key, value) = validate()?;
     // Said first: whoever makes it again is not helped by faults of the value.
-    if !work.settings().is_missing(&admin, &key).await? {
+    if !work.settings().is_missing(&admin, &key()).await? {
         return Err(Error::Conflict(Conflict::SettingKeyTaken));
     }
+    let (key, value) = validate()?;
     check(&mut work, actor, &key, &value).await?;
     follow_site(&mut work, &admin, &key, &value).await?;
     let id = work.settings().write(&admin, None, &key, &value).await?;

@@ -183,8 +183,9 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         &mut self,
         organization: OrganizationId,
     ) -> Result<Grant<resource::Organization, action::ReadRoster>, Error> {
+        // The directory shows everybody which organizations there are.
         let Some(position) = self.port.position(organization).await? else {
-            return self.missing("Organization", Why::NotPermitted);
+            return Err(Error::NotFound(Lookup::Entity("Organization")));
         };
         if self.is_member(organization).await? || self.leads(position.authority(organization)).await? {
             Ok(Grant::new(organization))

@@ -198,8 +198,8 @@ impl Practitioners<'_> {
 }
 
 impl Store {
-    /// Remembers what a practitioner selected, as far as it may see it. One statement of its own: a list request is
-    /// not a transaction, and a selection that cannot be seen is left as it was.
+    /// Remembers what a practitioner selected. One statement of its own: a list request is not a transaction. Where it names an
+    /// organization that it may not see, all is left as it was, and a study that it may not see is not remembered.
     pub async fn remember(
         &self,
         scope: &AccessScope<resource::User>,
@@ -220,12 +220,13 @@ impl Store {
                 SET settings = changed.settings
                FROM (SELECT q.id,
                             (CASE WHEN $4 THEN q.settings - 'current_study_id' ELSE q.settings END)
-                            || CASE WHEN EXISTS (SELECT 1 FROM jhe_member AS m WHERE m.practitioner_id = q.id AND m.organization_id = $2)
-                                    THEN jsonb_build_object('current_organization_id', $2::bigint) ELSE '{}' END
+                            || CASE WHEN $2::bigint IS NULL THEN '{}' ELSE jsonb_build_object('current_organization_id', $2) END
                             || CASE WHEN EXISTS (SELECT 1 FROM core_study AS s JOIN jhe_member AS m ON m.organization_id = s.organization_id
                                                   WHERE m.practitioner_id = q.id AND s.id = $3)
                                     THEN jsonb_build_object('current_study_id', $3::bigint) ELSE '{}' END AS settings
-                       FROM core_practitioner AS q WHERE q.jhe_user_id = $1) AS changed
+                       FROM core_practitioner AS q
+                      WHERE q.jhe_user_id = $1
+                        AND ($2 IS NULL OR EXISTS (SELECT 1 FROM jhe_member AS m WHERE m.practitioner_id = q.id AND m.organization_id = $2))) AS changed
               WHERE p.id = changed.id AND p.settings IS DISTINCT FROM changed.settings",
         )
         .bind(own.0)

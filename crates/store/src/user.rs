@@ -137,7 +137,7 @@ impl Users<'_> {
     pub async fn create(&mut self, _admin: &Admin, new: &UserChange, unusable_password: &str) -> Result<UserId, Error> {
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO core_jheuser (email, password, first_name, last_name, user_type, is_superuser, is_staff)
-             VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id",
+             VALUES ($1, $2, left($3, 150), left($4, 150), $5, $6, $6) RETURNING id",
         )
         .bind(new.email.as_ref().map(Phi::reveal))
         .bind(unusable_password)

@@ -114,6 +114,14 @@ async fn a_batch_is_checked_whole_before_anything_is_written() {
             "Scope omh:blood-glucose:4.0 is not requested by study 30002.",
         ),
         (json!({}), "studyScopeConsents: This field is required."),
+        (
+            json!({"studyScopeConsents": [{}]}),
+            "studyId: This field is required.; scopeConsents: This field is required.",
+        ),
+        (
+            json!({"studyScopeConsents": [{"studyId": 30002, "scopeConsents": [{}]}]}),
+            "codingSystem: This field is required.; codingCode: This field is required.; consented: This field is required.",
+        ),
         (json!({"studyScopeConsents": {}}), "studyScopeConsents: Expected a list of items but got type \"dict\"."),
         (answer(30002, PRESSURE, json!("maybe")), "consented: Must be a valid boolean."),
         (

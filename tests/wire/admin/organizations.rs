@@ -161,3 +161,16 @@ async fn managers_add_and_remove_practitioners() {
     remove(MARY, json!({})).await.expect(400);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn rosters_of_organizations_that_are_none_are_not_found() {
+    let server = TestServer::start().await;
+    for list in ["users", "studies"] {
+        for person in [MARY, ADMIN] {
+            let unknown = server.get(&format!("/api/v1/organizations/999999/{list}")).as_user(person).send().await;
+            assert_eq!(unknown.expect(404).detail(), "No Organization matches the given query.");
+        }
+        server.get(&format!("/api/v1/organizations/20004/{list}")).as_user(MARY).send().await.expect(403);
+    }
+    server.stop().await;
+}

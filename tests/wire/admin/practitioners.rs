@@ -139,3 +139,13 @@ async fn a_practitioner_without_names_has_none() {
     assert_eq!((made.at("/nameFamily"), made.at("/nameGiven")), (Value::Null, json!("G")));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_practitioner_has_a_name_as_long_as_it_is() {
+    let server = TestServer::start().await;
+    let name = "é".repeat(200);
+    let body = json!({"telecomEmail": "long@example.com", "nameFamily": name, "nameGiven": name});
+    let made = server.post("/api/v1/practitioners").as_user(ADMIN).json(&body).send().await.expect(201);
+    assert_eq!((made.at("/nameFamily"), made.at("/nameGiven")), (json!(name), json!(name)));
+    server.stop().await;
+}
