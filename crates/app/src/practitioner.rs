@@ -95,6 +95,9 @@ async fn make(app: &App, actor: &Actor, new: NewPractitioner) -> Result<Listed, 
     if made && found.is_some() {
         // What was issued to the account as it was does not carry what it is now.
         work.end_all_access(user, app.now()).await?;
+    }
+    if made {
+        // The account's own may be shorter.
         let (family, given) = (new.name_family.map(Some), new.name_given.map(Some));
         work.practitioners().rename(&admin, profile, family.as_ref(), given.as_ref()).await?;
     }
