@@ -64,6 +64,9 @@ fn audit_trail() -> Value {
         "type": ResourceType::AuditEvent.as_str(),
         "documentation": "The audit trail: for managers that of their organizations, for patients what was done with their data. The newest come first; it is never counted.",
         "interaction": [interaction("read"), interaction("search-type")],
+        "versioning": "versioned",
+        "conditionalRead": "full-support",
+        "updateCreate": false,
         "searchParam": parameters.map(parameter),
     })
 }

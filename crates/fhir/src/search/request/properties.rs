@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn a_string_reads_back(text in "[^,\\\\|$]{1,12}", mode in 0..3_usize) {
+    fn a_string_reads_back(text in "[^,\\\\|$\\x00]{1,12}", mode in 0..3_usize) {
         let (name, mode) = [
             ("name", StringMode::StartsWith),
             ("name:contains", StringMode::Contains),
