@@ -3,8 +3,10 @@
 //! Nobody waits for others to come: while one statement runs, those that arrive line up for the next. Each keeps its own
 //! answer; an upload hears of success only after the commit.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use jhe_domain::error::Error;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -65,7 +67,7 @@ async fn serve<D: Desk>(desk: Arc<D>, line: Arc<Mutex<mpsc::Receiver<Waiting<D>>
         if questions.is_empty() {
             continue;
         }
-        match desk.answer(&questions).await {
+        match answer(&*desk, &questions).await {
             Ok(answers) => {
                 for (done, answer) in waiting.into_iter().zip(answers) {
                     done.send(Ok(answer)).ok();
@@ -74,7 +76,7 @@ async fn serve<D: Desk>(desk: Arc<D>, line: Arc<Mutex<mpsc::Receiver<Waiting<D>>
             // What is wrong with one must not fail the others.
             Err(Error::Conflict(_) | Error::Invalid(_) | Error::NotFound(_)) if questions.len() > 1 => {
                 for (done, question) in waiting.into_iter().zip(&questions) {
-                    let alone = desk.answer(std::slice::from_ref(question)).await;
+                    let alone = answer(&*desk, std::slice::from_ref(question)).await;
                     done.send(alone.and_then(first)).ok();
                 }
             }
@@ -92,6 +94,12 @@ async fn serve<D: Desk>(desk: Arc<D>, line: Arc<Mutex<mpsc::Receiver<Waiting<D>>
             }
         }
     }
+}
+
+/// A desk that panics fails those who asked, not those who ask later.
+async fn answer<D: Desk>(desk: &D, questions: &[D::Question]) -> Result<Vec<D::Answer>, Error> {
+    let answered = AssertUnwindSafe(desk.answer(questions)).catch_unwind().await;
+    answered.unwrap_or_else(|_| Err(Error::internal("a desk panicked")))
 }
 
 /// The failure of a group, for each of it.

@@ -16,6 +16,8 @@ enum Fate {
     Refused,
     /// The statement is stored, and the connection breaks before the answer.
     Broken,
+    /// There is a defect.
+    Defect,
 }
 
 /// Remembers what it was given to store, and what it stored.
@@ -36,6 +38,7 @@ impl Desk for Fake {
     async fn answer(&self, uploads: &[(usize, Fate)]) -> Result<Vec<usize>, Error> {
         let numbers: Vec<usize> = uploads.iter().map(|(number, _)| *number).collect();
         locked(&self.given).push(numbers.clone());
+        assert!(uploads.iter().all(|(_, fate)| *fate != Fate::Defect), "a defect");
         if uploads.iter().any(|(_, fate)| *fate == Fate::Refused) {
             return Err(Error::Conflict(Conflict::EmailTaken));
         }
@@ -93,6 +96,18 @@ async fn what_is_wrong_with_one_does_not_fail_the_others() {
         answers.iter().map(|(number, answer)| answer.as_ref().is_ok_and(|id| id == number)).collect();
     assert_eq!(outcomes, [true, false, false, true]);
     assert!(matches!(answers[1].1, Err(Error::Conflict(_))));
+}
+
+#[tokio::test]
+async fn a_defect_fails_those_who_asked_and_nobody_later() {
+    let desk = Arc::new(Fake::default());
+    let (line, receiver) = mpsc::channel(GROUP);
+    let serving = tokio::spawn(serve(Arc::clone(&desk), Arc::new(Mutex::new(receiver))));
+    let line = Gather(line);
+    assert!(matches!(line.ask((0, Fate::Defect)).await, Err(Error::Internal(_))));
+    assert_eq!(line.ask((1, Fate::Stored)).await.ok(), Some(1));
+    drop(line);
+    serving.await.unwrap();
 }
 
 #[tokio::test]
