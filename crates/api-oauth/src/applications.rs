@@ -13,7 +13,7 @@ use crate::error::{self, OAuthError};
 use crate::form;
 
 /// Nothing to see: for strangers after signing in, for others not at all.
-#[utoipa::path(method(get, post), path = "/o/applications", tag = "oauth",
+#[utoipa::path(get, path = "/o/applications", tag = "oauth",
     responses((status = 302, description = "To the sign-in page"), (status = 403, description = "Not permitted"), (status = 404, description = "For superusers")), security(()))]
 #[tracing::instrument(name = "oauth.applications", skip_all)]
 pub(crate) async fn root(State(app): State<App>, request: Request) -> Result<Response, OAuthError> {
@@ -21,10 +21,26 @@ pub(crate) async fn root(State(app): State<App>, request: Request) -> Result<Res
 }
 
 /// The same for every page below.
-#[utoipa::path(method(get, post), path = "/o/applications/{page}", tag = "oauth", params(("page" = String, Path)),
+#[utoipa::path(get, path = "/o/applications/{page}", tag = "oauth", params(("page" = String, Path)),
     responses((status = 302, description = "To the sign-in page"), (status = 403, description = "Not permitted"), (status = 404, description = "For superusers")), security(()))]
 #[tracing::instrument(name = "oauth.applications.page", skip_all)]
 pub(crate) async fn below(State(app): State<App>, request: Request) -> Result<Response, OAuthError> {
+    refuse(&app, back_to(&request), request.headers().clone()).await
+}
+
+/// The same for who sends a form.
+#[utoipa::path(post, path = "/o/applications", tag = "oauth", operation_id = "applications_post",
+    responses((status = 302, description = "To the sign-in page"), (status = 403, description = "Not permitted"), (status = 404, description = "For superusers")), security(()))]
+#[tracing::instrument(name = "oauth.applications.post", skip_all)]
+pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, OAuthError> {
+    refuse(&app, back_to(&request), request.headers().clone()).await
+}
+
+/// The same for forms of every page below.
+#[utoipa::path(post, path = "/o/applications/{page}", tag = "oauth", operation_id = "applications_page_post", params(("page" = String, Path)),
+    responses((status = 302, description = "To the sign-in page"), (status = 403, description = "Not permitted"), (status = 404, description = "For superusers")), security(()))]
+#[tracing::instrument(name = "oauth.applications.page.post", skip_all)]
+pub(crate) async fn post_below(State(app): State<App>, request: Request) -> Result<Response, OAuthError> {
     refuse(&app, back_to(&request), request.headers().clone()).await
 }
 

@@ -178,8 +178,8 @@ async fn refresh(
     let found = client::refresh(app, presented.from(origin), text).await?;
     let (client, row) = found.ok_or_else(OAuthError::invalid_client)?;
     allowed(&client, GrantType::RefreshToken)?;
-    // Nearly always a token comes for the first time, and one more statement, which others share, does. What comes again, or together with
-    // another, is decided while its family is held.
+    // Nearly always a token comes for the first time, and one more statement, which others share, does. What comes again, or
+    // together with another, is decided while its family is held.
     let counter = Counter::new(app, &client, ip);
     if let Some(row) = counter.untouched(row) {
         let scope = refresh_scope(form, presented, &row)?;
