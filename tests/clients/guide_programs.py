@@ -68,11 +68,11 @@ def set_up_study(manager: str) -> int:
     return study
 
 
-def fetch_observations(token: str, study: int, patient: int) -> list[dict]:
+def fetch_observations(token: str, organization: int, study: int, patient: int) -> list[dict]:
     """All observations of a patient in a study, by `limit` and the `next` links of the Admin API."""
     found: list[dict] = []
     url: str | None = f"{BASE}/api/v1/observations"
-    params: dict | None = {"organization_id": ORGANIZATION, "study_id": study, "patient_id": patient, "limit": 100}
+    params: dict | None = {"organization_id": organization, "study_id": study, "patient_id": patient, "limit": 100}
     while url:
         reply = requests.get(url, headers=bearer(token), params=params, timeout=30)
         reply.raise_for_status()
@@ -104,7 +104,9 @@ def export_csv(observations: list[dict]) -> str:
     """Blood glucose as CSV text."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["Observation ID", "Patient", "Date/Time", "Glucose", "Meal", "Data Source", "Created"])
+    writer.writerow(
+        ["Observation ID", "Patient Name", "Date/Time", "Glucose (mg/dL)", "Meal Context", "Data Source", "Created"]
+    )
     for row in observations:
         if row["codingCode"] != BLOOD_GLUCOSE:
             continue
@@ -198,7 +200,7 @@ def main() -> None:
     assert [row["id"] for row in patients] == [PATIENT]
     assert patients[0]["nameGiven"] and patients[0]["nameFamily"]
 
-    observations = fetch_observations(token, study, PATIENT)
+    observations = fetch_observations(token, ORGANIZATION, study, PATIENT)
     by_fhir = fetch_fhir_observations(token, study, PATIENT)
     assert {str(row["id"]) for row in observations} == {row["id"] for row in by_fhir}
     documents = {row["id"]: decode(row) for row in by_fhir}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import requests
 from exchange import BASE, BLOOD_GLUCOSE, BLOOD_PRESSURE, CLIENT_ID, HEART_RATE, MANAGER, OMH, PASSWORD
+from guide_programs import export_csv, fetch_observations
 
 ORGANIZATION, STUDY_NAME = 20001, "CGM & Wearables Demo"
 PATIENTS, GLUCOSE_OF_EACH = 20, 1345
@@ -63,44 +64,6 @@ class GuideClient:
         return self.get(
             "observations", {"organization_id": organization_id, "study_id": study_id, "patient_id": patient_id}
         )
-
-
-def fetch_observations(client: GuideClient, study: int, patient: int) -> list[dict]:
-    """All observations of a patient, a hundred a page, by `next`."""
-    found: list[dict] = []
-    url: str | None = f"{BASE}/api/v1/observations"
-    params: dict | None = {"organization_id": ORGANIZATION, "study_id": study, "patient_id": patient, "limit": 100}
-    while url:
-        reply = requests.get(url, headers=client.headers(), params=params)
-        reply.raise_for_status()
-        page = reply.json()
-        found.extend(page["results"])
-        url, params = page.get("next"), None
-    assert page["count"] == len(found), (page["count"], len(found))
-    return found
-
-
-def export_blood_glucose_to_csv(observations: list[dict], output: Path) -> None:
-    with output.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["Observation ID", "Patient Name", "Date/Time", "Glucose (mg/dL)", "Meal Context", "Data Source", "Created"]
-        )
-        for row in observations:
-            if row["codingCode"] != BLOOD_GLUCOSE:
-                continue
-            body = row["valueAttachmentData"]["body"]
-            writer.writerow(
-                [
-                    row["id"],
-                    row["patientNameDisplay"],
-                    body["effective_time_frame"]["date_time"],
-                    body["blood_glucose"]["value"],
-                    body.get("temporal_relationship_to_meal", "N/A"),
-                    row["dataSourceName"],
-                    row["created"],
-                ]
-            )
 
 
 def to_dataframe(observations: list[dict], data_type: str) -> pd.DataFrame:
@@ -159,13 +122,13 @@ def main() -> None:
     frames, completeness = [], []
     with tempfile.TemporaryDirectory() as folder:
         for patient in patients:
-            observations = fetch_observations(client, study, patient["id"])
+            observations = fetch_observations(client.access_token, ORGANIZATION, study, patient["id"])
             assert len({row["id"] for row in observations}) == len(observations), "an observation came twice"
             row = {code: sum(each["codingCode"] == code for each in observations) for code in codes}
             assert row == {code: stored(client, study, patient["id"], code) for code in codes}, row
             completeness.append({"patient_id": patient["id"], **row})
             output = Path(folder) / f"{patient['id']}.csv"
-            export_blood_glucose_to_csv(observations, output)
+            output.write_text(export_csv(observations), newline="")
             with output.open(newline="") as file:
                 assert len(list(csv.reader(file))) == row[BLOOD_GLUCOSE] + 1
             frames.append(to_dataframe(observations, BLOOD_GLUCOSE))

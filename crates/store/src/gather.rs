@@ -1,4 +1,5 @@
-//! What comes at the same time shares a statement: single uploads and their commit, bearer tokens, clients that ask.
+//! What comes at the same time shares a statement: single uploads and their commit, bearer tokens, clients that ask, tokens
+//! that are issued at once.
 //!
 //! Nobody waits for others to come: while one statement runs, those that arrive line up for the next. Each keeps its own
 //! answer; an upload hears of success only after the commit.
