@@ -123,7 +123,7 @@ pub(crate) struct Read {
     pub(crate) seen: u32,
     /// The one that was asked for by id.
     pub(crate) wanted: Option<u64>,
-    /// That id, or the patient who was asked for.
+    /// That id, or the patient if all observations are of one, whoever was asked for: so the audit trail has it.
     pub(crate) about: Option<i64>,
 }
 

@@ -128,6 +128,13 @@ impl fmt::Display for Pair {
     }
 }
 
+/// The patient of all pairs in a set, when they have one.
+pub(crate) fn only_patient(seen: u32) -> Option<i64> {
+    let mut patients = Pair::all().filter(|pair| seen & pair.bit() != 0).map(Pair::patient);
+    let first = patients.next()?;
+    patients.all(|patient| patient == first).then_some(first)
+}
+
 /// The document of a reading: with spacing, a letter and a decimal that must survive.
 pub(crate) fn document(number: u64) -> String {
     let Kind { name, version, member, unit, low, .. } = Pair::of(number).kind();
@@ -243,5 +250,14 @@ mod tests {
             assert_eq!(document_of(&resource(number)), Some(document(number)));
             assert_eq!(Pair::find(pair.patient(), |kind| kind.code == pair.kind().code), Some(pair));
         }
+    }
+
+    #[test]
+    fn pairs_of_one_patient_have_one() {
+        let of =
+            |patient: i64| Pair::all().filter(|pair| pair.patient() == patient).fold(0, |seen, pair| seen | pair.bit());
+        assert_eq!(only_patient(of(FIRST_PATIENT)), Some(FIRST_PATIENT));
+        assert_eq!(only_patient(of(FIRST_PATIENT) | of(LAST_PATIENT)), None);
+        assert_eq!(only_patient(0), None);
     }
 }

@@ -36,8 +36,8 @@ const CONSENTS: &str = "SELECT coalesce(json_agg(json_build_array(patient_id, to
        FROM (SELECT patient_id, count(*) AS told FROM jhe_audit_event
               WHERE action = 'update' AND resource = 'Consent' AND patient_id IS NOT NULL GROUP BY 1) AS told";
 
-/// Reads of observations that found something, by account and what they were about: an observation by its id, else a
-/// patient, else neither.
+/// Reads of observations that found something, by account and what they were about: an observation by its id, else the
+/// one patient whose were found, else neither.
 const READ: &str = "SELECT coalesce(json_agg(json_build_array(actor_user_id, one, about, told)), '[]')::text
        FROM (SELECT actor_user_id, resource_id IS NOT NULL AS one, coalesce(resource_id::bigint, patient_id) AS about, count(*) AS told
                FROM jhe_audit_event
@@ -124,8 +124,8 @@ async fn reads(place: &Place, shared: &Shared) -> Result<Finding> {
             let (reader, one, about) = asked;
             let what = match (one, about) {
                 (true, Some(id)) => format!("reads of observation {id}"),
-                (_, Some(patient)) => format!("searches for patient {patient}"),
-                (_, None) => "searches in the study".to_owned(),
+                (_, Some(patient)) => format!("searches that found patient {patient} alone"),
+                (_, None) => "searches that found several patients".to_owned(),
             };
             violations.extend(
                 (told < *shown)

@@ -43,11 +43,6 @@ async fn read(client: &mut Client, reader: i64, token: &str, what: What) {
         None if one => return,
         None => (None, 0),
     };
-    let about = match what {
-        What::SearchStudy | What::ListStudy => None,
-        What::SearchPatient | What::ListPatient => Some(patient),
-        _ => Some(id),
-    };
     let path = match what {
         What::SearchPatient => format!("/fhir/r5/Observation?patient={patient}&_count={PAGE}"),
         What::SearchStudy => format!("/fhir/r5/Observation?patient._has:Group:member:_id={STUDY}&_count={PAGE}"),
@@ -89,6 +84,7 @@ async fn read(client: &mut Client, reader: i64, token: &str, what: What) {
         }
         Err(outcome) => outcome,
     };
+    let about = if one { Some(id) } else { world::only_patient(seen) };
     client.shared.history.records().reads.push(Read { what, reader, span, outcome, rows, seen, wanted, about });
 }
 
