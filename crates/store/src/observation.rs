@@ -21,7 +21,7 @@ use jhe_domain::{ObservationId, PatientId};
 use sqlx::{FromRow as _, QueryBuilder};
 
 use self::filter::{Use, push_not_after, push_row_filter, push_rows_of_pair};
-use self::row::{Beside, ObservationRow};
+use self::row::{Beside, observation, observations};
 use self::ways::{EXTENT, push_newest, push_pairs, push_probes, push_walk};
 use crate::fault::Db;
 use crate::keyset::push_order_of_keys;
@@ -124,8 +124,7 @@ impl Observations<'_> {
             None if is_first && page.offset == 0 => Some(Extent::default()),
             _ => None,
         };
-        let rows: Vec<Observation> =
-            rows.iter().map(|row| ObservationRow::from_row(row).map(|row| row.0)).collect::<Result<_, _>>().db()?;
+        let rows = observations(&rows).db()?;
         self.audit_read(scope, &page.shown(&rows));
         Ok(Found { rows, extent })
     }
@@ -170,11 +169,12 @@ impl Observations<'_> {
         Beside::ALL.push_joins(&mut sql);
         sql.push("WHERE o.id = ").push_bind(id.0).push(" AND ");
         push_readable(&mut sql, scope, Access::Read);
-        let row: Option<ObservationRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
+        let rows = sql.build().fetch_all(self.0.connection()).await.db()?;
+        let found = if rows.is_empty() { None } else { Some(observation(&rows).db()?) };
         let mut entry = AuditEntry::new(AuditAction::Read, "Observation").id(id.0);
-        entry.patient_id = row.as_ref().map(|row| row.0.patient_id);
+        entry.patient_id = found.as_ref().map(|found| found.patient_id);
         self.0.audit(entry);
-        Ok(row.map(|row| row.0))
+        Ok(found)
     }
 
     /// Sets the status of the observation in `grant`.

@@ -7,11 +7,11 @@
 use jhe_authz::{AccessScope, resource};
 use jhe_domain::error::Error;
 use jhe_domain::observation::Observation;
-use sqlx::{FromRow as _, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 
 use super::Observations;
 use super::filter::{EFFECTIVE_HIGH, EFFECTIVE_LOW, ObservationFilter, push_row_filter, push_times};
-use super::row::{Beside, ObservationRow};
+use super::row::{Beside, by_observation, observation};
 use super::ways::push_pairs;
 use crate::fault::Db;
 use crate::scope::Access;
@@ -89,13 +89,18 @@ impl Observations<'_> {
         let found = sql.build().fetch_all(self.0.connection()).await.db()?;
         let kept = usize::try_from(most).unwrap_or(usize::MAX);
         let mut rows = Vec::with_capacity(found.len());
-        let mut last = since;
-        for row in found.iter().take(kept) {
-            let observation = ObservationRow::from_row(row).db()?.0;
-            last = Arrival { transaction: row.try_get("arrival").db()?, id: observation.id.0 };
+        let (mut last, mut full) = (since, false);
+        for of_one in by_observation(&found) {
+            full = rows.len() == kept;
+            if full {
+                break;
+            }
+            let observation = observation(of_one).db()?;
+            if let Some(row) = of_one.first() {
+                last = Arrival { transaction: row.try_get("arrival").db()?, id: observation.id.0 };
+            }
             rows.push(observation);
         }
-        let full = found.len() > kept;
         let shown: Vec<i64> = rows.iter().map(|row| row.patient_id.0).collect();
         self.audit_read(scope, &shown);
         Ok(Arrived { rows, until: if full { last } else { until }, more: full || end.is_some() })

@@ -5,14 +5,14 @@ use jhe_authz::{AccessScope, resource};
 use jhe_domain::error::{Error, Lookup};
 use jhe_domain::observation::{EffectiveTime, Observation};
 use jhe_domain::page::Place;
-use sqlx::{FromRow as _, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 
 use super::Observations;
 use super::filter::{
     EFFECTIVE_HIGH, EFFECTIVE_LOW, ObservationFilter, TAKEN, push_not_after, push_row_filter, push_times,
 };
 use super::page::ObservationPage;
-use super::row::{Beside, ObservationRow};
+use super::row::{Beside, observations};
 use super::ways::push_pairs;
 use crate::fault::Db;
 use crate::keyset::time_key;
@@ -177,8 +177,7 @@ impl Observations<'_> {
             None if tells => Some(0),
             _ => None,
         };
-        let rows: Vec<Observation> =
-            rows.iter().map(|row| ObservationRow::from_row(row).map(|row| row.0)).collect::<Result<_, _>>().db()?;
+        let rows = observations(&rows).db()?;
         let shown = page.shown(&rows);
         let next = LastPlace::of(rows.get(..shown.len()).unwrap_or_default(), after).map(LastPlace::into_place);
         self.audit_read(scope, &shown);

@@ -3,53 +3,62 @@
 use jhe_domain::observation::{EffectiveTime, Observation};
 use jhe_domain::{DataSourceId, ObservationId, PatientId, Phi, ScopeCodeId, UserId};
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 
 use super::page::ObservationPage;
 
-/// A row of [`push_columns`].
-pub(super) struct ObservationRow(pub(super) Observation);
+/// The observations of rows with the columns of [`Beside::push_columns`].
+pub(super) fn observations(rows: &[PgRow]) -> sqlx::Result<Vec<Observation>> {
+    by_observation(rows).map(observation).collect()
+}
 
-impl FromRow<'_, PgRow> for ObservationRow {
-    /// By position: to find a column by its name takes as long as to read it.
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let effective = match (row.try_get(12)?, row.try_get(13)?, row.try_get(14)?) {
-            (Some(instant), ..) => EffectiveTime::Instant(instant),
-            (None, None, None) => EffectiveTime::Unknown,
-            (None, start, end) => EffectiveTime::Period(start, end),
-        };
-        Ok(Self(Observation {
-            id: ObservationId(row.try_get(0)?),
-            patient_id: PatientId(row.try_get(1)?),
-            scope_code_id: ScopeCodeId(row.try_get(2)?),
-            patient_user_id: row.try_get::<Option<_>, _>(3)?.map(UserId),
-            patient_name_family: row.try_get::<Option<_>, _>(4)?.map(Phi::new),
-            patient_name_given: row.try_get::<Option<_>, _>(5)?.map(Phi::new),
-            coding_system: row.try_get(6)?,
-            coding_code: row.try_get(7)?,
-            coding_text: row.try_get(8)?,
-            data_source_id: row.try_get::<Option<_>, _>(9)?.map(DataSourceId),
-            data_source_name: row.try_get(10)?,
-            status: row.try_get(11)?,
-            document: row.try_get::<Option<_>, _>(17)?.map(Phi::new),
-            effective,
-            identifiers: identifiers(row.try_get(18)?, row.try_get(19)?, row.try_get(20)?),
-            created: row.try_get(15)?,
-            last_updated: row.try_get(16)?,
-        }))
-    }
+/// The rows of each observation: one for each of its identifiers, and one where it has none. They come together, since
+/// whatever rows are ordered by ends with the id.
+pub(super) fn by_observation(rows: &[PgRow]) -> impl Iterator<Item = &[PgRow]> {
+    let id = |row: &PgRow| row.try_get::<i64, _>(0).ok();
+    rows.chunk_by(move |one, next| id(one) == id(next))
+}
+
+/// One observation from its rows. By position: to find a column by its name takes as long as to read it.
+pub(super) fn observation(rows: &[PgRow]) -> sqlx::Result<Observation> {
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let effective = match (row.try_get(12)?, row.try_get(13)?, row.try_get(14)?) {
+        (Some(instant), ..) => EffectiveTime::Instant(instant),
+        (None, None, None) => EffectiveTime::Unknown,
+        (None, start, end) => EffectiveTime::Period(start, end),
+    };
+    Ok(Observation {
+        id: ObservationId(row.try_get(0)?),
+        patient_id: PatientId(row.try_get(1)?),
+        scope_code_id: ScopeCodeId(row.try_get(2)?),
+        patient_user_id: row.try_get::<Option<_>, _>(3)?.map(UserId),
+        patient_name_family: row.try_get::<Option<_>, _>(4)?.map(Phi::new),
+        patient_name_given: row.try_get::<Option<_>, _>(5)?.map(Phi::new),
+        coding_system: row.try_get(6)?,
+        coding_code: row.try_get(7)?,
+        coding_text: row.try_get(8)?,
+        data_source_id: row.try_get::<Option<_>, _>(9)?.map(DataSourceId),
+        data_source_name: row.try_get(10)?,
+        status: row.try_get(11)?,
+        document: row.try_get::<Option<_>, _>(17)?.map(Phi::new),
+        effective,
+        identifiers: identifiers(rows)?,
+        created: row.try_get(15)?,
+        last_updated: row.try_get(16)?,
+    })
 }
 
 /// Identifiers in the order in which they were given.
-pub(super) fn identifiers(
-    ids: Option<Vec<i64>>,
-    systems: Option<Vec<Option<String>>>,
-    values: Option<Vec<String>>,
-) -> Vec<(Option<Phi<String>>, Phi<String>)> {
-    let (ids, systems, values) = (ids.unwrap_or_default(), systems.unwrap_or_default(), values.unwrap_or_default());
-    let mut all: Vec<_> = ids.into_iter().zip(systems.into_iter().zip(values)).collect();
+fn identifiers(rows: &[PgRow]) -> sqlx::Result<Vec<(Option<Phi<String>>, Phi<String>)>> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        if let Some(id) = row.try_get::<Option<i64>, _>(18)? {
+            let system: Option<String> = row.try_get(19)?;
+            all.push((id, (system.map(Phi::new), Phi::new(row.try_get(20)?))));
+        }
+    }
     all.sort_unstable_by_key(|(id, _)| *id);
-    all.into_iter().map(|(_, (system, value))| (system.map(Phi::new), Phi::new(value))).collect()
+    Ok(all.into_iter().map(|(_, identifier)| identifier).collect())
 }
 
 /// What is selected beside the rows `o`.
@@ -74,7 +83,7 @@ impl Beside {
         }
     }
 
-    /// Pushes `SELECT` and the columns that [`ObservationRow`] reads.
+    /// Pushes `SELECT` and the columns that [`observation`] reads.
     pub(super) fn push_columns(self, sql: &mut QueryBuilder<Postgres>) {
         sql.push("SELECT o.id, o.subject_patient_id, o.codeable_concept_id, ");
         sql.push(if self.of_pairs { OF_PAIR_IN_W } else { OF_PAIR });
@@ -83,11 +92,7 @@ impl Beside {
             ", o.status, o.effective_date_time, o.effective_period_start, o.effective_period_end, o.created, o.last_updated, ",
         );
         sql.push(if self.documents { "o.omh_data" } else { "NULL::text" });
-        sql.push(if self.identifiers {
-            ", named.ids, named.systems, named.values"
-        } else {
-            ", NULL::bigint[], NULL::text[], NULL::text[]"
-        });
+        sql.push(if self.identifiers { ", i.id, i.system, i.value" } else { ", NULL::bigint, NULL::text, NULL::text" });
     }
 
     /// Pushes the joins of what the columns name.
@@ -102,11 +107,8 @@ impl Beside {
             sql.push(" LEFT JOIN core_datasource AS d ON d.id = o.data_source_id");
         }
         if self.identifiers {
-            // To sort the few that one has is left to us.
-            sql.push(
-                " LEFT JOIN LATERAL (SELECT array_agg(i.id) AS ids, array_agg(i.system) AS systems, array_agg(i.value) AS values
-                                       FROM core_observationidentifier AS i WHERE i.observation_id = o.id) AS named ON true",
-            );
+            // A row for each. Most have one, so to gather them here would take longer than to read some rows twice.
+            sql.push(" LEFT JOIN core_observationidentifier AS i ON i.observation_id = o.id");
         }
         sql.push(" ");
     }
