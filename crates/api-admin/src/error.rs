@@ -211,9 +211,7 @@ pub async fn method_not_allowed(request: Request<Body>) -> Response {
 
 /// The answer to a path of the family that does not exist.
 pub fn unknown_path() -> Response {
-    let mut response = not_found(&Lookup::Address);
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-    response
+    not_found(&Lookup::Address)
 }
 
 /// The same, for a format that does not exist.

@@ -8,6 +8,7 @@ use axum::response::Response;
 use chrono::{Datelike as _, NaiveDate};
 use jhe_app::App;
 use jhe_app::patient as usecase;
+use jhe_app::wearable::{self, Connection, Status};
 use jhe_authz::{Actor, Authorizer, Location};
 use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_domain::organization::{Organization, Roster};
@@ -530,23 +531,78 @@ pub(crate) async fn consolidated_clients(
     Ok(ok(&rows))
 }
 
-/// Wearable devices of a patient: the patient, practitioners who share it, superusers. The module that connects to them is
-/// not configured, which is told for patients who are linked to it.
+/// A connection with a provider of wearables, as the service that gathers its readings describes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WearableConnectionJson {
+    id: Option<String>,
+    user_id: Option<String>,
+    #[schema(example = "oura")]
+    provider: Option<String>,
+    provider_user_id: Option<String>,
+    provider_username: Option<String>,
+    scope: Option<String>,
+    /// `active`, `revoked` or `expired`.
+    #[schema(example = "active")]
+    status: Option<String>,
+    last_synced_at: Option<String>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+impl From<Connection> for WearableConnectionJson {
+    fn from(connection: Connection) -> Self {
+        Self {
+            id: connection.id,
+            user_id: connection.user_id,
+            provider: connection.provider,
+            provider_user_id: connection.provider_user_id,
+            provider_username: connection.provider_username,
+            scope: connection.scope,
+            status: connection.status,
+            last_synced_at: connection.last_synced_at,
+            created_at: connection.created_at,
+            updated_at: connection.updated_at,
+        }
+    }
+}
+
+/// Wearables of a patient.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct WearableStatusJson {
+    connections: Vec<WearableConnectionJson>,
+    /// Whether one of them is active.
+    connected: bool,
+    /// Why nothing is known: `OW unreachable` or `OW integration not configured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
+
+impl From<Status> for WearableStatusJson {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Unlinked => Self::default(),
+            Status::NotConfigured => Self { error: Some("OW integration not configured"), ..Self::default() },
+            Status::Unreachable => Self { error: Some("OW unreachable"), ..Self::default() },
+            Status::Known(connections) => Self {
+                connected: connections.iter().any(Connection::is_active),
+                connections: connections.into_iter().map(Into::into).collect(),
+                error: None,
+            },
+        }
+    }
+}
+
+/// Wearables of a patient: for the patient, practitioners who share it, superusers. Of patients who are linked to the service
+/// that gathers their readings it is asked now.
 #[utoipa::path(get, path = "/api/v1/patients/{id}/wearable-status", tag = "patients", params(("id" = i64, Path)),
-    responses((status = 200, description = "Connections", body = Object), (status = 403, description = "Not shared with the caller"), (status = 404, description = "No such patient")))]
+    responses((status = 200, description = "Connections", body = WearableStatusJson), (status = 403, description = "Not shared with the caller"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.patients.wearable_status", skip_all)]
 pub(crate) async fn wearable_status(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId,
 ) -> Result<Response, AdminError> {
-    let mut work = app.store().read().await?;
-    let scope = Authorizer::new(&actor, &mut work).wearables(PatientId(id)).await?;
-    let mut body = json!({ "connections": [], "connected": false });
-    if work.patients().is_linked_to_wearables(&scope, PatientId(id)).await?
-        && let Some(members) = body.as_object_mut()
-    {
-        members.insert("error".to_owned(), json!("OW integration not configured"));
-    }
-    Ok(ok(&body))
+    let status = wearable::status(&app, &actor, PatientId(id)).await?;
+    Ok(ok(&WearableStatusJson::from(status)))
 }

@@ -18,7 +18,10 @@ use crate::query::AdminQuery;
 /// A JSON answer.
 pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], bytes).into_response(),
+        Ok(bytes) => {
+            let headers = [(header::CONTENT_TYPE, "application/json; charset=utf-8"), (header::VARY, "Accept")];
+            (status, headers, bytes).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

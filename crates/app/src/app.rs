@@ -8,8 +8,10 @@ use jhe_config::Config;
 use jhe_domain::clock::Clock;
 use jhe_domain::error::Error;
 use jhe_outbound::issuer::Issuers;
+use jhe_outbound::wearable::Wearables;
 use jhe_store::Store;
 use jhe_store::gather::Gather;
+use tokio::sync::OnceCell;
 
 use crate::identity::{Identity, client, token};
 use crate::ingest;
@@ -27,6 +29,7 @@ struct Inner {
     settings: Settings,
     identity: Identity,
     issuers: Issuers,
+    wearables: OnceCell<Wearables>,
     gathers: Gathers,
     documents: Documents,
 }
@@ -55,7 +58,9 @@ impl App {
             clients: Gather::start(client::Register { store: store.clone(), clock: Arc::clone(&clock) }),
             tokens: Gather::start(token::Issuing(store.clone())),
         };
-        let app = Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, gathers, documents }));
+        let wearables = OnceCell::new();
+        let app =
+            Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, wearables, gathers, documents }));
         tokio::spawn(keep_current(app.clone()));
         Ok(app)
     }
@@ -99,6 +104,11 @@ impl App {
     /// Keys of other issuers.
     pub(crate) fn issuers(&self) -> &Issuers {
         &self.0.issuers
+    }
+
+    /// Who asks the service of wearables.
+    pub(crate) async fn wearables(&self) -> Result<&Wearables, Error> {
+        self.0.wearables.get_or_try_init(async || Wearables::new()).await
     }
 
     /// Where what comes at the same time lines up.

@@ -1,14 +1,16 @@
-//! Wearables: when consent goes, the connection that fed it ends (data model §6.8, integrations §2.7).
+//! Wearables: which are connected (admin API §6.4), and when consent goes, the connection that fed it ends (data model §6.8,
+//! integrations §2.7).
 //!
-//! No request waits for the service: what is to end is queued with the withdrawal and told by a task, again and again for some
+//! No withdrawal waits for the service: what is to end is queued with the withdrawal and told by a task, again and again for some
 //! days. Reads have stopped by then in any case.
 
 use std::time::Duration;
 
-use jhe_authz::{Grant, action, resource};
+use jhe_authz::{Actor, Authorizer, Grant, action, resource};
 use jhe_domain::error::Error;
-use jhe_domain::{Secret, StudyId};
-use jhe_outbound::wearable::{WearableFault, Wearables};
+use jhe_domain::{PatientId, Secret, StudyId};
+pub use jhe_outbound::wearable::Connection;
+use jhe_outbound::wearable::{Service, WearableFault, Wearables};
 use jhe_store::Work;
 use tokio::sync::watch;
 
@@ -23,17 +25,43 @@ const LEASE: f64 = 600.0;
 /// How often the queue is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Where the service is, and the key it knows us by.
-struct Service {
-    address: String,
-    key: Secret,
-}
-
 /// The service as the settings name it, when the module is on.
 fn service(app: &App) -> Option<Service> {
     let (address, key) = (app.settings().string("ow.api_url"), app.settings().string("ow.api_key"));
     let is_configured = app.settings().bool("module.ow", false) && !address.is_empty() && !key.is_empty();
     is_configured.then(|| Service { address, key: Secret::new(key) })
+}
+
+/// What is known of the wearables of a patient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// The patient's account is not linked to the service.
+    Unlinked,
+    /// It is, and the settings name no service.
+    NotConfigured,
+    /// It is, and the service does not answer.
+    Unreachable,
+    /// As the service tells.
+    Known(Vec<Connection>),
+}
+
+/// The wearables of a patient: for the patient, practitioners who share it, superusers.
+pub async fn status(app: &App, actor: &Actor, id: PatientId) -> Result<Status, Error> {
+    // The service is asked without a connection of the database in hand.
+    let account = {
+        let mut work = app.store().read().await?;
+        let scope = Authorizer::new(actor, &mut work).wearables(id).await?;
+        work.patients().wearable_account(&scope, id).await?
+    };
+    let Some(account) = account else { return Ok(Status::Unlinked) };
+    let Some(service) = service(app) else { return Ok(Status::NotConfigured) };
+    match app.wearables().await?.connections(&service, &account).await {
+        Ok(connections) => Ok(Status::Known(connections)),
+        Err(fault) => {
+            tracing::warn!(reason = fault.reason, "connections to wearables cannot be told");
+            Ok(Status::Unreachable)
+        }
+    }
 }
 
 /// Of these studies those that have a consent to lose, where anybody is to be told.
@@ -60,10 +88,10 @@ pub(crate) async fn after(
 
 /// Tells the service what is queued until it is told to stop itself.
 pub async fn disconnect(app: App, mut stop: watch::Receiver<bool>) -> Result<(), Error> {
-    let wearables = Wearables::new()?;
+    let wearables = app.wearables().await?;
     while !*stop.borrow() {
         if service(&app).is_some() {
-            match tell_due(&app, &wearables).await {
+            match tell_due(&app, wearables).await {
                 Ok(told) if told > 0 => continue,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(error = %error, "the queue of wearables cannot be read yet"),
@@ -85,7 +113,7 @@ async fn tell_due(app: &App, wearables: &Wearables) -> Result<usize, Error> {
         // Where the service is by now, which may have been set right while they were taken.
         let told = match service(app) {
             _ if one.is_moot => Ok(()),
-            Some(service) => wearables.disconnect(&service.address, &service.key, &one.account, &one.provider).await,
+            Some(service) => wearables.disconnect(&service, &one.account, &one.provider).await,
             None => Err(WearableFault { reason: "the module was turned off".to_owned() }),
         };
         let mut work = app.store().begin().await?;

@@ -15,6 +15,7 @@ use reqwest::{Certificate, Client, Url, header};
 use serde_json::Value;
 
 use crate::address::is_public;
+use crate::body;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,15 +119,8 @@ impl Issuers {
             return None;
         }
         let request = self.client.get(url).header(header::ACCEPT, "application/json");
-        let mut response = request.send().await.ok()?.error_for_status().ok()?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.ok()? {
-            if body.len() + chunk.len() > LARGEST {
-                return None;
-            }
-            body.extend_from_slice(&chunk);
-        }
-        serde_json::from_slice(&body).ok()
+        let answer = request.send().await.ok()?.error_for_status().ok()?;
+        body::json(answer, LARGEST).await
     }
 }
 

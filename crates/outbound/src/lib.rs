@@ -3,6 +3,7 @@
 //! Floor 2. Carries out what was decided above: whom to write, whom to trust, what to trace.
 
 mod address;
+mod body;
 pub mod issuer;
 pub mod mail;
 pub mod trace;

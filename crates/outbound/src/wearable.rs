@@ -5,10 +5,16 @@ use std::time::Duration;
 use jhe_domain::error::Error;
 use jhe_domain::{Phi, Secret};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::body;
 
 /// How long an answer may take (integrations §2).
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest answer.
+const LARGEST: usize = 1024 * 1024;
 /// What the service knows us by.
 const KEY: &str = "X-Open-Wearables-API-Key";
 
@@ -32,6 +38,74 @@ fn address(text: &str) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
 }
 
+/// Where the service is, and the key it knows us by.
+pub struct Service {
+    /// Base address, perhaps with a path.
+    pub address: String,
+    /// What requests carry.
+    pub key: Secret,
+}
+
+/// A patient's connection with a provider, as the service describes it. Whatever else it tells is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Connection {
+    /// Id at the service.
+    pub id: Option<String>,
+    /// The account at the service.
+    pub user_id: Option<String>,
+    /// Whose devices.
+    pub provider: Option<String>,
+    /// The account at the provider.
+    pub provider_user_id: Option<String>,
+    /// Its name there.
+    pub provider_username: Option<String>,
+    /// What the provider was permitted to tell.
+    pub scope: Option<String>,
+    /// `active`, `revoked` or `expired`.
+    pub status: Option<String>,
+    /// When readings came last.
+    pub last_synced_at: Option<String>,
+    /// Since when.
+    pub created_at: Option<String>,
+    /// Changed last.
+    pub updated_at: Option<String>,
+}
+
+impl Connection {
+    /// Whether readings come: neither revoked nor expired.
+    pub fn is_active(&self) -> bool {
+        self.status.as_deref().is_none_or(|status| status == "active")
+    }
+}
+
+fn fault(reason: &str) -> WearableFault {
+    WearableFault { reason: reason.to_owned() }
+}
+
+impl Service {
+    /// The address of an account's connections, and of what is below them.
+    fn connections(&self, account: &Phi<String>, below: Option<&str>) -> Result<Url, WearableFault> {
+        let mut url = address(&self.address).ok_or_else(|| fault("the address of the service is none"))?;
+        if matches!(account.reveal().as_str(), "." | "..") {
+            return Err(fault("the account is none"));
+        }
+        url.path_segments_mut()
+            .map_err(|()| fault("the address of the service is none"))?
+            .pop_if_empty()
+            .extend(["api", "v1", "users", account.reveal(), "connections"])
+            .extend(below);
+        Ok(url)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, WearableFault> {
+        let answer = request.header(KEY, self.key.reveal()).send().await;
+        answer.map_err(|error| match error.is_timeout() {
+            true => fault("the service did not answer in time"),
+            false => fault("the service cannot be reached"),
+        })
+    }
+}
+
 /// Asks the service that an administrator named.
 pub struct Wearables(Client);
 
@@ -51,31 +125,36 @@ impl Wearables {
     /// Ends the connection of an account with a provider; done, too, when there is none.
     pub async fn disconnect(
         &self,
-        service: &str,
-        key: &Secret,
+        service: &Service,
         account: &Phi<String>,
         provider: &str,
     ) -> Result<(), WearableFault> {
-        let fault = |reason: &str| WearableFault { reason: reason.to_owned() };
-        let mut url = address(service).ok_or_else(|| fault("the address of the service is none"))?;
-        if matches!(account.reveal().as_str(), "." | "..") {
-            return Err(fault("the account is none"));
+        let url = service.connections(account, Some(provider))?;
+        let answer = service.send(self.0.delete(url)).await?;
+        match answer.status() {
+            status if status.is_success() || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) => Ok(()),
+            status => Err(fault(&format!("the service answered {}", status.as_u16()))),
         }
-        url.path_segments_mut().map_err(|()| fault("the address of the service is none"))?.pop_if_empty().extend([
-            "api",
-            "v1",
-            "users",
-            account.reveal(),
-            "connections",
-            provider,
-        ]);
-        let answer = self.0.delete(url).header(KEY, key.reveal()).send().await;
-        match answer.map(|answer| answer.status()) {
-            Ok(status) if status.is_success() || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) => Ok(()),
-            Ok(status) => Err(fault(&format!("the service answered {}", status.as_u16()))),
-            Err(error) if error.is_timeout() => Err(fault("the service did not answer in time")),
-            Err(_) => Err(fault("the service cannot be reached")),
+    }
+
+    /// The connections of an account, as the service describes them; none when it refuses to say.
+    pub async fn connections(
+        &self,
+        service: &Service,
+        account: &Phi<String>,
+    ) -> Result<Vec<Connection>, WearableFault> {
+        let request = self.0.get(service.connections(account, None)?).header(header::ACCEPT, "application/json");
+        let answer = service.send(request).await?;
+        if answer.status() != StatusCode::OK {
+            return Ok(Vec::new());
         }
+        let body = body::json(answer, LARGEST).await.ok_or_else(|| fault("the service answered no JSON"))?;
+        // Lists of it come bare or in `data`.
+        let rows = match body {
+            Value::Object(mut page) => page.remove("data").unwrap_or_default(),
+            rows => rows,
+        };
+        serde_json::from_value(rows).map_err(|_| fault("the service answered no list"))
     }
 }
 

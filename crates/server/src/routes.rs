@@ -113,11 +113,16 @@ async fn around(State(around): State<Arc<Around>>, request: Request, next: Next)
 
 /// A path nobody serves, in the words of the family it would belong to.
 async fn unknown(State(app): State<App>, request: Request) -> Response {
-    let path = request.uri().path();
+    let family = family(request.uri().path());
     if Origin::of(request.headers(), request.uri(), None, app.config()).is_none() {
-        return <jhe_web::Web as Family>::invalid_host();
+        return match family {
+            Kind::Admin => jhe_api_admin::Admin::invalid_host(),
+            Kind::Fhir => jhe_api_fhir::Fhir::invalid_host(),
+            Kind::OAuth => jhe_api_oauth::OAuth::invalid_host(),
+            Kind::Web => jhe_web::Web::invalid_host(),
+        };
     }
-    match family(path) {
+    match family {
         Kind::Admin => jhe_api_admin::unknown_path(),
         Kind::Fhir => jhe_api_fhir::unknown_path(&request),
         Kind::OAuth => jhe_api_oauth::unknown_path(&request),

@@ -250,20 +250,22 @@ impl Patients<'_> {
         Ok(self.assemble(scope.reach(), rows).await?.into_iter().next())
     }
 
-    /// Whether a patient's account is linked to the wearables service.
-    pub async fn is_linked_to_wearables(
+    /// The account at the wearables service that a patient's own is linked to.
+    pub async fn wearable_account(
         &mut self,
         _scope: &AccessScope<resource::Consent>,
         id: PatientId,
-    ) -> Result<bool, Error> {
-        sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM core_patient AS p JOIN core_jheuser AS u ON u.id = p.jhe_user_id
-                             WHERE p.id = $1 AND u.identifier LIKE 'ow:%')",
+    ) -> Result<Option<Phi<String>>, Error> {
+        let account: Option<String> = sqlx::query_scalar(
+            "SELECT substr(u.identifier, 4) FROM core_patient AS p JOIN core_jheuser AS u ON u.id = p.jhe_user_id
+              WHERE p.id = $1 AND u.identifier LIKE 'ow:%'",
         )
         .bind(id.0)
-        .fetch_one(self.0.connection())
+        .fetch_optional(self.0.connection())
         .await
-        .db()
+        .db()?;
+        self.0.audit(AuditEntry::new(AuditAction::Read, "WearableConnection").patient(id));
+        Ok(account.map(Phi::new))
     }
 
     /// The patients enrolled in the study in `grant`, by id.

@@ -13,6 +13,7 @@ pub struct TestService {
     /// `http://127.0.0.1:<port>`.
     pub url: String,
     status: Arc<AtomicU16>,
+    body: Arc<Mutex<String>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -24,6 +25,7 @@ impl TestService {
         let service = Self {
             url: format!("http://127.0.0.1:{port}"),
             status: Arc::new(AtomicU16::new(204)),
+            body: Arc::default(),
             asked: Arc::default(),
         };
         let kept = service.clone();
@@ -38,6 +40,12 @@ impl TestService {
     /// What it answers from now on.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// What it answers from now on, with JSON.
+    pub fn answer_json(&self, status: u16, body: &serde_json::Value) {
+        *self.body.lock().unwrap() = body.to_string();
+        self.answer(status);
     }
 
     /// The heads of what it was asked so far.
@@ -65,7 +73,9 @@ async fn serve(mut stream: TcpStream, service: TestService) -> Option<()> {
     }
     service.asked.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
     let status = service.status.load(Ordering::SeqCst);
-    let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let body = service.body.lock().unwrap().clone();
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
     stream.write_all(answer.as_bytes()).await.ok()?;
     stream.shutdown().await.ok()
 }

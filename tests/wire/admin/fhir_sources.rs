@@ -66,22 +66,3 @@ async fn practitioners_who_share_a_patient_see_its_record_systems_and_change_not
     server.delete(&path).as_user(ADMIN).send().await.expect(404);
     server.stop().await;
 }
-
-#[tokio::test]
-async fn wearables_are_not_connected_where_nobody_configured_them() {
-    let server = TestServer::start().await;
-    let path = |id: i64| format!("/api/v1/patients/{id}/wearable-status");
-    let none = json!({"connections": [], "connected": false});
-    for person in [PETER, MARY, VICTOR, ADMIN] {
-        assert_eq!(server.get(&path(40001)).as_user(person).send().await.expect(200).json(), none);
-    }
-    for (person, id) in [(PETER, 40002), (MARY, 40005), (NOBODY, 40001), (MARK, 40001)] {
-        server.get(&path(id)).as_user(person).send().await.expect(403);
-    }
-    let other = server.get(&path(40002)).as_user(PETER).send().await;
-    assert_eq!(other.detail(), "The Patient does not match the current patient user.");
-    server.execute("UPDATE core_jheuser SET identifier = 'ow:5' WHERE id = 10006").await;
-    let linked = server.get(&path(40001)).as_user(MARY).send().await.expect(200);
-    assert_eq!(linked.at("/error"), "OW integration not configured");
-    server.stop().await;
-}

@@ -174,3 +174,21 @@ async fn rosters_of_organizations_that_are_none_are_not_found() {
     }
     server.stop().await;
 }
+
+/// Data model §1: whoever saves a row makes it new, whether or not anything in it is another.
+#[tokio::test]
+async fn saving_what_is_there_already_is_an_update() {
+    let server = TestServer::start().await;
+    for (path, person, newest) in [
+        ("organizations/20001", ADMIN, "SELECT last_updated::text FROM core_organization WHERE id = 20001"),
+        ("data_sources/70001", ADMIN, "SELECT last_updated::text FROM core_datasource WHERE id = 70001"),
+        ("fhir_sources/90001", PETER, "SELECT last_updated::text FROM core_fhirsource WHERE id = 90001"),
+        ("studies/30001", ADMIN, "SELECT last_updated::text FROM core_study WHERE id = 30001"),
+        ("patients/40001", ADMIN, "SELECT last_updated::text FROM core_patient WHERE id = 40001"),
+    ] {
+        let before = server.scalar(newest).await;
+        server.patch(&format!("/api/v1/{path}")).as_user(person).json(&json!({})).send().await.expect(200);
+        assert!(server.scalar(newest).await > before, "{path}");
+    }
+    server.stop().await;
+}

@@ -83,10 +83,13 @@ async fn malformed_requests_get_the_documented_bodies() {
     assert!(reply.header("allow").contains("GET"));
     let reply = server.get("/api/v1/nothing").as_user(MARY).send().await.expect(404);
     assert_eq!(reply.detail(), "Not found.");
+    assert_eq!(reply.header("vary"), "Accept");
     let reply = server.get("/api/v1/organizations").as_user(MARY).header("accept", "text/xml").send().await.expect(406);
     assert_eq!(reply.detail(), "Could not satisfy the request Accept header.");
     let reply =
         server.get("/api/v1/organizations").as_user(MARY).header("host", "evil.example").send().await.expect(400);
+    assert_eq!((reply.detail().as_str(), reply.header("vary").as_str()), ("Invalid host.", "Accept"));
+    let reply = server.get("/api/v1/nothing").header("host", "evil.example").send().await.expect(400);
     assert_eq!(reply.detail(), "Invalid host.");
     for host in
         ["localhost@evil.example", "evil@localhost", "localhost, evil.example", "localhost/evil", "localhost:99999"]

@@ -1,8 +1,8 @@
-//! Connections to wearables end with the consent that fed them (data model §6.8; case 170).
+//! Connections to wearables are told (case 155), and end with the consent that fed them (data model §6.8; case 170).
 
 use std::time::Duration;
 
-use jhe_testkit::{ADMIN, PETER, Reply, TestServer, TestService};
+use jhe_testkit::{ADMIN, MARK, MARY, NOBODY, PETER, Reply, TestServer, TestService, VICTOR};
 use serde_json::{Value, json};
 
 const HEART_RATE: &str = "omh:heart-rate:2.0";
@@ -201,5 +201,84 @@ async fn settings_of_the_module_have_types() {
         let made = set(key, "string", json!("hidden-value")).await.expect(201);
         assert!(!made.text().contains("hidden-value"), "{key}");
     }
+    server.stop().await;
+}
+
+const STATUS: &str = "/api/v1/patients/40001/wearable-status";
+
+#[tokio::test]
+async fn wearables_are_not_connected_where_nobody_configured_them() {
+    let server = TestServer::start().await;
+    let path = |id: i64| format!("/api/v1/patients/{id}/wearable-status");
+    let none = json!({"connections": [], "connected": false});
+    for person in [PETER, MARY, VICTOR, ADMIN] {
+        assert_eq!(server.get(&path(40001)).as_user(person).send().await.expect(200).json(), none);
+    }
+    for (person, id) in [(PETER, 40002), (MARY, 40005), (NOBODY, 40001), (MARK, 40001)] {
+        server.get(&path(id)).as_user(person).send().await.expect(403);
+    }
+    let other = server.get(&path(40002)).as_user(PETER).send().await;
+    assert_eq!(other.detail(), "The Patient does not match the current patient user.");
+    server.execute("UPDATE core_jheuser SET identifier = 'ow:5' WHERE id = 10006").await;
+    let linked = server.get(&path(40001)).as_user(MARY).send().await.expect(200).json();
+    assert_eq!(linked, json!({"connections": [], "connected": false, "error": "OW integration not configured"}));
+    server.stop().await;
+}
+
+/// Admin API §6.4: as the service tells, with nothing but what describes a connection.
+#[tokio::test]
+async fn connections_are_told_as_the_service_tells_them() {
+    let service = TestService::start().await;
+    let server = linked(&service.url).await;
+    let connection = json!({
+        "id": "c1", "user_id": "abc", "provider": "oura", "provider_user_id": "o7", "provider_username": null, "scope": "daily",
+        "status": "active", "last_synced_at": "2026-11-01T00:00:00Z", "created_at": "2026-10-01T00:00:00Z", "updated_at": null,
+        "access_token": "of-nobody's-business"
+    });
+    service.answer_json(200, &json!([connection]));
+    for person in [PETER, MARY, ADMIN] {
+        let status = server.get(STATUS).as_user(person).send().await.expect(200);
+        assert!(!status.text().contains("business"), "{}", status.text());
+        assert_eq!(
+            status.json(),
+            json!({"connected": true, "connections": [{
+                "id": "c1", "userId": "abc", "provider": "oura", "providerUserId": "o7", "providerUsername": null, "scope": "daily",
+                "status": "active", "lastSyncedAt": "2026-11-01T00:00:00Z", "createdAt": "2026-10-01T00:00:00Z", "updatedAt": null
+            }]})
+        );
+    }
+    let asked = service.asked();
+    let head = asked[0].to_lowercase();
+    assert!(asked[0].starts_with("GET /api/v1/users/abc%2F..%2Fx%20y/connections HTTP/1.1\r\n"), "{}", asked[0]);
+    assert!(head.contains("\r\nx-open-wearables-api-key: the-key\r\n"), "{head}");
+    // Strangers ask nobody.
+    for person in [NOBODY, MARK] {
+        server.get(STATUS).as_user(person).send().await.expect(403);
+    }
+    assert_eq!(service.asked().len(), 3);
+    // In a list with pages, and ended.
+    service.answer_json(200, &json!({"data": [{"provider": "oura", "status": "revoked"}]}));
+    let status = server.get(STATUS).as_user(PETER).send().await.expect(200);
+    assert_eq!((status.at("/connected"), status.at("/connections/0/status")), (json!(false), json!("revoked")));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_or_is_away_leaves_no_connections() {
+    let service = TestService::start().await;
+    let server = linked(&service.url).await;
+    let none = json!({"connections": [], "connected": false});
+    for status in [401, 404, 500, 302] {
+        service.answer_json(status, &json!([{"status": "active"}]));
+        assert_eq!(server.get(STATUS).as_user(PETER).send().await.expect(200).json(), none, "{status}");
+    }
+    let unreachable = json!({"connections": [], "connected": false, "error": "OW unreachable"});
+    for nonsense in [json!("nonsense"), json!([1]), json!({"data": {}})] {
+        service.answer_json(200, &nonsense);
+        assert_eq!(server.get(STATUS).as_user(PETER).send().await.expect(200).json(), unreachable, "{nonsense}");
+    }
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    server.set("ow.api_url", "string", &format!("'http://{closed}'")).await;
+    assert_eq!(server.get(STATUS).as_user(PETER).send().await.expect(200).json(), unreachable);
     server.stop().await;
 }
