@@ -89,7 +89,7 @@ async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response,
         return arrival::answer(app, actor, call, &request, &since).await;
     }
     let pager = Pager::new(app, actor, call, &request)?;
-    let mut work = app.store().search().await?;
+    let mut work = pager.work().await?;
     // What was named must be the caller's, also where the intersection leaves nothing of it.
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(actor, &mut work).fhir_observations(&named, within).await?;
@@ -187,7 +187,7 @@ pub(crate) async fn lastn(
     };
     require_scope(&app, &actor, &request)?;
     let pager = Pager::of_operation(&app, &actor, &call, &request, &format!("$lastn {max}"))?;
-    let mut work = app.store().search().await?;
+    let mut work = pager.work().await?;
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(&actor, &mut work).fhir_observations(&named, within).await?;
     if !search::is_native(&request) {

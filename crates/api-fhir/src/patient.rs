@@ -71,7 +71,7 @@ pub(crate) async fn search_by_get(
 async fn answer(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, FhirError> {
     let request = call.parse(KIND)?;
     let pager = Pager::new(app, actor, call, &request)?;
-    let mut work = app.store().search().await?;
+    let mut work = pager.work().await?;
     // What was named must be the caller's, also where the intersection leaves nothing of it.
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(actor, &mut work).fhir_patients(&named, within).await?;

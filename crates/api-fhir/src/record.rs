@@ -73,7 +73,7 @@ impl Served for Practitioners {
 pub(crate) async fn search<S: Served>(app: &App, actor: &Actor, call: &SearchCall) -> Result<Response, FhirError> {
     let request = call.parse(S::KIND)?;
     let pager = Pager::new(app, actor, call, &request)?;
-    let mut work = app.store().search().await?;
+    let mut work = pager.work().await?;
     let (named, within) = (search::named(&request.scope), search::narrowed(&request.scope));
     let scope = Authorizer::new(actor, &mut work).fhir_records::<S::Kind>(&named, within).await?;
     if !search::is_native(&request) {

@@ -16,6 +16,7 @@ use jhe_fhir::search::{
 use jhe_fhir::{Failure, Issue, IssueCode, OperationOutcome, ResourceType, catalogue};
 use jhe_http::normalize::{FhirBase, OriginalPath};
 use jhe_http::{Origin, body, query};
+use jhe_store::Work;
 use uuid::Uuid;
 
 use crate::body::read;
@@ -264,6 +265,16 @@ impl<'a> Pager<'a> {
     /// Whether this is the first page of a series of cursors.
     pub(crate) fn begins(&self) -> bool {
         self.mode == Mode::Cursor && self.cursor.is_none()
+    }
+
+    /// A unit of work for the page. That of a first page knows the moment before it began.
+    pub(crate) async fn work(&self) -> Result<Work, Error> {
+        let store = self.app.store();
+        if self.begins() && !self.request.result.is_count_only() {
+            store.search_from_now().await
+        } else {
+            store.search().await
+        }
     }
 
     fn count(&self) -> i64 {

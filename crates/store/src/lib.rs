@@ -22,6 +22,7 @@ pub mod keyset;
 mod lock;
 pub mod mail;
 pub mod maintenance;
+mod moment;
 pub mod observation;
 pub mod operator;
 pub mod organization;
@@ -42,6 +43,7 @@ pub mod wearable;
 mod work;
 
 pub use audit::AuditWriter;
+pub use moment::Moment;
 pub use pool::PoolState;
 pub use request::{RequestFacts, Trail};
-pub use work::{DatabaseOptions, Moment, Sender, Store, Work};
+pub use work::{DatabaseOptions, Sender, Store, Work};

@@ -16,7 +16,7 @@ use tokio::sync::RwLock;
 use tokio::time::Instant;
 
 use crate::fault::Db;
-use crate::work::{MOMENT, Moment};
+use crate::moment::{MOMENT, Moment};
 
 /// How long a replica that is behind is waited for, step by step.
 const STEPS: [Duration; 6] = [

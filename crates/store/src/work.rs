@@ -18,6 +18,7 @@ use crate::audit::{self, AuditWriter, Batch, Line, Message};
 use crate::bearer::Register;
 use crate::fault::{self, Db};
 use crate::gather::Gather;
+use crate::moment::{self, Moment, Moments};
 use crate::pool;
 use crate::replica::Replicas;
 use crate::request::{RequestFacts, Trail};
@@ -78,23 +79,6 @@ impl DatabaseOptions {
 /// How long a connection may lie idle and is taken without trying it.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// A moment, as the database's clock tells it.
-#[derive(Debug, Clone, Copy, sqlx::FromRow)]
-pub struct Moment {
-    /// Now.
-    pub now: chrono::DateTime<chrono::Utc>,
-    /// Before it nothing more appears: it lies before every transaction that is still open, since what that one writes
-    /// bears an earlier time than its commit. Reading may go on here later.
-    pub settled: chrono::DateTime<chrono::Utc>,
-}
-
-/// Asks for a [`Moment`]. The clock is read first: a transaction that begins after that writes a later time.
-pub(crate) const MOMENT: &str =
-    "SELECT clock.now, least(clock.now, (SELECT min(a.xact_start) FROM pg_stat_get_activity(NULL) AS a
-                               WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-                                 AND a.datid = (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settled
-       FROM (SELECT clock_timestamp() AS now OFFSET 0) AS clock";
-
 /// The database, as units of work. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -105,6 +89,8 @@ pub struct Store {
     pub(crate) audit: mpsc::Sender<Message>,
     /// Where bearer tokens line up.
     pub(crate) bearers: Arc<Gather<Register>>,
+    /// Where searches line up that ask for the moment.
+    moments: Arc<Gather<Moments>>,
 }
 
 impl Store {
@@ -135,7 +121,8 @@ impl Store {
             .connect_lazy_with(options.serving(&options.url)?);
         let (sender, writer) = AuditWriter::start(trail.clone());
         let bearers = Arc::new(Gather::start(Register(pool.clone())));
-        Ok((Self { pool, trail, replicas, audit: sender, bearers }, writer))
+        let moments = Arc::new(Gather::start(Moments(pool.clone())));
+        Ok((Self { pool, trail, replicas, audit: sender, bearers, moments }, writer))
     }
 
     /// A unit of work that reads.
@@ -158,6 +145,18 @@ impl Store {
         }
         let connection = pool::measured(self.pool.acquire()).await.db()?;
         Ok(Work::new(Connection::Read(connection), Some(place), self.audit.clone()))
+    }
+
+    /// A unit of work that searches and knows the moment before it did: for first pages. Those that begin at the same time
+    /// share the question, which comes before they have a connection in hand.
+    pub async fn search_from_now(&self) -> Result<Work, Error> {
+        if !self.replicas.is_empty() {
+            return self.search().await;
+        }
+        let moment = self.moments.ask(()).await?;
+        let mut work = self.search().await?;
+        work.moment = Some(moment);
+        Ok(work)
     }
 
     /// A unit of work of which one statement writes, and all that it writes: for that a transaction would be two round trips
@@ -204,7 +203,7 @@ pub struct Work {
     /// The request it is part of.
     request: Option<Arc<Trail>>,
     told: bool,
-    /// The moment of the primary, where a replica reads.
+    /// The moment before it began, where that is known.
     moment: Option<Moment>,
     entries: Vec<AuditEntry>,
     /// Entries about what the transaction itself stores for good: written soon after its commit.
@@ -240,7 +239,7 @@ impl Work {
         if let Some(moment) = self.moment {
             return Ok(moment);
         }
-        sqlx::query_as(MOMENT).fetch_one(self.connection()).await.db()
+        moment::now(self.connection()).await
     }
 
     /// From now on a reading unit of work sees the database as it is now, so that a number and the rows it counts agree.
