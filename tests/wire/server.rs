@@ -189,3 +189,25 @@ async fn a_connection_outlives_a_refusal() {
     assert!(answered.contains("connection: close"), "a long body is not waited for: {answered}");
     server.stop().await;
 }
+
+/// R33: what is seeded is seeded once, so what an administrator removed stays away.
+#[tokio::test]
+async fn what_was_removed_from_the_reference_data_stays_away() {
+    let server = TestServer::start().await;
+    server
+        .execute(
+            "DELETE FROM core_datasourcesupportedscope WHERE data_source_id = 70001 AND scope_code_id = 50004;
+             DELETE FROM core_datasource WHERE id = 70004; DELETE FROM core_jhesetting WHERE key = 'module.ow'",
+        )
+        .await;
+    let all = "SELECT ((SELECT count(*) FROM core_datasource) + (SELECT count(*) FROM core_datasourcesupportedscope)
+                       + (SELECT count(*) FROM core_jhesetting))::text";
+    let before = server.scalar(all).await;
+    jhe_app::seed::reference(server.store(), server.app().config()).await.unwrap();
+    assert_eq!(server.scalar(all).await, before);
+    // A database that has none yet gets all of it.
+    server.execute("DELETE FROM jhe_seed").await;
+    jhe_app::seed::reference(server.store(), server.app().config()).await.unwrap();
+    assert_ne!(server.scalar(all).await, before);
+    server.stop().await;
+}

@@ -139,10 +139,15 @@ pub(crate) async fn create(
     Caller(actor): Caller,
     fields: Fields,
 ) -> Result<Response, AdminError> {
-    // Patients invite nobody, whatever the body says.
+    // Patients invite nobody, whatever the body says, and nobody a patient of others, whatever else it says.
     {
         let mut work = app.store().read().await?;
         Authorizer::new(&actor, &mut work).manages_somewhere().await?;
+        if let Some(patient) = fields.get("patientId").and_then(lenient_id)
+            && let Err(denied @ Error::Denied(_)) = Authorizer::new(&actor, &mut work).invite(PatientId(patient)).await
+        {
+            return Err(denied.into());
+        }
     }
     let mut faults = Violations::default();
     let mut number = |name: &str, shown: &str| match fields.get(name) {

@@ -15,7 +15,7 @@ use crate::search::SearchCall;
 #[utoipa::path(get, path = "/fhir/r5/Group", tag = "fhir", operation_id = "searchGroups",
     params(("name" = Option<String>, Query), ("code" = Option<String>, Query, description = "The constant `study`"),
            ("type" = Option<String>, Query, description = "The constant `person`"), ("managing-entity" = Option<String>, Query),
-           ("patient" = Option<String>, Query, description = "Patient ids"),
+           ("patient" = Option<String>, Query, description = "Patient ids; `member` is the same"), ("member" = Option<String>, Query),
            ("_has:Group:member:_id" = Option<String>, Query, description = "Study ids"),
            ("patient.organization" = Option<String>, Query, description = "Organization ids"),
            ("_id" = Option<String>, Query), ("_lastUpdated" = Option<String>, Query), ("_source" = Option<String>, Query),

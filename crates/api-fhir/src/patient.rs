@@ -28,6 +28,7 @@ const KIND: ResourceType = ResourceType::Patient;
            ("given" = Option<String>, Query), ("name" = Option<String>, Query), ("birthdate" = Option<String>, Query),
            ("email" = Option<String>, Query), ("phone" = Option<String>, Query), ("telecom" = Option<String>, Query),
            ("_has:Group:member:_id" = Option<String>, Query, description = "Study ids"),
+           ("organization" = Option<String>, Query, description = "Organization ids; `patient.organization` is the same"),
            ("patient.organization" = Option<String>, Query), ("_id" = Option<String>, Query),
            ("_lastUpdated" = Option<String>, Query), ("_sort" = Option<String>, Query), ("_count" = Option<i64>, Query),
            ("_page" = Option<String>, Query), ("_offset" = Option<i64>, Query), ("_cursor" = Option<String>, Query),

@@ -35,7 +35,7 @@ impl Served for Studies {
     const KIND: ResourceType = ResourceType::Group;
 
     fn write(row: &Self::Row, role: FhirRole, projection: &Projection, out: &mut Vec<u8>) {
-        let counts = matches!(role, FhirRole::Practitioner(_));
+        let counts = matches!(role, FhirRole::Practitioner(_) | FhirRole::Superuser);
         representation::group(row, counts, projection, out);
     }
 }

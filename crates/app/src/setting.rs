@@ -22,6 +22,9 @@ pub struct Written {
     pub value: Option<SettingValue>,
 }
 
+/// Lists that may answer a bare array by default (admin API §4.4).
+const PLAIN_ARRAY_LISTS: [&str; 2] = ["organizations", "data_sources"];
+
 fn wrong(message: &str) -> Error {
     Error::Invalid(Violations::one(Violation::unlisted("value", message)))
 }
@@ -75,10 +78,15 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
                 Err(wrong("An organization does not exist."))
             }
         }
-        (
-            "auth.patient_access_clients" | "auth.sof.trusted_issuers" | "api.plain_array_lists",
-            SettingValue::Json(text),
-        ) if serde_json::from_str::<Vec<String>>(text).is_err() => Err(wrong("Enter a list of texts.")),
+        ("api.plain_array_lists", SettingValue::Json(text)) => match serde_json::from_str::<Vec<String>>(text) {
+            Ok(lists) if lists.iter().all(|list| PLAIN_ARRAY_LISTS.contains(&list.as_str())) => Ok(()),
+            _ => Err(wrong("Enter a list of organizations and data_sources, or of one of them, or of none.")),
+        },
+        ("auth.patient_access_clients" | "auth.sof.trusted_issuers", SettingValue::Json(text))
+            if serde_json::from_str::<Vec<String>>(text).is_err() =>
+        {
+            Err(wrong("Enter a list of texts."))
+        }
         _ => Ok(()),
     }
 }

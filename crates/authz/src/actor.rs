@@ -46,6 +46,8 @@ pub enum FhirRole {
     Patient(PatientId),
     /// Through memberships.
     Practitioner(PractitionerId),
+    /// As a member of every organization, without a profile of its own.
+    Superuser,
     /// No profile: nothing.
     Bare,
 }
@@ -114,9 +116,9 @@ impl Actor {
         self.application_id
     }
 
-    /// Its patient profile.
+    /// The patient it acts as for itself. A superuser is none, whatever profiles the account has (data model §5.8).
     pub const fn patient(&self) -> Option<PatientId> {
-        self.patient
+        if self.superuser { None } else { self.patient }
     }
 
     /// Its practitioner profile.
@@ -151,7 +153,8 @@ impl Actor {
 
     /// As whom it acts on the FHIR API: an account with both profiles is the patient in a patient client only.
     pub const fn fhir_role(&self) -> FhirRole {
-        match (self.patient, self.practitioner) {
+        match (self.patient(), self.practitioner) {
+            (_, None) if self.superuser => FhirRole::Superuser,
             (Some(patient), Some(_)) if self.patient_client => FhirRole::Patient(patient),
             (_, Some(practitioner)) => FhirRole::Practitioner(practitioner),
             (Some(patient), None) => FhirRole::Patient(patient),
@@ -164,7 +167,8 @@ impl Actor {
             "system"
         } else if self.superuser {
             "super_user"
-        } else if self.practitioner.is_some() && !(self.patient.is_some() && self.patient_client) {
+        } else if self.practitioner.is_some() {
+            // Its own record is another matter, wherever that is written.
             "practitioner"
         } else {
             "patient"

@@ -9,7 +9,7 @@ use jhe_domain::{
 };
 
 use crate::actor::{Actor, FhirRole, InternalReason};
-use crate::port::{AuthzPort, Hidden, UploadTarget};
+use crate::port::{Attribution, AuthzPort, Hidden, UploadTarget};
 use crate::proof::{AccessScope, ConsentedUpload, Grant, Location, Reach};
 use crate::{action, resource};
 
@@ -524,6 +524,10 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
     ) -> Result<Grant<resource::Consent, action::WriteConsents>, Error> {
         self.consent_writer(patient).await?;
         let own = self.actor.patient() == Some(patient);
+        if own {
+            // Whoever answers for itself is the patient, also who works with studies besides.
+            self.port.attribute(Attribution { kind: "patient", ..self.actor.attribution() });
+        }
         for &study in studies {
             if let (false, Reach::Shared(who)) = (own, self.reach()) {
                 let Some(organization) = self.port.organization_of(study).await? else {
@@ -693,6 +697,7 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
                 Ok(AccessScope::new(Reach::Own(own), within))
             }
             FhirRole::Bare => Ok(AccessScope::new(Reach::Nothing, within)),
+            FhirRole::Superuser => Ok(AccessScope::new(Reach::Superuser, within)),
             FhirRole::Practitioner(who) => {
                 self.require_shared(who, named).await?;
                 let reach = if self.actor.is_superuser() { Reach::Superuser } else { Reach::Shared(who) };
@@ -734,7 +739,7 @@ impl<'a, P: AuthzPort> Authorizer<'a, P> {
         let role = self.actor.fhir_role();
         let who = match role {
             FhirRole::Practitioner(who) => Some(who),
-            FhirRole::Patient(_) | FhirRole::Bare => None,
+            FhirRole::Patient(_) | FhirRole::Bare | FhirRole::Superuser => None,
         };
         let targets = self.port.upload_targets(who, patients).await?;
         let seeds = self.actor.internal_reason() == Some(InternalReason::Seeding);
@@ -772,19 +777,20 @@ impl UploadRights {
         match self.role {
             FhirRole::Practitioner(who) => (Some(who), None),
             FhirRole::Patient(own) => (None, Some(own)),
-            FhirRole::Bare => (None, None),
+            FhirRole::Bare | FhirRole::Superuser => (None, None),
         }
     }
 
     /// Whether the caller may write for the patient (FHIR §5.3 step 8).
     pub fn may_write_for(&self, patient: PatientId) -> Result<(), Error> {
         match self.role {
+            FhirRole::Superuser if self.knows(patient) => Ok(()),
             FhirRole::Bare if self.seeds && self.knows(patient) => Ok(()),
             FhirRole::Bare => Err(Error::denied(Why::UploaderIsNoPatient)),
             FhirRole::Patient(own) if own == patient => Ok(()),
             FhirRole::Patient(_) => Err(Error::denied(Why::SubjectIsNotCaller)),
             FhirRole::Practitioner(_) if self.targets.get(&patient).is_some_and(|target| target.managed) => Ok(()),
-            FhirRole::Practitioner(_) => Err(Error::denied(Why::MayNotWriteForPatient)),
+            FhirRole::Practitioner(_) | FhirRole::Superuser => Err(Error::denied(Why::MayNotWriteForPatient)),
         }
     }
 

@@ -130,6 +130,8 @@ impl FhirSources<'_> {
             return Ok(None);
         }
         let patient = grant.id();
+        // Of several that name the same at the same moment the later ones find what the first one made.
+        self.0.hold_patient(patient).await?;
         let known: Option<i64> = sqlx::query_scalar(
             "UPDATE core_fhirsource SET label = $4
               WHERE patient_id = $1 AND data_source_id = $2 AND fhir_base_url = $3 AND fhir_base_url <> '' RETURNING id",

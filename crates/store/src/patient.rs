@@ -572,7 +572,8 @@ impl Patients<'_> {
     }
 
     /// Takes a patient out of one organization; the last one takes the record, its observations and, unless it is
-    /// still needed otherwise, the account with it. Consent events stay. `false`, and nothing done, when somebody else took
+    /// still needed otherwise, the account with it. A link that the patient never agreed to takes nothing: who asked for it may
+    /// know nothing of the record. Consent events stay. `false`, and nothing done, when somebody else took
     /// it out meanwhile.
     pub async fn remove(
         &mut self,
@@ -586,18 +587,21 @@ impl Patients<'_> {
             return Ok(false);
         }
         self.0.tell_actor().await?;
-        sqlx::query("DELETE FROM core_patientorganization WHERE patient_id = $1 AND organization_id = $2")
-            .bind(id.0)
-            .bind(from.id().0)
-            .execute(self.0.connection())
-            .await
-            .db()?;
+        let confirmed: Option<bool> = sqlx::query_scalar(
+            "DELETE FROM core_patientorganization WHERE patient_id = $1 AND organization_id = $2 RETURNING confirmed",
+        )
+        .bind(id.0)
+        .bind(from.id().0)
+        .fetch_optional(self.0.connection())
+        .await
+        .db()?;
         let user: Option<Option<i64>> = sqlx::query_scalar(
             "DELETE FROM core_patient AS p
-              WHERE p.id = $1 AND NOT EXISTS (SELECT 1 FROM core_patientorganization AS l WHERE l.patient_id = p.id)
+              WHERE p.id = $1 AND $2 AND NOT EXISTS (SELECT 1 FROM core_patientorganization AS l WHERE l.patient_id = p.id)
               RETURNING p.jhe_user_id",
         )
         .bind(id.0)
+        .bind(confirmed.unwrap_or_default())
         .fetch_optional(self.0.connection())
         .await
         .db()?;

@@ -222,8 +222,21 @@ impl Work {
         Ok(())
     }
 
-    /// ROOT, data types, data sources, settings and the console's client. What is there already stays as it is.
+    /// ROOT, data types, data sources, settings and the console's client, once: what is there already stays as it is, and what
+    /// an administrator removed later stays away.
     pub async fn seed_reference(&mut self, _admin: &Admin, options: &SeedOptions) -> Result<(), Error> {
+        if options.console_client_id_is_pinned {
+            let sql = "UPDATE oauth2_provider_application SET client_id = $2 WHERE id = $1 AND name = 'JHE Admin UI' AND client_id <> $2";
+            self.insert(sql, &[4], &[&options.console_client_id]).await?;
+        }
+        let is_first = sqlx::query("INSERT INTO jhe_seed (name) VALUES ('reference') ON CONFLICT DO NOTHING")
+            .execute(self.connection())
+            .await
+            .db()?
+            .rows_affected();
+        if is_first == 0 {
+            return Ok(());
+        }
         self.insert(
             "INSERT INTO core_organization (id, name, type) VALUES (0, 'ROOT', 'root') ON CONFLICT DO NOTHING",
             &[],
@@ -250,10 +263,6 @@ impl Work {
                    VALUES ($1, $2, 'public', 'authorization-code', '{authorization_code,refresh_token}', $3, 'JHE Admin UI', true, 1209600)
                    ON CONFLICT DO NOTHING";
         self.insert(sql, &[4], &[&options.console_client_id, &redirect]).await?;
-        if options.console_client_id_is_pinned {
-            let sql = "UPDATE oauth2_provider_application SET client_id = $2 WHERE id = $1 AND name = 'JHE Admin UI' AND client_id <> $2";
-            self.insert(sql, &[4], &[&options.console_client_id]).await?;
-        }
         self.restart_sequences().await
     }
 

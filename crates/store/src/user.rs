@@ -174,8 +174,17 @@ impl Users<'_> {
                  ON CONFLICT ON CONSTRAINT core_practitioner_jhe_user_id_key DO NOTHING"
             }
         };
-        let made = sqlx::query(sql).bind(id.0).execute(self.0.connection()).await.db()?.rows_affected();
-        Ok(made > 0)
+        let made = sqlx::query(sql).bind(id.0).execute(self.0.connection()).await.db()?.rows_affected() > 0;
+        if made {
+            // An account that was neither becomes what it got; one that has a kind keeps it.
+            sqlx::query("UPDATE core_jheuser SET user_type = $2 WHERE id = $1 AND user_type IS NULL")
+                .bind(id.0)
+                .bind(kind.as_str())
+                .execute(self.0.connection())
+                .await
+                .db()?;
+        }
+        Ok(made)
     }
 
     /// Makes a practitioner a member of organizations, where it is none yet. `false`, and nothing done, when one of them

@@ -181,3 +181,28 @@ async fn answers_written_at_the_same_time_wait_for_each_other() {
     }
     server.stop().await;
 }
+
+/// Data model §2.1: on its own record an account with both profiles acts as the patient, through whatever client.
+#[tokio::test]
+async fn ones_own_answers_are_those_of_the_patient() {
+    let server = TestServer::start().await;
+    server
+        .execute(
+            "INSERT INTO core_practitioner (id, jhe_user_id) VALUES (89001, 10006);
+             INSERT INTO core_practitionerorganization (practitioner_id, organization_id, role) VALUES (89001, 20003, 'manager')",
+        )
+        .await;
+    let answer = json!({"studyScopeConsents": [{"studyId": 30001, "scopeConsents": [{
+        "codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": false}]}]});
+    let newest = "SELECT actor_kind FROM jhe_consent_event ORDER BY id DESC LIMIT 1";
+    server.patch("/api/v1/patients/40001/consents").as_user(PETER).json(&answer).send().await.expect(200);
+    assert_eq!(server.scalar(newest).await, "patient");
+    let mut others = answer.clone();
+    others["studyScopeConsents"][0]["scopeConsents"][0]["consented"] = json!(true);
+    let path = "/api/v1/patients/40002/consents";
+    let stored = "UPDATE core_studypatientscopeconsent SET consented = false";
+    server.execute(stored).await;
+    server.patch(path).as_user(PETER).json(&others).send().await.expect(200);
+    assert_eq!(server.scalar(newest).await, "practitioner");
+    server.stop().await;
+}

@@ -462,3 +462,25 @@ async fn a_list_of_an_organization_out_of_reach_changes_nothing_that_is_remember
     assert_eq!(list("organization_id=20003").await, (json!(20003), Value::Null));
     server.stop().await;
 }
+
+/// Who asked for a link that the patient never agreed to can take it back, and nothing with it.
+#[tokio::test]
+async fn taking_back_a_link_that_waits_removes_no_record() {
+    let server = TestServer::start().await;
+    // Nobody's any more, but not gone.
+    server.execute("DELETE FROM core_patientorganization WHERE patient_id = 40001").await;
+    let path = "/api/v1/patients/40001/global_add_organization?organization_id=20008";
+    server.patch(path).as_user(TOM).send().await.expect(200);
+    let gone = "/api/v1/patients/40001?organization_id=20008";
+    server.delete(gone).as_user(TOM).send().await.expect(204);
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_patient WHERE id = 40001").await, "1");
+    assert_ne!(
+        server.scalar("SELECT count(*)::text FROM core_observation WHERE subject_patient_id = 40001").await,
+        "0"
+    );
+    // A link that held takes the record along when it was the last one.
+    server.patch(path).as_user(ADMIN).send().await.expect(200);
+    server.delete(gone).as_user(TOM).send().await.expect(204);
+    assert_eq!(server.scalar("SELECT count(*)::text FROM core_patient WHERE id = 40001").await, "0");
+    server.stop().await;
+}

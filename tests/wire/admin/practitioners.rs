@@ -149,3 +149,15 @@ async fn a_practitioner_has_a_name_as_long_as_it_is() {
     assert_eq!((made.at("/nameFamily"), made.at("/nameGiven")), (json!(name), json!(name)));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_account_that_was_neither_becomes_a_practitioner() {
+    let server = TestServer::start().await;
+    server
+        .execute("INSERT INTO core_jheuser (id, email, password, first_name, last_name) VALUES (19001, 'bare@example.com', '!', '', '')")
+        .await;
+    let body = json!({"telecomEmail": "bare@example.com", "nameGiven": "Bare", "nameFamily": "Account"});
+    server.post(PRACTITIONERS).as_user(ADMIN).json(&body).send().await.expect(201);
+    assert_eq!(server.scalar("SELECT user_type FROM core_jheuser WHERE id = 19001").await, "practitioner");
+    server.stop().await;
+}

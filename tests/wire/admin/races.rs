@@ -245,3 +245,19 @@ async fn what_is_added_to_a_study_that_goes_is_added_before_or_not_at_all() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn one_record_system_named_at_once_is_one_source() {
+    let server = TestServer::start().await;
+    let body = json!({"dataSource": 70006, "label": "Halo", "fhirBaseUrl": "https://race.example/R4/"});
+    let sent: Vec<_> =
+        (0..6).map(|_| tokio::spawn(server.post("/api/v1/fhir_sources").as_user(PETER).json(&body).send())).collect();
+    let mut ids = std::collections::BTreeSet::new();
+    for reply in sent {
+        let reply = reply.await.unwrap();
+        assert!(reply.status.is_success(), "{}", reply.text());
+        ids.insert(reply.at("/id").to_string());
+    }
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    server.stop().await;
+}

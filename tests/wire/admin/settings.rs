@@ -219,3 +219,18 @@ async fn a_json_setting_is_kept_byte_for_byte() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn lists_that_answer_bare_are_those_that_can() {
+    let server = TestServer::start().await;
+    let id = server.scalar("SELECT id::text FROM core_jhesetting WHERE key = 'api.plain_array_lists'").await;
+    let set =
+        |value: Value| server.patch(&format!("{SETTINGS}/{id}")).as_user(ADMIN).json(&json!({"value": value})).send();
+    set(json!(["organizations", "data_sources"])).await.expect(200);
+    set(json!([])).await.expect(200);
+    for value in [json!(["patients"]), json!(["organizations", 1]), json!({"organizations": true})] {
+        let refused = set(value.clone()).await.expect(400);
+        assert!(refused.json().get("value").is_some(), "{value}: {}", refused.text());
+    }
+    server.stop().await;
+}

@@ -901,3 +901,59 @@ async fn the_capability_document_offers_every_kind() {
     }
     server.stop().await;
 }
+
+/// G5: what names people, studies or organizations and means nothing is refused rather than ignored.
+#[tokio::test]
+async fn nothing_that_names_somebody_is_ignored() {
+    let server = TestServer::start().await;
+    check(&server, PETER, &[("Group?member=Patient/40001", &[30002, 30001]), ("Group?member=40001&name=zzz", &[])])
+        .await;
+    check(&server, MARY, &[("Patient?organization=20003", &[40002, 40001])]).await;
+    for (person, query) in [
+        (PETER, "Group?member=Patient/40002"),
+        (MARY, "Group?member=Patient/40005"),
+        (MARY, "Patient?organization=20008"),
+    ] {
+        get(&server, person, query).await.expect(403);
+    }
+    for query in [
+        "Patient?study_id=30001",
+        "Patient?general-practitioner=80001",
+        "Patient?link=40001",
+        "Group?identifier=x",
+        "Observation?patient=40001&performer=Patient/40005",
+        "Observation?patient=40001&group=30001",
+        "Observation?patient=40001&study=30001",
+        "Device?organization_id=20003",
+    ] {
+        let refused = get(&server, MARY, query).await.expect(400);
+        assert_eq!(refused.at("/issue/0/code"), "not-supported", "{query}");
+    }
+    let lenient = get(&server, MARY, "Observation?patient=40001&category=x").await.expect(200);
+    assert_eq!(lenient.header("x-jhe-ignored-parameters"), "category");
+    server.stop().await;
+}
+
+/// R21 and data model §5.8: on both APIs, and never as a patient.
+#[tokio::test]
+async fn a_superuser_is_a_member_everywhere_with_whatever_profiles() {
+    let server = TestServer::start().await;
+    let with_profile = found(&server, ADMIN, "Observation?patient=40001").await;
+    server.execute("DELETE FROM core_practitioner WHERE id = 80001").await;
+    for with_patient in [false, true] {
+        if with_patient {
+            server.execute("INSERT INTO core_patient (jhe_user_id) VALUES (10001)").await;
+        }
+        assert_eq!(found(&server, ADMIN, "Observation?patient=40001").await, with_profile, "{with_patient}");
+        assert!(!found(&server, ADMIN, "Group").await.is_empty() && !found(&server, ADMIN, "Patient").await.is_empty());
+        get(&server, ADMIN, "Observation/60001").await.expect(200);
+        get(&server, ADMIN, "Observation?_count=1").await.expect(400);
+        server.get("/api/v1/patients/me").as_user(ADMIN).send().await.expect(403);
+        let source = json!({"dataSource": 70006, "label": "x", "fhirBaseUrl": "https://x.example"});
+        server.post("/api/v1/fhir_sources").as_user(ADMIN).json(&source).send().await.expect(403);
+    }
+    // Consent is needed all the same.
+    server.execute("UPDATE core_studypatientscopeconsent SET consented = false").await;
+    assert!(found(&server, ADMIN, "Observation?patient=40001").await.is_empty());
+    server.stop().await;
+}

@@ -360,3 +360,22 @@ async fn nobody_takes_over_an_account_by_registering_a_patient() {
     server.get("/api/v1/patients/40003/invitation_link").as_user(MARY).send().await.expect(403);
     server.stop().await;
 }
+
+/// Permission comes before the rest of the body, and twenty a minute are enough (integrations §1.7).
+#[tokio::test]
+async fn invitations_are_for_ones_own_patients_and_limited() {
+    let server = TestServer::start().await;
+    let invite = |person, body: serde_json::Value| server.post("/api/v1/invitation").as_user(person).json(&body).send();
+    invite(MARK, json!({"patientId": 40001})).await.expect(403);
+    invite(MARY, json!({"patientId": 40001})).await.expect(400);
+    for _ in 0..20 {
+        invite(MARY, json!({"patientId": 40001, "clientId": 1})).await.expect(201);
+    }
+    let refused = invite(MARY, json!({"patientId": 40001, "clientId": 1})).await.expect(429);
+    assert!(!refused.header("retry-after").is_empty());
+    // Others go on, and she does a minute later.
+    invite(ADMIN, json!({"patientId": 40001, "clientId": 1})).await.expect(201);
+    server.clock.advance(chrono::TimeDelta::seconds(61));
+    invite(MARY, json!({"patientId": 40001, "clientId": 1})).await.expect(201);
+    server.stop().await;
+}

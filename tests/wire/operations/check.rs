@@ -55,7 +55,7 @@ async fn a_time_zone_that_is_none_becomes_no_setting() {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         jhe_app::seed::reference(&store, &Config::read(variables, None).unwrap()).await
     };
-    store.execute_raw("DELETE FROM core_jhesetting WHERE key = 'site.time_zone'").await.unwrap();
+    store.execute_raw("DELETE FROM core_jhesetting WHERE key = 'site.time_zone'; DELETE FROM jhe_seed").await.unwrap();
     let refused = seed("Europe/Atlantis").await.unwrap_err();
     assert!(format!("{refused:?}").contains("TIME_ZONE is not the name of a time zone"), "{refused:?}");
     seed("Europe/Berlin").await.unwrap();

@@ -154,6 +154,7 @@ pub async fn create(
 ) -> Result<Issued, Error> {
     let mut work = app.store().begin().await?;
     let grant = Authorizer::new(actor, &mut work).invite(patient).await?;
+    throttle::pass(app, &ISSUE, &actor.user_id().0.to_be_bytes()).await?;
     let client = work.client_by_row(client).await?.ok_or(Error::NotFound(Lookup::Entity("Application")))?.client;
     let template = client.invitation_url.filter(|template| !template.is_empty());
     let template = template.ok_or_else(|| Error::invalid("client_id", "This client has no invitation URL."))?;
@@ -247,6 +248,8 @@ pub async fn redeem(app: &App, text: &str, ip: Option<IpAddr>) -> Result<Redeeme
     redeemed
 }
 
+/// Invitations an account may issue (integrations §1.7).
+const ISSUE: Limit = Limit::of_attempts("invitation.issue", TimeDelta::minutes(1), 20);
 /// Redemptions an address may try.
 const REDEEM: Limit = Limit::of_attempts("invitation.redeem", TimeDelta::minutes(1), 30);
 /// How many of them may name an unknown token.

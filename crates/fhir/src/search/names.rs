@@ -124,7 +124,7 @@ fn any(kind: ResourceType, name: &str) -> Lookup<'_> {
         return Lookup::Unsupported;
     }
     let Some(parameter) = common(&base).or_else(|| typed(kind, &base)) else {
-        return Lookup::Unknown;
+        return if names_somebody(&base) { Lookup::Unsupported } else { Lookup::Unknown };
     };
     match modifier {
         Some(modifier) if modifier.contains('.') => Lookup::Unsupported,
@@ -188,6 +188,29 @@ fn common(name: &str) -> Option<Parameter> {
     })
 }
 
+/// Whether a name that means nothing here sounds as if it named people, a study or an organization: whoever sends it wants
+/// to see less, and must not see more because it is ignored (FHIR G5).
+fn names_somebody(name: &str) -> bool {
+    matches!(
+        name.trim_end_matches("id"),
+        "author"
+            | "email"
+            | "generalpractitioner"
+            | "group"
+            | "identifier"
+            | "link"
+            | "member"
+            | "organization"
+            | "patient"
+            | "performer"
+            | "person"
+            | "practitioner"
+            | "study"
+            | "subject"
+            | "user"
+    )
+}
+
 /// Parameters of one type, by normalized name.
 fn typed(kind: ResourceType, name: &str) -> Option<Parameter> {
     use ResourceType::{AuditEvent, Device, Group, Observation, Organization, Patient, Practitioner};
@@ -204,6 +227,8 @@ fn typed(kind: ResourceType, name: &str) -> Option<Parameter> {
         (Patient, "email") => Parameter::Email,
         (Patient, "phone") => Parameter::Phone,
         (Patient, "telecom") => Parameter::Telecom,
+        (Group, "member") => Parameter::Patient,
+        (Patient, "organization") => Parameter::PatientOrganization,
         (Group, "code") => Parameter::GroupCode,
         (Group, "type") => Parameter::GroupType,
         (Group, "managingentity") => Parameter::ManagingEntity,
@@ -280,5 +305,28 @@ mod tests {
             assert_eq!(lookup(Observation, name), Lookup::Unknown, "{name}");
         }
         assert_eq!(lookup(Patient, "date"), Lookup::Unknown);
+    }
+
+    #[test]
+    fn what_names_people_studies_or_organizations_is_never_ignored() {
+        check(Group, "member", Some((Parameter::Patient, None)));
+        check(Patient, "organization", Some((Parameter::PatientOrganization, None)));
+        for name in [
+            "organization",
+            "organization_id",
+            "study",
+            "study_id",
+            "group",
+            "patient-id",
+            "performer",
+            "member:Patient",
+        ] {
+            assert_eq!(lookup(Observation, name), Lookup::Unsupported, "{name}");
+        }
+        for (kind, name) in
+            [(Group, "identifier"), (Patient, "link"), (Patient, "general-practitioner"), (Device, "user")]
+        {
+            assert_eq!(lookup(kind, name), Lookup::Unsupported, "{name}");
+        }
     }
 }
