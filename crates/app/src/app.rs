@@ -11,6 +11,7 @@ use jhe_outbound::issuer::Issuers;
 use jhe_outbound::wearable::Wearables;
 use jhe_store::Store;
 use jhe_store::gather::Gather;
+use jhe_store::setting::SettingChanges;
 use tokio::sync::OnceCell;
 
 use crate::identity::{Identity, client, token};
@@ -61,7 +62,9 @@ impl App {
         let wearables = OnceCell::new();
         let app =
             Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, wearables, gathers, documents }));
-        tokio::spawn(keep_current(app.clone()));
+        // Before the first request, so that nobody who changes a setting overlooks this process.
+        let changes = follow(&app).await?;
+        tokio::spawn(keep_current(app.clone(), changes));
         Ok(app)
     }
 
@@ -138,22 +141,35 @@ impl App {
 /// A change is picked up at the latest after this long, should its notification get lost.
 const REFRESH: Duration = Duration::from_mins(1);
 
+/// Reads what may have changed, and tells so.
+async fn read_again(app: &App, changes: &mut SettingChanges) -> Result<(), Error> {
+    let version = changes.version().await?;
+    app.reload().await?;
+    changes.seen(version).await
+}
+
+/// Listens for changes. What came while nobody did is lost, so this starts with a read.
+async fn follow(app: &App) -> Result<SettingChanges, Error> {
+    let mut changes = app.store().setting_changes().await?;
+    read_again(app, &mut changes).await?;
+    Ok(changes)
+}
+
 /// Follows changes of settings and keys until the store is closed.
-async fn keep_current(app: App) {
+async fn keep_current(app: App, mut changes: SettingChanges) {
     loop {
-        // Notifications sent while the connection was down are lost, so a fresh one starts with a read.
-        if let Ok(mut changes) = app.store().setting_changes().await {
-            app.reload().await.ok();
-            // A timeout reads again as a notification does; an error starts over with a new connection.
-            while matches!(tokio::time::timeout(REFRESH, changes.next()).await, Err(_) | Ok(Ok(()))) {
-                if app.reload().await.is_err() {
-                    break;
-                }
+        // A timeout reads again as a notification does; an error starts over with a new connection.
+        while matches!(tokio::time::timeout(REFRESH, changes.next()).await, Err(_) | Ok(Ok(())))
+            && read_again(&app, &mut changes).await.is_ok()
+        {}
+        changes = loop {
+            if app.store().is_closed() {
+                return;
             }
-        }
-        if app.store().is_closed() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Ok(changes) = follow(&app).await {
+                break changes;
+            }
+        };
     }
 }

@@ -125,7 +125,7 @@ pub async fn create(
     let id = work.settings().write(&admin, None, &key, &value).await?;
     let setting = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
     work.commit().await?;
-    app.settings().reload().await?;
+    app.settings().spread().await?;
     Ok(setting)
 }
 
@@ -150,7 +150,7 @@ pub async fn update(
     work.settings().write(&admin, Some(id), &key, &value).await?;
     let setting = work.settings().find(&admin, id).await?.ok_or_else(missing)?;
     work.commit().await?;
-    app.settings().reload().await?;
+    app.settings().spread().await?;
     Ok(setting)
 }
 
@@ -162,5 +162,5 @@ pub async fn delete(app: &App, actor: &Actor, id: i64) -> Result<(), Error> {
         return Err(missing());
     }
     work.commit().await?;
-    app.settings().reload().await
+    app.settings().spread().await
 }

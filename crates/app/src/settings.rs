@@ -2,12 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use jhe_config::Config;
 use jhe_domain::error::Error;
 use jhe_domain::setting::SettingValue;
 use jhe_store::Store;
 use tokio::sync::Mutex;
+
+/// How long a write waits for other processes.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks whether they are done.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// The settings as of the last read. Cheap to clone; all clones see a change.
 #[derive(Debug, Clone)]
@@ -38,6 +44,23 @@ impl Settings {
         let values = Arc::new(self.store.settings().await?);
         *self.values.write().unwrap_or_else(PoisonError::into_inner) = values;
         Ok(())
+    }
+
+    /// Returns when a change that is committed holds in this process and in every other one. One that does not answer gets it
+    /// when it does.
+    pub(crate) async fn spread(&self) -> Result<(), Error> {
+        self.reload().await?;
+        let version = self.store.announce_settings().await?;
+        let seen = async {
+            while !self.store.settings_seen(version).await? {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| {
+            tracing::warn!("a setting does not hold in every process yet");
+            Ok(())
+        })
     }
 
     fn get<T>(&self, key: &str, read: impl FnOnce(&SettingValue) -> Option<T>) -> Option<T> {

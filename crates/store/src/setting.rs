@@ -49,7 +49,25 @@ impl SettingChanges {
         self.0.recv().await.db()?;
         Ok(())
     }
+
+    /// How many writes there were by now: to be asked before settings are read, and told with [`SettingChanges::seen`] after.
+    pub async fn version(&mut self) -> Result<i64, Error> {
+        sqlx::query_scalar("SELECT last_value FROM jhe_setting_version").fetch_one(&mut self.0).await.db()
+    }
+
+    /// Tells the writers of settings how far this process has read, in the name of its connection.
+    pub async fn seen(&mut self, version: i64) -> Result<(), Error> {
+        sqlx::query("SELECT set_config('application_name', $1, false)")
+            .bind(format!("{SEEN}{version}"))
+            .execute(&mut self.0)
+            .await
+            .db()?;
+        Ok(())
+    }
 }
+
+/// What the name of a listening connection begins with; a version follows.
+const SEEN: &str = "jhe settings ";
 
 impl Store {
     /// All settings, by key.
@@ -68,6 +86,30 @@ impl Store {
         let mut listener = PgListener::connect_with(&self.pool).await.db()?;
         listener.listen("jhe_setting_changed").await.db()?;
         Ok(SettingChanges(listener))
+    }
+
+    /// Counts a write of settings that is committed, and tells every process of it; the count.
+    pub async fn announce_settings(&self) -> Result<i64, Error> {
+        let (version, ()) =
+            sqlx::query_as("SELECT nextval('jhe_setting_version'), pg_notify('jhe_setting_changed', '')")
+                .fetch_one(&self.pool)
+                .await
+                .db()?;
+        Ok(version)
+    }
+
+    /// Whether every process that is there has read the settings since that count.
+    pub async fn settings_seen(&self, version: i64) -> Result<bool, Error> {
+        sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a
+                                 WHERE a.datname = current_database() AND starts_with(a.application_name, $1)
+                                   AND substr(a.application_name, length($1) + 1)::bigint < $2)",
+        )
+        .bind(SEEN)
+        .bind(version)
+        .fetch_one(&self.pool)
+        .await
+        .db()
     }
 
     /// Whether the store was closed.

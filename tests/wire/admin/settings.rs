@@ -234,3 +234,25 @@ async fn lists_that_answer_bare_are_those_that_can() {
     }
     server.stop().await;
 }
+
+/// Whoever reads the answer finds the setting in force in every process.
+#[tokio::test]
+async fn a_setting_holds_in_every_process_when_it_is_answered() {
+    let server = TestServer::start().await;
+    let other = TestServer::on(server.database(), &[]).await;
+    let id = server.scalar("SELECT id::text FROM core_jhesetting WHERE key = 'api.plain_array_lists'").await;
+    for turn in 0..40 {
+        let value = if turn % 2 == 0 { json!(["organizations"]) } else { json!([]) };
+        server
+            .patch(&format!("{SETTINGS}/{id}"))
+            .as_user(ADMIN)
+            .json(&json!({"value": value}))
+            .send()
+            .await
+            .expect(200);
+        let list = other.get("/api/v1/organizations").as_user(ADMIN).send().await.expect(200).json();
+        assert_eq!(list.is_array(), turn % 2 == 0, "{turn}");
+    }
+    other.stop().await;
+    server.stop().await;
+}
