@@ -17,7 +17,11 @@ async fn the_api_document_is_fresh_and_shown() {
     }
     let page = server.get("/api/v1/schema/swagger-ui/").send().await.expect(200).text();
     assert!(page.contains("swagger-ui"));
-    server.get("/api/v1/schema/redoc/").send().await.expect(200);
+    for page in ["/api/v1/schema/swagger-ui/", "/api/v1/schema/redoc/"] {
+        let page = server.get(page).send().await.expect(200);
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        assert!(page.header("content-security-policy").starts_with("default-src 'self'; "), "{page:?}");
+    }
     server.get("/api/v1/schema/redoc/redoc.standalone.js").send().await.expect(200);
     server.stop().await;
 }

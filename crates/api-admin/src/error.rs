@@ -225,6 +225,11 @@ pub(crate) fn unsupported_media_type(media_type: &str) -> Response {
     detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text)
 }
 
+/// 415 for a coding of the body.
+pub(crate) fn unsupported_coding(coding: &str) -> Response {
+    detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &format!("Unsupported content coding \"{coding}\" in request."))
+}
+
 /// 413.
 pub(crate) fn too_large(limit: usize) -> Response {
     detail(StatusCode::PAYLOAD_TOO_LARGE, &format!("Request body exceeds {limit} bytes."))

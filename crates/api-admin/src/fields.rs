@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 mod sent;
 
-use crate::error::{AdminError, too_large, unsupported_media_type};
+use crate::error::{AdminError, too_large, unsupported_coding, unsupported_media_type};
 
 pub(crate) use sent::Sent;
 use sent::{Members, Unread, snake_keys};
@@ -39,6 +39,12 @@ impl FromRequest<App> for Fields {
         let delete = request.method() == Method::DELETE;
         let query = request.uri().query().unwrap_or_default().to_owned();
         let headers = request.headers().clone();
+        // Small bodies need no coding, so only FHIR takes one (R28); its bytes must not be taken for a broken text.
+        let coding =
+            headers.get(axum::http::header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
+        if let Some(coding) = coding.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
+            return Err(unsupported_coding(coding));
+        }
         let media_type = body::media_type(&headers);
         if media_type.as_deref() == Some("multipart/form-data") {
             return Self::multipart(request, limit).await;

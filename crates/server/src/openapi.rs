@@ -86,9 +86,17 @@ fn schema(prefix: &'static str, yaml: &str, json: &str) -> Router<App> {
         .layer(map_response(described))
 }
 
-/// The headers that every answer of the Admin API carries.
+/// Both pages style themselves while they run; ReDoc searches in a worker.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:; \
+                      frame-ancestors 'self'; object-src 'none'; base-uri 'none'";
+
+/// The headers that every answer of the Admin API carries, and for pages the policy that keeps foreign content out.
 async fn described(mut response: Response) -> Response {
     let headers = response.headers_mut();
+    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    }
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     headers.append(header::VARY, HeaderValue::from_static("Accept"));
     response

@@ -160,8 +160,8 @@ fn refuse(uri: &Uri, refusal: Refusal) -> Response {
         Kind::OAuth => put::<jhe_api_oauth::OAuth>(refusal),
         Kind::Web => put::<jhe_web::Web>(refusal),
     };
-    if family != Kind::Web {
-        // It says nothing about anybody, and pages of other origins can tell an overload from a broken line so.
+    if family == Kind::OAuth {
+        // As every answer of that family (identity §1.3), so that a page elsewhere can tell an overload from a broken line.
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, X-Request-Id"));

@@ -96,6 +96,9 @@ async fn malformed_requests_get_the_documented_bodies() {
     {
         server.get("/api/v1/organizations").as_user(MARY).header("host", host).send().await.expect(400);
     }
+    let coded =
+        post().header("content-encoding", "gzip").body("application/json", "x".to_owned()).send().await.expect(415);
+    assert_eq!(coded.detail(), "Unsupported content coding \"gzip\" in request.");
     let big = format!("{{\"name\":\"{}\"}}", "x".repeat(1_100_000));
     post().body("application/json", big).send().await.expect(413);
     server.stop().await;
