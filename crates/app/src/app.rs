@@ -63,7 +63,7 @@ impl App {
         let app =
             Self(Arc::new(Inner { store, config, clock, settings, identity, issuers, wearables, gathers, documents }));
         // Before the first request, so that nobody who changes a setting overlooks this process.
-        let changes = follow(&app).await?;
+        let changes = Box::pin(follow(&app)).await?;
         tokio::spawn(keep_current(app.clone(), changes));
         Ok(app)
     }

@@ -99,9 +99,12 @@ impl Service {
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, WearableFault> {
         let answer = request.header(KEY, self.key.reveal()).send().await;
-        answer.map_err(|error| match error.is_timeout() {
-            true => fault("the service did not answer in time"),
-            false => fault("the service cannot be reached"),
+        answer.map_err(|error| {
+            fault(if error.is_timeout() {
+                "the service did not answer in time"
+            } else {
+                "the service cannot be reached"
+            })
         })
     }
 }

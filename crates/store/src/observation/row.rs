@@ -48,8 +48,11 @@ pub(super) fn observation(rows: &[PgRow]) -> sqlx::Result<Observation> {
     })
 }
 
+/// System and value.
+type Identifier = (Option<Phi<String>>, Phi<String>);
+
 /// Identifiers in the order in which they were given.
-fn identifiers(rows: &[PgRow]) -> sqlx::Result<Vec<(Option<Phi<String>>, Phi<String>)>> {
+fn identifiers(rows: &[PgRow]) -> sqlx::Result<Vec<Identifier>> {
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
         if let Some(id) = row.try_get::<Option<i64>, _>(18)? {
