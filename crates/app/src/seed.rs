@@ -72,8 +72,11 @@ async fn make_reference(
 /// Makes the demo data, on a database that holds nothing else.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the database holds other organizations.
+/// [`Error::Invalid`] in production mode, and when the database holds other organizations.
 pub async fn demo(store: &Store, config: &Config) -> Result<Seeded, Error> {
+    if config.site.production {
+        return Err(Error::sentence("Demo data is not made in production mode: its password is known to all."));
+    }
     // Hashed before the transaction starts: it takes a while.
     let password_hash = password::hash(DEMO_PASSWORD, &mut OsEntropy).map_err(Error::internal)?;
     let mut work = store.begin().await?;
@@ -106,11 +109,10 @@ pub async fn demo(store: &Store, config: &Config) -> Result<Seeded, Error> {
     Ok(Seeded::Made)
 }
 
-/// The configured secret of the EHR launch client; its published default is for development alone.
+/// The configured secret of the EHR launch client, or the published one: demo data is for development alone.
 fn ehr_secret(config: &Config) -> String {
     match &config.seeding.sof_client_secret {
         Some(secret) => secret.reveal().to_owned(),
-        None if config.site.production => token::alphanumeric(&mut OsEntropy, 40),
         None => jhe_config::EXAMPLE_SOF_SECRET.to_owned(),
     }
 }

@@ -543,11 +543,11 @@ fn read_seeding(reader: &mut Reader<'_>, production: bool) -> Seeding {
     if production && sof_client_secret.as_ref().is_some_and(|secret| secret.reveal() == EXAMPLE_SOF_SECRET) {
         reader.fault("SOF_EHR_LAUNCH_CLIENT_SECRET", "", "one of your own: that of the example is known to all");
     }
-    Seeding {
-        demo: reader.flag("JHE_DEMO", false),
-        sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),
-        sof_client_secret,
+    let demo = reader.flag("JHE_DEMO", false);
+    if production && demo {
+        reader.fault("JHE_DEMO", "1", "0 in production mode: the password of the demo data is known to all");
     }
+    Seeding { demo, sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"), sof_client_secret }
 }
 
 fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
@@ -650,6 +650,11 @@ mod tests {
         let text = fault(&[&[("SITE_URL", "https://jhe.example.org")][..], &sof].concat());
         assert!(text.contains("SOF_EHR_LAUNCH_CLIENT_SECRET is \"[secret]\""), "{text}");
         assert!(read(&sof).is_ok() && read(&[("SECRET_KEY", &example)]).is_ok(), "development may");
+        let demo = |name, value| fault(&[(name, value), ("SECRET_KEY", &long), ("JHE_DEMO", "1")]);
+        for (name, value) in [("SITE_URL", "https://jhe.example.org"), ("JHE_ENV", "production")] {
+            assert!(demo(name, value).starts_with("JHE_DEMO is \"1\"; allowed is 0 in production mode"), "{name}");
+        }
+        assert!(read(&[("JHE_DEMO", "1")]).unwrap().seeding.demo);
         let config = read(&[("SITE_URL", "https://jhe.example.org/"), ("SECRET_KEY", &long)]).unwrap();
         assert!(config.site.production);
         assert!(config.site.allows_host("jhe.example.org"));

@@ -176,7 +176,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("CH_INVITATION_LINK_EXCLUDE_HOST", "off", "Leaves the host out of patient links"),
     plain("JHE_INVITATION_LINK_SEPARATOR", "|", "Text between host and code of a patient link"),
     plain("JHE_INVITATION_LINK_ENCODE", "0", "1 percent-encodes separator and port of a patient link"),
-    plain("JHE_DEMO", "0", "1 makes the demo data on an empty database"),
+    plain("JHE_DEMO", "0", "1 makes the demo data on an empty database; refused in production mode"),
     plain("SOF_EHR_LAUNCH_CLIENT_ID", "sof-ehr-launch", "client_id of the EHR launch client of the demo data"),
     secret("SOF_EHR_LAUNCH_CLIENT_SECRET", "a published one in development", "Its secret"),
 ];
