@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use jhe_app::App;
 use jhe_config::{Config, ConfigError, MailTransport};
-use jhe_store::{DatabaseOptions, Store, maintenance};
+use jhe_store::maintenance::{self, Schema};
+use jhe_store::{DatabaseOptions, Store};
 
 use crate::cli::print;
 use crate::clock::SystemClock;
@@ -113,9 +114,9 @@ async fn examine(database: &Database, config: &Config, rows: &mut Vec<Row>) -> R
     store.ping().await.map_err(readable)?;
     rows.push(Row::good("database", "reachable"));
     rows.push(Row::good("database TLS", tls(&store).await?));
-    let pending = maintenance::pending(&database.options).await.map_err(readable)?;
-    rows.push(migrations("migrations", &pending));
-    if pending.is_empty() {
+    let schema = maintenance::schema(&database.options).await.map_err(readable)?;
+    rows.push(migrations(&schema));
+    if schema.pending.is_empty() {
         match App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await {
             Ok(app) => rows.extend(started(&app, config)),
             Err(error) => rows.push(Row::bad("configuration", readable(error).to_string())),
@@ -148,11 +149,18 @@ async fn tls(store: &Store) -> Result<String> {
     Ok(store.scalar_raw(sql).await.map_err(readable)?.unwrap_or_else(|| "not known".to_owned()))
 }
 
-fn migrations(name: &str, pending: &[String]) -> Row {
-    if pending.is_empty() {
-        Row::good(name, "current")
-    } else {
-        Row::bad(name, format!("pending: {}", pending.join(", ")))
+fn migrations(schema: &Schema) -> Row {
+    let fits = schema.pending.is_empty() && schema.fault.is_none();
+    Row { name: "migrations".to_owned(), text: standing(schema), good: fits }
+}
+
+/// How a schema stands to this program, in words.
+pub(crate) fn standing(schema: &Schema) -> String {
+    match (&schema.fault, schema.pending.as_slice()) {
+        (Some(fault), []) => fault.clone(),
+        (Some(fault), pending) => format!("{fault}; pending: {}", pending.join(", ")),
+        (None, []) => "current".to_owned(),
+        (None, pending) => format!("pending: {}", pending.join(", ")),
     }
 }
 
@@ -164,9 +172,11 @@ async fn replicas(options: &DatabaseOptions, config: &Config, rows: &mut Vec<Row
     }
     for (url, place) in config.database.read_urls.iter().zip(descriptions) {
         let options = DatabaseOptions { url: jhe_domain::Secret::new(url.reveal().to_owned()), ..options.clone() };
-        rows.push(match maintenance::pending(&options).await {
-            Ok(pending) if pending.is_empty() => Row::good("read replica", format!("{place}: reachable and current")),
-            Ok(pending) => Row::bad("read replica", format!("{place}: pending: {}", pending.join(", "))),
+        rows.push(match maintenance::schema(&options).await {
+            Ok(schema) if migrations(&schema).good => {
+                Row::good("read replica", format!("{place}: reachable and current"))
+            }
+            Ok(schema) => Row::bad("read replica", format!("{place}: {}", standing(&schema))),
             Err(error) => Row::bad("read replica", format!("{place}: {:#}", readable(error))),
         });
     }

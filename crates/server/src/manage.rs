@@ -14,6 +14,7 @@ use jhe_domain::clock::Clock as _;
 use jhe_domain::user::UserType;
 use jhe_store::{Store, maintenance};
 
+use crate::check::standing;
 use crate::cli::print;
 use crate::clock::SystemClock;
 use crate::database::{Database, readable};
@@ -153,18 +154,14 @@ pub(crate) async fn on_store<T>(config: &Config, run: impl AsyncFnOnce(&Store) -
 /// `jhe migrate`.
 pub async fn migrate(config: Config, check: bool) -> Result<ExitCode> {
     let database = Database::open(&config).await?;
-    let pending = maintenance::pending(&database.options).await.map_err(readable)?;
+    let schema = maintenance::schema(&database.options).await.map_err(readable)?;
     let outcome = if check {
-        let text = if pending.is_empty() {
-            "no migrations are pending".to_owned()
-        } else {
-            format!("pending: {}", pending.join(", "))
-        };
-        print(&text)?;
-        if pending.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let fits = schema.pending.is_empty() && schema.fault.is_none();
+        print(&if fits { "no migrations are pending".to_owned() } else { standing(&schema) })?;
+        if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     } else {
         maintenance::migrate(&database.options).await.map_err(readable)?;
-        print(&format!("{} migrations applied", pending.len()))?
+        print(&format!("{} migrations applied", schema.pending.len()))?
     };
     database.close().await?;
     Ok(outcome)

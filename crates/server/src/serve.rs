@@ -159,7 +159,7 @@ pub async fn prepare(database: &Database, migrate: bool) -> Result<()> {
     if migrate {
         return maintenance::migrate(&database.options).await.map_err(readable).context("migrations cannot be applied");
     }
-    let pending = maintenance::pending(&database.options).await.map_err(readable)?;
+    let pending = maintenance::schema(&database.options).await.map_err(readable)?.pending;
     anyhow::ensure!(pending.is_empty(), "migrations are pending: {}", pending.join(", "));
     Ok(())
 }

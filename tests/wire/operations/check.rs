@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use jhe_config::Config;
 use jhe_server::audit::{self, AuditCommand};
 use jhe_server::check::{self, Row};
+use jhe_server::manage;
 use jhe_store::Store;
 use jhe_testkit::TestDb;
 
@@ -66,6 +67,25 @@ async fn a_time_zone_that_is_none_becomes_no_setting() {
     assert_eq!(store.scalar_raw(zone).await.unwrap().as_deref(), Some("Europe/Berlin"));
     store.close().await;
     writer.stop().await;
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn a_schema_that_is_newer_than_the_program_is_told() {
+    let database = TestDb::new().await;
+    let (store, writer) = Store::connect(&database.options()).await.unwrap();
+    let config = || Config::read([("DATABASE_URL".to_owned(), database.url.clone())], None).unwrap();
+    assert_eq!(manage::migrate(config(), true).await.unwrap(), ExitCode::SUCCESS);
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (29991231235959, 'a later thing', true, '', 0)";
+    store.execute_raw(newer).await.unwrap();
+    assert_eq!(manage::migrate(config(), true).await.unwrap(), ExitCode::FAILURE);
+    let rows = check::table(&config()).await;
+    let told = row(&rows, "migrations");
+    assert!(!told.good && told.text.contains("newer than this program"), "{told:?}");
+    assert!(told.text.ends_with("29991231235959"), "{told:?}");
+    writer.stop().await;
+    store.close().await;
     database.drop_database().await;
 }
 
