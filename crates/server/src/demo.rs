@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use jhe_app::App;
 use jhe_app::seed::{self, DEMO_PASSWORD};
 use jhe_config::Config;
 use tokio::net::TcpListener;
@@ -63,6 +64,7 @@ const ACCOUNTS: &[(&str, &str)] = &[
 pub async fn run(mut config: Config, args: DemoArgs) -> Result<ExitCode> {
     ensure!(!config.site.production, "the demo does not run in production mode");
     check(&config)?;
+    App::check(&config).map_err(readable)?;
     if let Some(folder) = &args.data_dir {
         config.server.data_dir = Some(folder.clone());
     }

@@ -12,7 +12,8 @@ use jhe_config::Config;
 use jhe_domain::client::GrantType;
 use jhe_domain::clock::Clock as _;
 use jhe_domain::user::UserType;
-use jhe_store::{Store, maintenance};
+use jhe_store::Store;
+use jhe_store::maintenance::{self, Schema};
 
 use crate::check::standing;
 use crate::cli::print;
@@ -139,10 +140,28 @@ fn parse_grant(text: &str) -> Result<GrantType, String> {
         .ok_or_else(|| "authorization_code, refresh_token, client_credentials, password or token-exchange".to_owned())
 }
 
-/// Runs something on a migrated database.
-pub(crate) async fn on_store<T>(config: &Config, run: impl AsyncFnOnce(&Store) -> Result<T>) -> Result<T> {
-    let database = Database::open(config).await?;
-    serve::prepare(&database, true).await?;
+/// What a command does about pending migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// It makes the database it needs: it may be the first to run.
+    Apply,
+    /// It is about what is there, and refuses.
+    Refuse,
+}
+
+/// Runs something on a database that has all migrations.
+pub(crate) async fn on_store<T>(
+    config: &Config,
+    pending: Pending,
+    run: impl AsyncFnOnce(&Store) -> Result<T>,
+) -> Result<T> {
+    let database = match pending {
+        Pending::Apply => Database::open(config).await?,
+        Pending::Refuse => Database::existing(config)
+            .await?
+            .context("there is no database yet: run jhe migrate, or start the server")?,
+    };
+    serve::prepare(&database, pending == Pending::Apply).await?;
     let (store, audit) = database.connect().await?;
     let outcome = run(&store).await;
     audit.stop().await;
@@ -153,24 +172,33 @@ pub(crate) async fn on_store<T>(config: &Config, run: impl AsyncFnOnce(&Store) -
 
 /// `jhe migrate`.
 pub async fn migrate(config: Config, check: bool) -> Result<ExitCode> {
+    if check {
+        return migrate_check(&config).await;
+    }
     let database = Database::open(&config).await?;
-    let schema = maintenance::schema(&database.options).await.map_err(readable)?;
-    let outcome = if check {
-        let fits = schema.pending.is_empty() && schema.fault.is_none();
-        print(&if fits { "no migrations are pending".to_owned() } else { standing(&schema) })?;
-        if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    } else {
-        maintenance::migrate(&database.options).await.map_err(readable)?;
-        print(&format!("{} migrations applied", schema.pending.len()))?
-    };
+    let pending = maintenance::schema(&database.options).await.map_err(readable)?.pending;
+    maintenance::migrate(&database.options).await.map_err(readable)?;
+    let outcome = print(&format!("{} migrations applied", pending.len()))?;
     database.close().await?;
     Ok(outcome)
+}
+
+async fn migrate_check(config: &Config) -> Result<ExitCode> {
+    let Some(database) = Database::existing(config).await? else {
+        print(&format!("there is no database yet: all {} migrations are pending", Schema::missing().pending.len()))?;
+        return Ok(ExitCode::FAILURE);
+    };
+    let schema = maintenance::schema(&database.options).await.map_err(readable)?;
+    database.close().await?;
+    let fits = schema.pending.is_empty() && schema.fault.is_none();
+    print(&if fits { "no migrations are pending".to_owned() } else { standing(&schema) })?;
+    Ok(if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `jhe seed`.
 pub async fn seed(config: Config, demo: bool, rich: bool) -> Result<ExitCode> {
     ensure!(!(demo || rich) || !config.site.production, "demo data is not made in production mode");
-    on_store(&config, async |store| {
+    on_store(&config, Pending::Apply, async |store| {
         if demo {
             jhe_app::seed::demo(store, &config).await.map_err(readable)?;
         } else {
@@ -206,7 +234,8 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
         UserCommand::Create { .. } | UserCommand::SetPassword { .. } => read_password()?,
         UserCommand::Disable { .. } | UserCommand::Enable { .. } => String::new(),
     };
-    let said = on_store(&config, async |store| match command {
+    let pending = if matches!(command, UserCommand::Create { .. }) { Pending::Apply } else { Pending::Refuse };
+    let said = on_store(&config, pending, async |store| match command {
         UserCommand::Create { email, superuser, practitioner, patient } => {
             let kind = match (practitioner, patient) {
                 (true, _) => Some(UserType::Practitioner),
@@ -235,7 +264,8 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
 
 /// `jhe client`.
 pub async fn client(config: Config, command: ClientCommand) -> Result<ExitCode> {
-    let said = on_store(&config, async |store| match command {
+    let pending = if matches!(command, ClientCommand::Create { .. }) { Pending::Apply } else { Pending::Refuse };
+    let said = on_store(&config, pending, async |store| match command {
         ClientCommand::Create {
             name,
             client_id,
@@ -304,7 +334,7 @@ async fn list_clients(store: &Store) -> Result<String> {
 
 /// `jhe keys`.
 pub async fn keys(config: Config, command: KeysCommand) -> Result<ExitCode> {
-    let kid = on_store(&config, async |store| {
+    let kid = on_store(&config, Pending::Refuse, async |store| {
         if matches!(command, KeysCommand::Rotate) {
             operator::retire_signing_key(store).await.map_err(readable)?;
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use jhe_config::Config;
 use jhe_server::audit::{self, AuditCommand};
 use jhe_server::check::{self, Row};
-use jhe_server::manage;
+use jhe_server::manage::{self, ClientCommand, KeysCommand};
 use jhe_store::Store;
 use jhe_testkit::TestDb;
 
@@ -71,6 +71,44 @@ async fn a_time_zone_that_is_none_becomes_no_setting() {
 }
 
 #[tokio::test]
+async fn what_only_looks_makes_nothing() {
+    let folder = std::env::temp_dir().join(format!("jhe-check-{}", std::process::id()));
+    let variables = [("JHE_DATA_DIR".to_owned(), folder.display().to_string())];
+    let config = Config::read(variables, None).unwrap();
+    let rows = check::table(&config).await;
+    let told = row(&rows, "database");
+    assert!(told.good && told.text.starts_with("none yet"), "{told:?}");
+    assert_eq!(manage::migrate(config.clone(), true).await.unwrap(), ExitCode::FAILURE);
+    let refusal = format!("{:#}", manage::client(config, ClientCommand::List).await.unwrap_err());
+    assert!(refusal.contains("there is no database yet"), "{refusal}");
+    assert!(!folder.exists());
+
+    let database = TestDb::new().await;
+    let (store, writer) = Store::connect(&database.options()).await.unwrap();
+    let config = |keys: &str| {
+        let variables = [("DATABASE_URL", database.url.as_str()), ("JHE_GENERATE_KEYS", keys)];
+        Config::read(variables.map(|(name, value)| (name.to_owned(), value.to_owned())), None).unwrap()
+    };
+    let rows = check::table(&config("1")).await;
+    for name in ["signing key", "patient code verifier"] {
+        let told = row(&rows, name);
+        assert!(told.good && told.text.starts_with("none yet"), "{told:?}");
+    }
+    assert!(!row(&check::table(&config("0")).await, "signing key").good);
+    let keys = "SELECT ((SELECT count(*) FROM jhe_signing_key) + (SELECT count(*) FROM jhe_server_secret))::text";
+    assert_eq!(store.scalar_raw(keys).await.unwrap().as_deref(), Some("0"));
+    // What a server has made is told.
+    assert_eq!(manage::keys(config("1"), KeysCommand::Generate).await.unwrap(), ExitCode::SUCCESS);
+    let rows = check::table(&config("0")).await;
+    let kid = store.scalar_raw("SELECT kid FROM jhe_signing_key WHERE active").await.unwrap();
+    assert_eq!(Some(&row(&rows, "signing key").text), kid.as_ref());
+    assert_eq!(row(&rows, "patient code verifier").text.len(), 43);
+    writer.stop().await;
+    store.close().await;
+    database.drop_database().await;
+}
+
+#[tokio::test]
 async fn a_schema_that_is_newer_than_the_program_is_told() {
     let database = TestDb::new().await;
     let (store, writer) = Store::connect(&database.options()).await.unwrap();
@@ -115,7 +153,17 @@ async fn a_trail_is_verified_without_changing_the_database() {
     let pending = state().await;
     assert_ne!(pending, before);
     let refusal = verify("a key").await.unwrap_err();
-    assert!(refusal.contains("migrations are pending: "), "{refusal}");
+    assert!(refusal.contains("1 migration is pending: run jhe migrate"), "{refusal}");
+    let config = Config::read([("DATABASE_URL".to_owned(), database.url.clone())], None).unwrap();
+    for outcome in [
+        manage::client(config.clone(), ClientCommand::List).await,
+        manage::keys(config.clone(), KeysCommand::Generate).await,
+    ] {
+        let refusal = format!("{:#}", outcome.unwrap_err());
+        assert!(refusal.contains("1 migration is pending: run jhe migrate"), "{refusal}");
+    }
+    let rows = check::table(&config).await;
+    assert!(!row(&rows, "migrations").good, "{rows:?}");
     assert_eq!(state().await, pending, "they are still pending");
     writer.stop().await;
     store.close().await;
