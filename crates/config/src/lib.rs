@@ -5,6 +5,7 @@
 
 mod database;
 mod file;
+mod form;
 mod mail;
 mod network;
 mod secret;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use database::Database;
+use jhe_domain::organization::parse_memberships;
 pub use mail::{Mail, MailTransport, Smtp, SmtpSecurity};
 pub use network::{Networks, is_loopback, split_host};
 pub use secret::Secret;
@@ -334,6 +336,20 @@ impl Reader<'_> {
         text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
     }
 
+    /// A list whose parts have a form; others are told one by one.
+    fn list_of(&mut self, name: &str, allowed: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+        let parts = self.list(name);
+        for part in parts.iter().filter(|part| !fits(part)) {
+            self.fault(name, part, allowed);
+        }
+        parts
+    }
+
+    /// A text that has a form.
+    fn text(&mut self, name: &str, default: &str, allowed: &str, fits: impl Fn(&str) -> bool) -> String {
+        self.parsed(name, default.to_owned(), allowed, |text| fits(text).then(|| text.to_owned()))
+    }
+
     fn seconds(&mut self, name: &str, default: u64) -> Duration {
         self.seconds_of_at_least(name, default, 1)
     }
@@ -493,8 +509,9 @@ fn read(reader: &mut Reader<'_>) -> Config {
 }
 
 fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
-    let mut allowed_hosts: Vec<String> =
-        reader.list("ALLOWED_HOSTS").into_iter().map(|host| host.to_ascii_lowercase()).collect();
+    let allowed = "host names with a port or without, a dot before those of a whole domain, or *";
+    let hosts = reader.list_of("ALLOWED_HOSTS", allowed, |host| host == "*" || form::is_host(host));
+    let mut allowed_hosts: Vec<String> = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
     if allowed_hosts.is_empty() && !url.is_loopback() {
         allowed_hosts.push(url.host().to_ascii_lowercase());
     }
@@ -512,11 +529,26 @@ fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
         url,
         allowed_hosts,
         trusted_proxies,
-        cors_allowed_origins: reader.list("CORS_ALLOWED_ORIGINS"),
-        csrf_trusted_origins: reader.list("CSRF_TRUSTED_ORIGINS"),
+        cors_allowed_origins: origins(
+            reader,
+            "CORS_ALLOWED_ORIGINS",
+            "origins such as https://app.example.org, or *",
+            true,
+        ),
+        csrf_trusted_origins: origins(reader, "CSRF_TRUSTED_ORIGINS", "origins such as https://app.example.org", false),
         x_frame_options,
-        time_zone: reader.get("TIME_ZONE").unwrap_or_else(|| "America/Los_Angeles".to_owned()),
-        practitioner_default_orgs: reader.get("PRACTITIONER_DEFAULT_ORGS").unwrap_or_default(),
+        time_zone: reader.text(
+            "TIME_ZONE",
+            "America/Los_Angeles",
+            "a name of the IANA time zone database, such as Europe/Berlin",
+            form::is_time_zone,
+        ),
+        practitioner_default_orgs: reader.text(
+            "PRACTITIONER_DEFAULT_ORGS",
+            "",
+            "organization:role pairs separated by ;, with the roles viewer, member and manager, each organization once",
+            |text| parse_memberships(text).is_some(),
+        ),
         well_known_dir: reader.get("JHE_WELL_KNOWN_DIR").map(PathBuf::from),
         omh_schema_dirs: reader.list("OMH_SCHEMA_DIR").into_iter().map(PathBuf::from).collect(),
         production,
@@ -524,6 +556,13 @@ fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
         session_cookie_secure: cookie_secure(reader, "SESSION_COOKIE_SECURE", production),
         csrf_cookie_secure: cookie_secure(reader, "CSRF_COOKIE_SECURE", production),
     }
+}
+
+/// Origins, as browsers write them: in lower case and without a slash at the end.
+fn origins(reader: &mut Reader<'_>, name: &str, allowed: &str, is_any_allowed: bool) -> Vec<String> {
+    let plain = |origin: &str| origin.trim_end_matches('/').to_ascii_lowercase();
+    let fits = |origin: &str| (is_any_allowed && origin == "*") || form::is_origin(&plain(origin));
+    reader.list_of(name, allowed, fits).iter().map(|origin| plain(origin)).collect()
 }
 
 /// Whether a cookie travels over TLS only, where that is said: an off switch is for development.
@@ -573,7 +612,14 @@ fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
         generate_keys: reader.flag("JHE_GENERATE_KEYS", true),
         oidc_rsa_private_key: reader.secret("OIDC_RSA_PRIVATE_KEY"),
         oidc_rsa_private_keys_inactive: reader.secret("OIDC_RSA_PRIVATE_KEYS_INACTIVE"),
-        oidc_client_id: reader.get("OIDC_CLIENT_ID"),
+        oidc_client_id: reader.parsed(
+            "OIDC_CLIENT_ID",
+            None,
+            "up to 255 printable ASCII characters without spaces",
+            |text| {
+                (text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Some(text.to_owned()))
+            },
+        ),
         password_grant: reader.flag("AUTH_PASSWORD_GRANT", true),
         throttle,
         hashing_wait: reader.milliseconds("JHE_LOGIN_WAIT_MS", 150, 1),
@@ -668,6 +714,40 @@ mod tests {
         let long = "x".repeat(32);
         let production = [("SITE_URL", "https://jhe.example.org"), ("SECRET_KEY", &long), ("CSRF_COOKIE_SECURE", "0")];
         assert!(read(&production).unwrap_err().to_string().contains("CSRF_COOKIE_SECURE"));
+    }
+
+    #[test]
+    fn values_of_the_wrong_form_are_told_with_what_is_allowed() {
+        let check = |name: &str, value: &str| {
+            let text = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(
+                text.starts_with(&format!("{name} is \"")) && text.contains("; allowed is "),
+                "{name}={value}: {text}"
+            );
+        };
+        for (name, value) in [
+            ("JHE_LOG", "verbose"),
+            ("TIME_ZONE", "+02:00"),
+            ("CORS_ALLOWED_ORIGINS", "https://a.example, b.example"),
+            ("CSRF_TRUSTED_ORIGINS", "*"),
+            ("ALLOWED_HOSTS", "https://a.example"),
+            ("PRACTITIONER_DEFAULT_ORGS", "20003"),
+            ("OIDC_CLIENT_ID", "a b"),
+            ("SMTP_PORT", "0"),
+            ("SMTP_PORT", "smtp"),
+            ("JHE_SMTP_SECURITY", "ssl"),
+            ("DEFAULT_FROM_EMAIL", "nobody"),
+        ] {
+            check(name, value);
+        }
+        let site = read(&[
+            ("CORS_ALLOWED_ORIGINS", "*,https://A.example/"),
+            ("ALLOWED_HOSTS", ".Example.org,*"),
+            ("PRACTITIONER_DEFAULT_ORGS", "20003:m"),
+        ]);
+        let site = site.unwrap().site;
+        assert_eq!(site.cors_allowed_origins, ["*", "https://a.example"]);
+        assert_eq!(site.allowed_hosts, [".example.org", "*"]);
     }
 
     #[test]

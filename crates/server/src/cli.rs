@@ -109,13 +109,13 @@ fn execute(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Command::Serve { no_migrate } => {
-            log_to_stderr(&config);
+            log_to_stderr(&config)?;
             runtime.block_on(serve::run(config, !no_migrate))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(args) => {
             let config = read_config(cli.config.as_deref(), &args.variables())?;
-            log_to_stderr(&config);
+            log_to_stderr(&config)?;
             runtime.block_on(demo::run(config, args))
         }
         Command::Migrate { check } => runtime.block_on(manage::migrate(config, check)),
@@ -159,8 +159,9 @@ fn read_config(file: Option<&std::path::Path>, defaults: &[(String, String)]) ->
     Ok(config)
 }
 
-fn log_to_stderr(config: &Config) {
-    let filter = EnvFilter::try_new(&config.server.log).unwrap_or_else(|_| EnvFilter::new("info"));
+fn log_to_stderr(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.server.log)
+        .with_context(|| format!("JHE_LOG is \"{}\", which is no log filter", config.server.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in one process, as tests may make, keeps the first subscriber.
     if config.server.log_json {
@@ -174,4 +175,5 @@ fn log_to_stderr(config: &Config) {
         let text = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("-");
         tracing::error!(location, text, "a panic");
     }));
+    Ok(())
 }

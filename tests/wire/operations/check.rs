@@ -6,6 +6,7 @@ use jhe_config::Config;
 use jhe_server::audit::{self, AuditCommand};
 use jhe_server::check::{self, Row};
 use jhe_server::manage::{self, ClientCommand, KeysCommand};
+use jhe_server::serve;
 use jhe_store::Store;
 use jhe_testkit::TestDb;
 
@@ -44,6 +45,30 @@ async fn the_table_says_what_holds_without_accounts() {
         "{told:?}"
     );
     assert!(!format!("{rows:?}").contains("hunter2"), "{rows:?}");
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn keys_that_are_none_stop_the_start_before_migrations() {
+    let database = TestDb::empty().await;
+    let (store, writer) = Store::connect(&database.options()).await.unwrap();
+    for (name, value) in [
+        ("OIDC_RSA_PRIVATE_KEY", "hunter2"),
+        ("OIDC_RSA_PRIVATE_KEYS_INACTIVE", "hunter2"),
+        ("DATA_ENCRYPTION_KEY", "hunter2"),
+        ("JHE_SOF_CA_FILE", "/nowhere/ca.pem"),
+    ] {
+        let variables = [("DATABASE_URL", database.url.as_str()), ("JHE_BIND", "127.0.0.1:0"), (name, value)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let refusal = serve::run(Config::read(variables, None).unwrap(), true).await.unwrap_err();
+        let refusal = format!("{refusal:#}");
+        assert!(refusal.starts_with(&format!("{name} is \"")) && refusal.contains("allowed is "), "{refusal}");
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+    let tables = "SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(store.scalar_raw(tables).await.unwrap().as_deref(), Some("0"));
+    writer.stop().await;
+    store.close().await;
     database.drop_database().await;
 }
 
