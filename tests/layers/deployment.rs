@@ -411,6 +411,17 @@ fn the_image_has_the_toolchain_of_the_project() {
     assert!(dockerfile.contains(&format!("FROM rust:{minor}-slim-")), "{minor}");
 }
 
+#[test]
+fn the_toolchain_brings_what_the_checks_need() {
+    let toolchain = read("rust-toolchain.toml");
+    for component in ["rustfmt", "clippy"] {
+        assert!(
+            toolchain.lines().any(|line| line.starts_with("components = ") && line.contains(component)),
+            "{component}"
+        );
+    }
+}
+
 /// Names of metrics in a text.
 fn metrics(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !c.is_ascii_lowercase() && c != '_')
