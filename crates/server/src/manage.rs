@@ -1,6 +1,6 @@
 //! Commands that change a database: migrations, seeds, accounts, clients, keys.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::serve;
 /// Commands about accounts.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Make an account. The password comes from JHE_PASSWORD, standard input or a prompt, never from an argument.
+    /// Make an account. The password comes from JHE_PASSWORD, the first line of standard input or a prompt, never from an argument.
     Create {
         /// Login name.
         #[arg(long)]
@@ -213,18 +213,28 @@ pub async fn seed(config: Config, demo: bool, rich: bool) -> Result<ExitCode> {
     print("seeded")
 }
 
-/// A password from the environment, a pipe or a prompt.
+/// A password from the environment, the first line of a pipe, or a prompt.
 fn read_password() -> Result<String> {
     if let Ok(password) = std::env::var("JHE_PASSWORD") {
         return Ok(password);
     }
-    let mut text = String::new();
     if std::io::stdin().is_terminal() {
-        write!(std::io::stderr(), "Password: ").ok();
-        std::io::stdin().read_line(&mut text).context("no password")?;
-    } else {
-        std::io::stdin().read_to_string(&mut text).context("no password")?;
+        return ask_twice(|prompt| rpassword::prompt_password(prompt));
     }
+    first_line(std::io::stdin().lock())
+}
+
+/// Whoever types without seeing it types it twice.
+fn ask_twice(mut ask: impl FnMut(&str) -> std::io::Result<String>) -> Result<String> {
+    let password = ask("Password: ").context("no password")?;
+    let again = ask("The same again: ").context("no password")?;
+    ensure!(password == again, "the two passwords differ");
+    Ok(password)
+}
+
+fn first_line(mut input: impl BufRead) -> Result<String> {
+    let mut text = String::new();
+    input.read_line(&mut text).context("no password")?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -344,4 +354,21 @@ pub async fn keys(config: Config, command: KeysCommand) -> Result<ExitCode> {
     .await?;
     let kid = kid.context("keys are not made: JHE_GENERATE_KEYS is off")?;
     print(&format!("kid: {kid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_typed_twice_or_one_line() {
+        let typed = |first: &str, second: &str| {
+            let mut answers = vec![second.to_owned(), first.to_owned()];
+            ask_twice(|_| Ok(answers.pop().unwrap()))
+        };
+        assert_eq!(typed("quiet harbour ", "quiet harbour ").unwrap(), "quiet harbour ");
+        assert!(typed("quiet harbour", "quiet harbor").unwrap_err().to_string().contains("differ"));
+        assert_eq!(first_line(&b"quiet harbour \r\nmore\n"[..]).unwrap(), "quiet harbour ");
+        assert_eq!(first_line(&b"quiet harbour"[..]).unwrap(), "quiet harbour");
+    }
 }
