@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use jhe_app::App;
 use jhe_app::operator::{self, ClientRequest};
+use jhe_app::seed::Seeded;
 use jhe_config::Config;
 use jhe_domain::client::GrantType;
 use jhe_domain::clock::Clock as _;
@@ -198,19 +199,19 @@ async fn migrate_check(config: &Config) -> Result<ExitCode> {
 /// `jhe seed`.
 pub async fn seed(config: Config, demo: bool, rich: bool) -> Result<ExitCode> {
     ensure!(!(demo || rich) || !config.site.production, "demo data is not made in production mode");
-    on_store(&config, Pending::Apply, async |store| {
-        if demo {
-            jhe_app::seed::demo(store, &config).await.map_err(readable)?;
+    let outcomes = on_store(&config, Pending::Apply, async |store| {
+        let data = if demo {
+            jhe_app::seed::demo(store, &config).await.map_err(readable)?
         } else {
-            jhe_app::seed::reference(store, &config).await.map_err(readable)?;
+            jhe_app::seed::reference(store, &config).await.map_err(readable)?
+        };
+        if !rich {
+            return Ok([data, Seeded::Present]);
         }
-        if rich {
-            jhe_app::seed::rich(store, SystemClock.now()).await.map_err(readable)?;
-        }
-        Ok(())
+        Ok([data, jhe_app::seed::rich(store, SystemClock.now()).await.map_err(readable)?])
     })
     .await?;
-    print("seeded")
+    print(if outcomes.contains(&Seeded::Made) { "seeded" } else { "nothing to do: all of it is there" })
 }
 
 /// A password from the environment, the first line of a pipe, or a prompt.
@@ -238,6 +239,9 @@ fn first_line(mut input: impl BufRead) -> Result<String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+const NO_KIND: &str = "jhe: warning: the account is neither patient nor practitioner, so the APIs have nothing for it; \
+                       --practitioner or --patient makes one that is";
+
 /// `jhe user`.
 pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
     let password = match &command {
@@ -253,6 +257,9 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
                 _ => None,
             };
             let id = operator::create_user(store, &email, &password, kind, superuser).await.map_err(readable)?;
+            if kind.is_none() && !superuser {
+                writeln!(std::io::stderr(), "{NO_KIND}").ok();
+            }
             Ok(format!("user {id} created"))
         }
         UserCommand::SetPassword { email } => {
@@ -333,6 +340,9 @@ async fn create_client(store: &Store, config: &Config, request: ClientRequest) -
 
 async fn list_clients(store: &Store) -> Result<String> {
     let clients = operator::clients(store).await.map_err(readable)?;
+    if clients.is_empty() {
+        return Ok("no clients are registered".to_owned());
+    }
     let line = |client: &jhe_domain::client::Client| {
         let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
         let kind = if client.confidential { "confidential" } else { "public" };

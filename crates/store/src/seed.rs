@@ -211,6 +211,11 @@ impl Work {
     }
 
     async fn insert(&mut self, sql: &'static str, numbers: &[i64], texts: &[&str]) -> Result<(), Error> {
+        self.add(sql, numbers, texts).await.map(|_| ())
+    }
+
+    /// Runs a statement: how many rows it made or changed.
+    async fn add(&mut self, sql: &'static str, numbers: &[i64], texts: &[&str]) -> Result<u64, Error> {
         let mut query = sqlx::query(sql);
         for number in numbers {
             query = query.bind(*number);
@@ -218,46 +223,49 @@ impl Work {
         for text in texts {
             query = query.bind(*text);
         }
-        query.execute(self.connection()).await.db()?;
-        Ok(())
+        Ok(query.execute(self.connection()).await.db()?.rows_affected())
     }
 
-    /// ROOT, data types, data sources, settings and the console's client. What is there already stays as it is.
-    pub async fn seed_reference(&mut self, _admin: &Admin, options: &SeedOptions) -> Result<(), Error> {
-        self.insert(
-            "INSERT INTO core_organization (id, name, type) VALUES (0, 'ROOT', 'root') ON CONFLICT DO NOTHING",
-            &[],
-            &[],
-        )
-        .await?;
+    /// ROOT, data types, data sources, settings and the console's client. What is there already stays as it is. Whether
+    /// something was missing.
+    pub async fn seed_reference(&mut self, _admin: &Admin, options: &SeedOptions) -> Result<bool, Error> {
+        let mut changed = self
+            .add(
+                "INSERT INTO core_organization (id, name, type) VALUES (0, 'ROOT', 'root') ON CONFLICT DO NOTHING",
+                &[],
+                &[],
+            )
+            .await?;
         for (id, system, code, text) in CODES {
             let sql = "INSERT INTO core_codeableconcept (id, coding_system, coding_code, text) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-            self.insert(sql, &[*id], &[system, code, text]).await?;
+            changed += self.add(sql, &[*id], &[system, code, text]).await?;
         }
         for (id, name, type_code, scopes) in SOURCES {
             let sql = "INSERT INTO core_datasource (id, name, type) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            self.insert(sql, &[*id], &[name, type_code]).await?;
+            changed += self.add(sql, &[*id], &[name, type_code]).await?;
             for scope in *scopes {
                 let sql = "INSERT INTO core_datasourcesupportedscope (data_source_id, scope_code_id)
                            SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM core_datasourcesupportedscope WHERE data_source_id = $1 AND scope_code_id = $2)";
-                self.insert(sql, &[*id, *scope], &[]).await?;
+                changed += self.add(sql, &[*id, *scope], &[]).await?;
             }
         }
-        self.seed_settings(options).await?;
+        changed += self.seed_settings(options).await?;
         let redirect = format!("{}/auth/callback", options.site_url);
         let sql = "INSERT INTO oauth2_provider_application
                        (id, client_id, client_type, authorization_grant_type, grant_types, redirect_uris, name, skip_authorization, refresh_token_seconds)
                    VALUES ($1, $2, 'public', 'authorization-code', '{authorization_code,refresh_token}', $3, 'JHE Admin UI', true, 1209600)
                    ON CONFLICT DO NOTHING";
-        self.insert(sql, &[4], &[&options.console_client_id, &redirect]).await?;
+        changed += self.add(sql, &[4], &[&options.console_client_id, &redirect]).await?;
         if options.console_client_id_is_pinned {
             let sql = "UPDATE oauth2_provider_application SET client_id = $2 WHERE id = $1 AND name = 'JHE Admin UI' AND client_id <> $2";
-            self.insert(sql, &[4], &[&options.console_client_id]).await?;
+            changed += self.add(sql, &[4], &[&options.console_client_id]).await?;
         }
-        self.restart_sequences().await
+        self.restart_sequences().await?;
+        Ok(changed > 0)
     }
 
-    async fn seed_settings(&mut self, options: &SeedOptions) -> Result<(), Error> {
+    async fn seed_settings(&mut self, options: &SeedOptions) -> Result<u64, Error> {
+        let mut changed = 0;
         let sql = "INSERT INTO core_jhesetting (key, value_type, value_string)
                    SELECT $1, 'string', $2 WHERE NOT EXISTS (SELECT 1 FROM core_jhesetting WHERE key = $1)";
         let texts = [
@@ -268,29 +276,30 @@ impl Work {
             ("auth.default_orgs", options.default_organizations.as_str()),
         ];
         for (key, value) in texts {
-            self.insert(sql, &[], &[key, value]).await?;
+            changed += self.add(sql, &[], &[key, value]).await?;
         }
         let ints = "INSERT INTO core_jhesetting (key, value_type, value_int)
                     SELECT $2, 'int', $1 WHERE NOT EXISTS (SELECT 1 FROM core_jhesetting WHERE key = $2)";
-        self.insert(ints, &[0], &["auth.sso.saml2"]).await?;
-        self.insert(sql, &[], &["auth.sso.valid_domains", ""]).await?;
-        self.insert(ints, &[7], &["auth.patient.invitation_expiration_days"]).await?;
-        self.insert(ints, &[12], &["auth.patient.invitation_redemption_window_hours"]).await?;
+        changed += self.add(ints, &[0], &["auth.sso.saml2"]).await?;
+        changed += self.add(sql, &[], &["auth.sso.valid_domains", ""]).await?;
+        changed += self.add(ints, &[7], &["auth.patient.invitation_expiration_days"]).await?;
+        changed += self.add(ints, &[12], &["auth.patient.invitation_redemption_window_hours"]).await?;
         let lists = "INSERT INTO core_jhesetting (key, value_type, value_json)
                      SELECT $1, 'json', '[]' WHERE NOT EXISTS (SELECT 1 FROM core_jhesetting WHERE key = $1)";
-        self.insert(lists, &[], &["auth.patient_access_clients"]).await?;
-        self.insert(lists, &[], &["auth.sof.trusted_issuers"]).await?;
-        self.insert(sql, &[], &["auth.sof.trusted_audience", ""]).await?;
+        changed += self.add(lists, &[], &["auth.patient_access_clients"]).await?;
+        changed += self.add(lists, &[], &["auth.sof.trusted_issuers"]).await?;
+        changed += self.add(sql, &[], &["auth.sof.trusted_audience", ""]).await?;
         let bools = "INSERT INTO core_jhesetting (key, value_type, value_bool)
                      SELECT $1, 'bool', $2 = 'true' WHERE NOT EXISTS (SELECT 1 FROM core_jhesetting WHERE key = $1)";
-        self.insert(bools, &[], &["module.ow", "false"]).await?;
-        self.insert(sql, &[], &["ow.sync_in_progress", ""]).await?;
-        self.insert(sql, &[], &["ow.api_url", "http://localhost:8001"]).await?;
-        self.insert(sql, &[], &["ow.api_key", ""]).await?;
-        self.insert(bools, &[], &["consent.allow_reset", "false"]).await?;
-        self.insert(bools, &[], &["patient.attach_requires_confirmation", "true"]).await?;
-        self.insert(lists, &[], &["api.plain_array_lists"]).await?;
-        self.insert(bools, &[], &["fhir.observation_search_requires_scope", "true"]).await
+        changed += self.add(bools, &[], &["module.ow", "false"]).await?;
+        changed += self.add(sql, &[], &["ow.sync_in_progress", ""]).await?;
+        changed += self.add(sql, &[], &["ow.api_url", "http://localhost:8001"]).await?;
+        changed += self.add(sql, &[], &["ow.api_key", ""]).await?;
+        changed += self.add(bools, &[], &["consent.allow_reset", "false"]).await?;
+        changed += self.add(bools, &[], &["patient.attach_requires_confirmation", "true"]).await?;
+        changed += self.add(lists, &[], &["api.plain_array_lists"]).await?;
+        changed += self.add(bools, &[], &["fhir.observation_search_requires_scope", "true"]).await?;
+        Ok(changed)
     }
 
     /// The demo accounts, organizations, studies, consents, observations and clients. The caller checked that the

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use jhe_app::seed::Seeded;
 use jhe_config::Config;
 use jhe_server::audit::{self, AuditCommand};
 use jhe_server::check::{self, Row};
@@ -84,7 +85,8 @@ async fn a_time_zone_that_is_none_becomes_no_setting() {
     store.execute_raw("DELETE FROM core_jhesetting WHERE key = 'site.time_zone'").await.unwrap();
     let refused = seed("Europe/Atlantis").await.unwrap_err();
     assert!(format!("{refused:?}").contains("TIME_ZONE is not the name of a time zone"), "{refused:?}");
-    seed("Europe/Berlin").await.unwrap();
+    assert_eq!(seed("Europe/Berlin").await.unwrap(), Seeded::Made);
+    assert_eq!(seed("Europe/Berlin").await.unwrap(), Seeded::Present);
     let zone = "SELECT value_string FROM core_jhesetting WHERE key = 'site.time_zone'";
     assert_eq!(store.scalar_raw(zone).await.unwrap().as_deref(), Some("Europe/Berlin"));
     // What is set stays, whatever the variable says.
