@@ -1,6 +1,7 @@
 //! The command line.
 
-use std::io::Write as _;
+use std::ffi::OsStr;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use crate::{audit, check, demo, manage, openapi, serve};
 
 /// The JupyterHealth Exchange: patient-consented health data for research.
 #[derive(Debug, Parser)]
-#[command(name = "jhe", version, about, propagate_version = true)]
+#[command(name = "jhe", version, propagate_version = true)]
 pub struct Cli {
     /// Settings file (TOML); its keys are the variables' names in lower case, and the environment wins.
     #[arg(long, global = true, value_name = "FILE")]
@@ -159,10 +160,16 @@ fn read_config(file: Option<&std::path::Path>, defaults: &[(String, String)]) ->
     Ok(config)
 }
 
+/// Colours are for people (https://no-color.org): what reads the log from a file or a pipe would have to take them out.
+fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
 fn log_to_stderr(config: &Config) -> Result<()> {
     let filter = EnvFilter::try_new(&config.server.log)
         .with_context(|| format!("JHE_LOG is \"{}\", which is no log filter", config.server.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = has_colours(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);
     // A second call in one process, as tests may make, keeps the first subscriber.
     if config.server.log_json {
         builder.json().try_init().ok();
@@ -176,4 +183,22 @@ fn log_to_stderr(config: &Config) -> Result<()> {
         tracing::error!(location, text, "a panic");
     }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_log_has_colours_on_terminals_alone() {
+        assert!(has_colours(true, None) && has_colours(true, Some(OsStr::new(""))));
+        assert!(!has_colours(false, None) && !has_colours(true, Some(OsStr::new("1"))));
+    }
+
+    #[test]
+    fn the_help_begins_with_the_product() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.starts_with("The JupyterHealth Exchange: "), "{help}");
+    }
 }
