@@ -401,24 +401,36 @@ impl Config {
         files: ReadFile<'_>,
     ) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
-        let mut faults = Vec::new();
+        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         if let Some(file) = file {
             match file.parse::<toml::Table>() {
                 Ok(table) => {
                     for (key, value) in table {
+                        let name = key.to_ascii_uppercase();
+                        if ENVIRONMENT.contains(&name.as_str()) {
+                            warnings.push(format!(
+                                "{key} is in the configuration file, but read from the environment alone"
+                            ));
+                        } else if !is_known(&name) {
+                            warnings.push(format!("{key} is in the configuration file, but no setting of this server"));
+                        }
                         let text = match value {
                             toml::Value::String(text) => text,
                             toml::Value::Array(parts) => list_text(parts),
                             other => other.to_string(),
                         };
-                        values.insert(key.to_ascii_uppercase(), text);
+                        values.insert(name, text);
                     }
                 }
                 Err(error) => faults.push(format!("the configuration file is not TOML: {}", error.message())),
             }
         }
-        values.extend(environment);
-        let warnings = unknown_names(&values);
+        for (name, value) in environment {
+            if name.starts_with("JHE_") && !is_known(&name) {
+                warnings.push(format!("{name} is not a variable of this server"));
+            }
+            values.insert(name, value);
+        }
         let mut reader = Reader { values, faults, files };
         let mut config = read(&mut reader);
         config.warnings.extend(warnings);
@@ -435,21 +447,16 @@ fn list_text(parts: Vec<toml::Value>) -> String {
     texts.collect::<Vec<_>>().join(",")
 }
 
-fn unknown_names(values: &BTreeMap<String, String>) -> Vec<String> {
-    let known = |name: &str| {
-        let is_named = |variable: &Variable, name: &str| variable.name == name || variable.alias == Some(name);
-        let in_file = name.strip_suffix(file::SUFFIX);
-        VARIABLES.iter().any(|variable| {
-            is_named(variable, name) || in_file.is_some_and(|name| variable.secret && is_named(variable, name))
-        })
+/// Not of the server's settings: read by the shell's commands, the log and what starts the private database.
+const ENVIRONMENT: [&str; 3] = ["JHE_PASSWORD", "JHE_PG_BIN", "NO_COLOR"];
+
+fn is_known(name: &str) -> bool {
+    let is_named = |variable: &Variable, name: &str| variable.name == name || variable.alias == Some(name);
+    let in_file = name.strip_suffix(file::SUFFIX);
+    let is_variable = |variable: &Variable| {
+        is_named(variable, name) || in_file.is_some_and(|name| variable.secret && is_named(variable, name))
     };
-    // Read by other parts than the server: the shell, the database launcher, the tests.
-    let elsewhere = ["JHE_PASSWORD", "JHE_PG_BIN"];
-    values
-        .keys()
-        .filter(|name| name.starts_with("JHE_") && !known(name) && !elsewhere.contains(&name.as_str()))
-        .map(|name| format!("{name} is not a variable of this server"))
-        .collect()
+    ENVIRONMENT.contains(&name) || VARIABLES.iter().any(is_variable)
 }
 
 fn read(reader: &mut Reader<'_>) -> Config {
@@ -470,6 +477,14 @@ fn read(reader: &mut Reader<'_>) -> Config {
             "SECURE_SSL_REDIRECT without JHE_TRUSTED_PROXIES: nobody is believed to have come with TLS, so all are sent away"
                 .to_owned(),
         );
+    }
+    // Links in the log are for those who asked for development mode, not for whoever named no address.
+    let mail = Mail::read(reader, debug || named == Some(false));
+    if mail.is_delivered() && reader.get("DEFAULT_FROM_EMAIL").is_none() {
+        warnings.push(format!(
+            "DEFAULT_FROM_EMAIL is not set: mail is sent as {}, which other mail servers may refuse",
+            mail.from
+        ));
     }
     Config {
         site,
@@ -500,8 +515,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         },
         auth,
         invitation: read_invitation(reader),
-        // Links in the log are for those who asked for development mode, not for whoever named no address.
-        mail: Mail::read(reader, debug || named == Some(false)),
+        mail,
         traces: Traces::read(reader),
         seeding: read_seeding(reader, production),
         warnings,
@@ -782,6 +796,23 @@ mod tests {
         let config = Config::read([("JHE_LOG".to_owned(), "warn".to_owned())], Some(file)).unwrap();
         assert_eq!((config.server.log.as_str(), config.tokens.access), ("warn", 5));
         assert_eq!(config.site.allowed_hosts, ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn keys_of_the_file_that_nobody_reads_are_told() {
+        let file = "jhe_log = \"debug\"\nsite_ulr = \"x\"\njhe_pg_bin = \"/x\"\nsecret_key_file = \"\"\n[mail]\nsmtp_host = \"x\"";
+        let config = Config::read([("HOME".to_owned(), "/root".to_owned())], Some(file)).unwrap();
+        let told: Vec<_> = config.warnings.iter().map(|text| text.split(' ').next().unwrap()).collect();
+        assert_eq!(told, ["jhe_pg_bin", "mail", "site_ulr"], "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn a_sender_that_nobody_chose_is_told() {
+        let warnings = |pairs: &[(&str, &str)]| read(pairs).unwrap().warnings;
+        let [told] = &warnings(&[("SMTP_HOST", "mail")])[..] else { panic!("one warning") };
+        assert!(told.starts_with("DEFAULT_FROM_EMAIL is not set"), "{told}");
+        let chosen = [("SMTP_HOST", "mail"), ("DEFAULT_FROM_EMAIL", "jhe@example.org")];
+        assert!(warnings(&chosen).is_empty() && warnings(&[]).is_empty());
     }
 
     #[test]

@@ -58,6 +58,18 @@ pub enum SmtpSecurity {
     None,
 }
 
+impl SmtpSecurity {
+    /// As `JHE_SMTP_SECURITY` has it; what holds without it for a server on this machine has no name there.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Opportunistic => "starttls where it is offered",
+            Self::Tls => "tls",
+            Self::None => "none",
+        }
+    }
+}
+
 impl Mail {
     /// Whether somebody gets what is sent.
     pub const fn is_delivered(&self) -> bool {

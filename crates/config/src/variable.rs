@@ -70,11 +70,21 @@ pub const VARIABLES: &[Variable] = &[
     plain("JHE_BIND", "127.0.0.1:8000", "Address to listen on"),
     plain("JHE_DATA_DIR", "./jhe-data", "Folder of the private database"),
     plain(
+        "JHE_PG_BIN",
+        "newest in /usr/lib/postgresql, else by PATH",
+        "Folder with the programs initdb and postgres for the private database; read from the environment alone",
+    ),
+    plain(
         "JHE_LOG",
         "info",
         "Log filter: off, error, warn, info, debug or trace, and module=level pairs, separated by commas",
     ),
     plain("JHE_LOG_FORMAT", "text", "text or json"),
+    plain(
+        "NO_COLOR",
+        "-",
+        "Anything takes the colours out of the log, which has them on terminals only; read from the environment alone",
+    ),
     plain("JHE_METRICS_BIND", "off", "Address and port that metrics are told at, as GET /metrics for Prometheus"),
     plain(
         "OTEL_EXPORTER_OTLP_ENDPOINT",

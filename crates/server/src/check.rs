@@ -112,15 +112,21 @@ fn settings(config: &Config) -> Vec<Row> {
 
 fn mail(config: &Config) -> Row {
     match &config.mail.transport {
-        MailTransport::Smtp(smtp) => Row::good("mail", format!("{}:{}, {:?}", smtp.host, smtp.port, smtp.security)),
+        MailTransport::Smtp(smtp) => {
+            let from = &config.mail.from;
+            Row::good("mail", format!("{}:{}, {}, from {from}", smtp.host, smtp.port, smtp.security.as_str()))
+        }
         MailTransport::Folder(path) if path.is_file() => {
             Row::bad("mail", format!("{} is a file, not a folder", path.display()))
         }
         MailTransport::Folder(path) => Row::good("mail", format!("files in {}", path.display())),
-        MailTransport::Log { .. } if config.site.production => {
-            Row::good("mail", "none: nobody gets links to sign up or to reset a password")
+        MailTransport::Log { whole: true } => {
+            Row::good("mail", "none is sent: SMTP_HOST is not set; the log holds it whole, with its links")
         }
-        MailTransport::Log { .. } => Row::good("mail", "the log"),
+        MailTransport::Log { whole: false } => Row::good(
+            "mail",
+            "none is sent: SMTP_HOST is not set, so nobody gets links to sign up or to reset a password; the log notes each",
+        ),
     }
 }
 

@@ -33,6 +33,7 @@ async fn the_table_says_what_holds_without_accounts() {
     }
     assert!(row(&rows, "database pool").text.starts_with("7 connections"));
     assert_eq!(row(&rows, "metrics").text, "127.0.0.1:9090/metrics");
+    assert!(row(&rows, "mail").text.starts_with("none is sent: SMTP_HOST is not set"), "{rows:?}");
     let replicas: Vec<_> = rows.iter().filter(|row| row.name == "read replica").collect();
     assert_eq!(replicas.iter().map(|row| row.good).collect::<Vec<_>>(), [true, false], "{replicas:?}");
     assert!(!format!("{rows:?}").contains("hunter2") && !format!("{rows:?}").contains("someone"), "{rows:?}");
@@ -46,6 +47,25 @@ async fn the_table_says_what_holds_without_accounts() {
         "{told:?}"
     );
     assert!(!format!("{rows:?}").contains("hunter2"), "{rows:?}");
+    database.drop_database().await;
+}
+
+#[tokio::test]
+async fn mail_is_told_in_the_words_of_its_variables() {
+    let database = TestDb::new().await;
+    let told = async |host: &str, security: &str| {
+        let variables = [
+            ("DATABASE_URL", database.url.as_str()),
+            ("SMTP_HOST", host),
+            ("JHE_SMTP_SECURITY", security),
+            ("DEFAULT_FROM_EMAIL", "jhe@example.org"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        row(&check::table(&Config::read(variables, None).unwrap()).await, "mail").text.clone()
+    };
+    assert_eq!(told("mail", "").await, "mail:587, starttls, from jhe@example.org");
+    assert_eq!(told("mail", "tls").await, "mail:587, tls, from jhe@example.org");
+    assert_eq!(told("localhost", "").await, "localhost:587, starttls where it is offered, from jhe@example.org");
     database.drop_database().await;
 }
 
