@@ -98,6 +98,18 @@ fn deployments_set_only_variables_that_exist() {
 }
 
 #[test]
+fn the_mail_catcher_is_documented_with_what_it_needs() {
+    let compose = read("docker-compose.yml");
+    let command = compose.lines().find(|line| line.contains("--profile mail")).unwrap();
+    let given: Vec<&str> =
+        command.split_whitespace().filter_map(|word| word.split_once('=')).map(|(name, _)| name).collect();
+    assert_eq!(given, ["SMTP_HOST", "SMTP_PORT", "JHE_SMTP_SECURITY"]);
+    for name in given {
+        assert!(compose.contains(&format!("{name}: ${{{name}:-}}")), "{name} does not reach the server");
+    }
+}
+
+#[test]
 fn the_variable_check_can_fail() {
     let listed = BTreeSet::from(["SECRET_KEY".to_owned()]);
     assert_eq!(unknown("SECRET_KEY SECRET_KEY_FILE JHE_TYPO FHIR $env \"NAME\"", &listed), ["JHE_TYPO"]);
@@ -397,6 +409,17 @@ fn the_image_has_the_toolchain_of_the_project() {
     assert!(dockerfile.contains(&format!("RUSTUP_TOOLCHAIN={channel}")), "{channel}");
     let (minor, _) = channel.rsplit_once('.').unwrap();
     assert!(dockerfile.contains(&format!("FROM rust:{minor}-slim-")), "{minor}");
+}
+
+#[test]
+fn the_toolchain_brings_what_the_checks_need() {
+    let toolchain = read("rust-toolchain.toml");
+    for component in ["rustfmt", "clippy"] {
+        assert!(
+            toolchain.lines().any(|line| line.starts_with("components = ") && line.contains(component)),
+            "{component}"
+        );
+    }
 }
 
 /// Names of metrics in a text.

@@ -14,7 +14,7 @@ use jhe_store::gather::Gather;
 use jhe_store::setting::SettingChanges;
 use tokio::sync::OnceCell;
 
-use crate::identity::{Identity, client, token};
+use crate::identity::{self, Identity, client, token};
 use crate::ingest;
 use crate::schemas::Documents;
 use crate::settings::Settings;
@@ -46,6 +46,16 @@ pub(crate) struct Gathers {
 }
 
 impl App {
+    /// Checks what the configuration names and no database is needed for: keys and certificate authorities. To be asked
+    /// before anything is changed.
+    ///
+    /// # Errors
+    /// The first fault, with the name of the variable.
+    pub fn check(config: &Config) -> Result<(), Error> {
+        identity::check(config)?;
+        Issuers::new(config).map(|_| ())
+    }
+
     /// Reads settings and keys, making the keys that are missing, and starts listening for changed settings.
     pub async fn start(store: Store, config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let settings = Settings::load(&store, &config).await?;

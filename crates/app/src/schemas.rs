@@ -38,6 +38,14 @@ pub(crate) async fn load(folders: &[PathBuf]) -> Result<&'static Schemas, Error>
     tokio::task::spawn_blocking(read).await.map_err(Error::internal)?
 }
 
+/// Reads the schemas of these folders for those who only look.
+///
+/// # Errors
+/// The same as at the start of a server.
+pub async fn check(folders: &[PathBuf]) -> Result<(), Error> {
+    load(folders).await.map(|_| ())
+}
+
 /// Adds the JSON files below a folder, by their retrieval URLs.
 fn collect(folder: &Path, prefix: &str, documents: &mut Vec<(String, Value)>) -> io::Result<()> {
     let mut entries = std::fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;

@@ -15,10 +15,10 @@ pub use rich::{STUDY as RICH_STUDY, rich};
 /// The password all demo accounts share. Printed by `jhe demo`, never used elsewhere.
 pub const DEMO_PASSWORD: &str = "Jhe1234!";
 
-/// What happened to demo data.
+/// What happened to the data that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seeded {
-    /// It was made now.
+    /// It, or a part of it, was made now.
     Made,
     /// It was there.
     Present,
@@ -48,32 +48,36 @@ fn seeder() -> Actor {
 ///
 /// # Errors
 /// [`Error::Invalid`] when `TIME_ZONE` would become a setting and names no time zone.
-pub async fn reference(store: &Store, config: &Config) -> Result<(), Error> {
+pub async fn reference(store: &Store, config: &Config) -> Result<Seeded, Error> {
     let mut work = store.begin().await?;
     let actor = seeder();
     let admin = Authorizer::new(&actor, &mut work).administer()?;
     work.lock_seed(&admin).await?;
-    make_reference(&mut work, &admin, &options(config)).await?;
-    work.commit().await
+    let seeded = make_reference(&mut work, &admin, &options(config)).await?;
+    work.commit().await?;
+    Ok(seeded)
 }
 
 async fn make_reference(
     work: &mut Work,
     admin: &Grant<resource::Server, action::Administer>,
     options: &SeedOptions,
-) -> Result<(), Error> {
+) -> Result<Seeded, Error> {
     let mut settings = work.settings();
     if settings.is_missing(admin, "site.time_zone").await? && !settings.is_time_zone(admin, &options.time_zone).await? {
         return Err(Error::sentence("TIME_ZONE is not the name of a time zone, such as America/Los_Angeles."));
     }
-    work.seed_reference(admin, options).await
+    Ok(if work.seed_reference(admin, options).await? { Seeded::Made } else { Seeded::Present })
 }
 
 /// Makes the demo data, on a database that holds nothing else.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the database holds other organizations.
+/// [`Error::Invalid`] in production mode, and when the database holds other organizations.
 pub async fn demo(store: &Store, config: &Config) -> Result<Seeded, Error> {
+    if config.site.production {
+        return Err(Error::sentence("Demo data is not made in production mode: its password is known to all."));
+    }
     // Hashed before the transaction starts: it takes a while.
     let password_hash = password::hash(DEMO_PASSWORD, &mut OsEntropy).map_err(Error::internal)?;
     let mut work = store.begin().await?;
@@ -81,10 +85,10 @@ pub async fn demo(store: &Store, config: &Config) -> Result<Seeded, Error> {
     let admin = Authorizer::new(&actor, &mut work).administer()?;
     work.lock_seed(&admin).await?;
     let options = options(config);
-    make_reference(&mut work, &admin, &options).await?;
+    let reference = make_reference(&mut work, &admin, &options).await?;
     if work.holds_demo(&admin).await? {
         work.commit().await?;
-        return Ok(Seeded::Present);
+        return Ok(reference);
     }
     if work.holds_other_organizations(&admin).await? {
         return Err(Error::sentence(
@@ -106,11 +110,10 @@ pub async fn demo(store: &Store, config: &Config) -> Result<Seeded, Error> {
     Ok(Seeded::Made)
 }
 
-/// The configured secret of the EHR launch client; its published default is for development alone.
+/// The configured secret of the EHR launch client, or the published one: demo data is for development alone.
 fn ehr_secret(config: &Config) -> String {
     match &config.seeding.sof_client_secret {
         Some(secret) => secret.reveal().to_owned(),
-        None if config.site.production => token::alphanumeric(&mut OsEntropy, 40),
         None => jhe_config::EXAMPLE_SOF_SECRET.to_owned(),
     }
 }

@@ -5,6 +5,7 @@
 
 mod database;
 mod file;
+mod form;
 mod mail;
 mod network;
 mod secret;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use database::Database;
+use jhe_domain::organization::parse_memberships;
 pub use mail::{Mail, MailTransport, Smtp, SmtpSecurity};
 pub use network::{Networks, is_loopback, split_host};
 pub use secret::Secret;
@@ -334,6 +336,20 @@ impl Reader<'_> {
         text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
     }
 
+    /// A list whose parts have a form; others are told one by one.
+    fn list_of(&mut self, name: &str, allowed: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+        let parts = self.list(name);
+        for part in parts.iter().filter(|part| !fits(part)) {
+            self.fault(name, part, allowed);
+        }
+        parts
+    }
+
+    /// A text that has a form.
+    fn text(&mut self, name: &str, default: &str, allowed: &str, fits: impl Fn(&str) -> bool) -> String {
+        self.parsed(name, default.to_owned(), allowed, |text| fits(text).then(|| text.to_owned()))
+    }
+
     fn seconds(&mut self, name: &str, default: u64) -> Duration {
         self.seconds_of_at_least(name, default, 1)
     }
@@ -385,24 +401,36 @@ impl Config {
         files: ReadFile<'_>,
     ) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
-        let mut faults = Vec::new();
+        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         if let Some(file) = file {
             match file.parse::<toml::Table>() {
                 Ok(table) => {
                     for (key, value) in table {
+                        let name = key.to_ascii_uppercase();
+                        if ENVIRONMENT.contains(&name.as_str()) {
+                            warnings.push(format!(
+                                "{key} is in the configuration file, but read from the environment alone"
+                            ));
+                        } else if !is_known(&name) {
+                            warnings.push(format!("{key} is in the configuration file, but no setting of this server"));
+                        }
                         let text = match value {
                             toml::Value::String(text) => text,
                             toml::Value::Array(parts) => list_text(parts),
                             other => other.to_string(),
                         };
-                        values.insert(key.to_ascii_uppercase(), text);
+                        values.insert(name, text);
                     }
                 }
                 Err(error) => faults.push(format!("the configuration file is not TOML: {}", error.message())),
             }
         }
-        values.extend(environment);
-        let warnings = unknown_names(&values);
+        for (name, value) in environment {
+            if name.starts_with("JHE_") && !is_known(&name) {
+                warnings.push(format!("{name} is not a variable of this server"));
+            }
+            values.insert(name, value);
+        }
         let mut reader = Reader { values, faults, files };
         let mut config = read(&mut reader);
         config.warnings.extend(warnings);
@@ -419,21 +447,16 @@ fn list_text(parts: Vec<toml::Value>) -> String {
     texts.collect::<Vec<_>>().join(",")
 }
 
-fn unknown_names(values: &BTreeMap<String, String>) -> Vec<String> {
-    let known = |name: &str| {
-        let is_named = |variable: &Variable, name: &str| variable.name == name || variable.alias == Some(name);
-        let in_file = name.strip_suffix(file::SUFFIX);
-        VARIABLES.iter().any(|variable| {
-            is_named(variable, name) || in_file.is_some_and(|name| variable.secret && is_named(variable, name))
-        })
+/// Not of the server's settings: read by the shell's commands, the log and what starts the private database.
+const ENVIRONMENT: [&str; 3] = ["JHE_PASSWORD", "JHE_PG_BIN", "NO_COLOR"];
+
+fn is_known(name: &str) -> bool {
+    let is_named = |variable: &Variable, name: &str| variable.name == name || variable.alias == Some(name);
+    let in_file = name.strip_suffix(file::SUFFIX);
+    let is_variable = |variable: &Variable| {
+        is_named(variable, name) || in_file.is_some_and(|name| variable.secret && is_named(variable, name))
     };
-    // Read by other parts than the server: the shell, the database launcher, the tests.
-    let elsewhere = ["JHE_PASSWORD", "JHE_PG_BIN"];
-    values
-        .keys()
-        .filter(|name| name.starts_with("JHE_") && !known(name) && !elsewhere.contains(&name.as_str()))
-        .map(|name| format!("{name} is not a variable of this server"))
-        .collect()
+    ENVIRONMENT.contains(&name) || VARIABLES.iter().any(is_variable)
 }
 
 fn read(reader: &mut Reader<'_>) -> Config {
@@ -454,6 +477,14 @@ fn read(reader: &mut Reader<'_>) -> Config {
             "SECURE_SSL_REDIRECT without JHE_TRUSTED_PROXIES: nobody is believed to have come with TLS, so all are sent away"
                 .to_owned(),
         );
+    }
+    // Links in the log are for those who asked for development mode, not for whoever named no address.
+    let mail = Mail::read(reader, debug || named == Some(false));
+    if mail.is_delivered() && reader.get("DEFAULT_FROM_EMAIL").is_none() {
+        warnings.push(format!(
+            "DEFAULT_FROM_EMAIL is not set: mail is sent as {}, which other mail servers may refuse",
+            mail.from
+        ));
     }
     Config {
         site,
@@ -484,8 +515,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         },
         auth,
         invitation: read_invitation(reader),
-        // Links in the log are for those who asked for development mode, not for whoever named no address.
-        mail: Mail::read(reader, debug || named == Some(false)),
+        mail,
         traces: Traces::read(reader),
         seeding: read_seeding(reader, production),
         warnings,
@@ -493,8 +523,9 @@ fn read(reader: &mut Reader<'_>) -> Config {
 }
 
 fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
-    let mut allowed_hosts: Vec<String> =
-        reader.list("ALLOWED_HOSTS").into_iter().map(|host| host.to_ascii_lowercase()).collect();
+    let allowed = "host names with a port or without, a dot before those of a whole domain, or *";
+    let hosts = reader.list_of("ALLOWED_HOSTS", allowed, |host| host == "*" || form::is_host(host));
+    let mut allowed_hosts: Vec<String> = hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
     if allowed_hosts.is_empty() && !url.is_loopback() {
         allowed_hosts.push(url.host().to_ascii_lowercase());
     }
@@ -512,11 +543,26 @@ fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
         url,
         allowed_hosts,
         trusted_proxies,
-        cors_allowed_origins: reader.list("CORS_ALLOWED_ORIGINS"),
-        csrf_trusted_origins: reader.list("CSRF_TRUSTED_ORIGINS"),
+        cors_allowed_origins: origins(
+            reader,
+            "CORS_ALLOWED_ORIGINS",
+            "origins such as https://app.example.org, or *",
+            true,
+        ),
+        csrf_trusted_origins: origins(reader, "CSRF_TRUSTED_ORIGINS", "origins such as https://app.example.org", false),
         x_frame_options,
-        time_zone: reader.get("TIME_ZONE").unwrap_or_else(|| "America/Los_Angeles".to_owned()),
-        practitioner_default_orgs: reader.get("PRACTITIONER_DEFAULT_ORGS").unwrap_or_default(),
+        time_zone: reader.text(
+            "TIME_ZONE",
+            "America/Los_Angeles",
+            "a name of the IANA time zone database, such as Europe/Berlin",
+            form::is_time_zone,
+        ),
+        practitioner_default_orgs: reader.text(
+            "PRACTITIONER_DEFAULT_ORGS",
+            "",
+            "organization:role pairs separated by ;, with the roles viewer, member and manager, each organization once",
+            |text| parse_memberships(text).is_some(),
+        ),
         well_known_dir: reader.get("JHE_WELL_KNOWN_DIR").map(PathBuf::from),
         omh_schema_dirs: reader.list("OMH_SCHEMA_DIR").into_iter().map(PathBuf::from).collect(),
         production,
@@ -524,6 +570,13 @@ fn read_site(reader: &mut Reader<'_>, url: SiteUrl, production: bool) -> Site {
         session_cookie_secure: cookie_secure(reader, "SESSION_COOKIE_SECURE", production),
         csrf_cookie_secure: cookie_secure(reader, "CSRF_COOKIE_SECURE", production),
     }
+}
+
+/// Origins, as browsers write them: in lower case and without a slash at the end.
+fn origins(reader: &mut Reader<'_>, name: &str, allowed: &str, is_any_allowed: bool) -> Vec<String> {
+    let plain = |origin: &str| origin.trim_end_matches('/').to_ascii_lowercase();
+    let fits = |origin: &str| (is_any_allowed && origin == "*") || form::is_origin(&plain(origin));
+    reader.list_of(name, allowed, fits).iter().map(|origin| plain(origin)).collect()
 }
 
 /// Whether a cookie travels over TLS only, where that is said: an off switch is for development.
@@ -543,11 +596,11 @@ fn read_seeding(reader: &mut Reader<'_>, production: bool) -> Seeding {
     if production && sof_client_secret.as_ref().is_some_and(|secret| secret.reveal() == EXAMPLE_SOF_SECRET) {
         reader.fault("SOF_EHR_LAUNCH_CLIENT_SECRET", "", "one of your own: that of the example is known to all");
     }
-    Seeding {
-        demo: reader.flag("JHE_DEMO", false),
-        sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"),
-        sof_client_secret,
+    let demo = reader.flag("JHE_DEMO", false);
+    if production && demo {
+        reader.fault("JHE_DEMO", "1", "0 in production mode: the password of the demo data is known to all");
     }
+    Seeding { demo, sof_client_id: reader.get("SOF_EHR_LAUNCH_CLIENT_ID"), sof_client_secret }
 }
 
 fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
@@ -573,7 +626,14 @@ fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
         generate_keys: reader.flag("JHE_GENERATE_KEYS", true),
         oidc_rsa_private_key: reader.secret("OIDC_RSA_PRIVATE_KEY"),
         oidc_rsa_private_keys_inactive: reader.secret("OIDC_RSA_PRIVATE_KEYS_INACTIVE"),
-        oidc_client_id: reader.get("OIDC_CLIENT_ID"),
+        oidc_client_id: reader.parsed(
+            "OIDC_CLIENT_ID",
+            None,
+            "up to 255 printable ASCII characters without spaces",
+            |text| {
+                (text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Some(text.to_owned()))
+            },
+        ),
         password_grant: reader.flag("AUTH_PASSWORD_GRANT", true),
         throttle,
         hashing_wait: reader.milliseconds("JHE_LOGIN_WAIT_MS", 150, 1),
@@ -650,6 +710,11 @@ mod tests {
         let text = fault(&[&[("SITE_URL", "https://jhe.example.org")][..], &sof].concat());
         assert!(text.contains("SOF_EHR_LAUNCH_CLIENT_SECRET is \"[secret]\""), "{text}");
         assert!(read(&sof).is_ok() && read(&[("SECRET_KEY", &example)]).is_ok(), "development may");
+        let demo = |name, value| fault(&[(name, value), ("SECRET_KEY", &long), ("JHE_DEMO", "1")]);
+        for (name, value) in [("SITE_URL", "https://jhe.example.org"), ("JHE_ENV", "production")] {
+            assert!(demo(name, value).starts_with("JHE_DEMO is \"1\"; allowed is 0 in production mode"), "{name}");
+        }
+        assert!(read(&[("JHE_DEMO", "1")]).unwrap().seeding.demo);
         let config = read(&[("SITE_URL", "https://jhe.example.org/"), ("SECRET_KEY", &long)]).unwrap();
         assert!(config.site.production);
         assert!(config.site.allows_host("jhe.example.org"));
@@ -663,6 +728,40 @@ mod tests {
         let long = "x".repeat(32);
         let production = [("SITE_URL", "https://jhe.example.org"), ("SECRET_KEY", &long), ("CSRF_COOKIE_SECURE", "0")];
         assert!(read(&production).unwrap_err().to_string().contains("CSRF_COOKIE_SECURE"));
+    }
+
+    #[test]
+    fn values_of_the_wrong_form_are_told_with_what_is_allowed() {
+        let check = |name: &str, value: &str| {
+            let text = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(
+                text.starts_with(&format!("{name} is \"")) && text.contains("; allowed is "),
+                "{name}={value}: {text}"
+            );
+        };
+        for (name, value) in [
+            ("JHE_LOG", "verbose"),
+            ("TIME_ZONE", "+02:00"),
+            ("CORS_ALLOWED_ORIGINS", "https://a.example, b.example"),
+            ("CSRF_TRUSTED_ORIGINS", "*"),
+            ("ALLOWED_HOSTS", "https://a.example"),
+            ("PRACTITIONER_DEFAULT_ORGS", "20003"),
+            ("OIDC_CLIENT_ID", "a b"),
+            ("SMTP_PORT", "0"),
+            ("SMTP_PORT", "smtp"),
+            ("JHE_SMTP_SECURITY", "ssl"),
+            ("DEFAULT_FROM_EMAIL", "nobody"),
+        ] {
+            check(name, value);
+        }
+        let site = read(&[
+            ("CORS_ALLOWED_ORIGINS", "*,https://A.example/"),
+            ("ALLOWED_HOSTS", ".Example.org,*"),
+            ("PRACTITIONER_DEFAULT_ORGS", "20003:m"),
+        ]);
+        let site = site.unwrap().site;
+        assert_eq!(site.cors_allowed_origins, ["*", "https://a.example"]);
+        assert_eq!(site.allowed_hosts, [".example.org", "*"]);
     }
 
     #[test]
@@ -697,6 +796,23 @@ mod tests {
         let config = Config::read([("JHE_LOG".to_owned(), "warn".to_owned())], Some(file)).unwrap();
         assert_eq!((config.server.log.as_str(), config.tokens.access), ("warn", 5));
         assert_eq!(config.site.allowed_hosts, ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn keys_of_the_file_that_nobody_reads_are_told() {
+        let file = "jhe_log = \"debug\"\nsite_ulr = \"x\"\njhe_pg_bin = \"/x\"\nsecret_key_file = \"\"\n[mail]\nsmtp_host = \"x\"";
+        let config = Config::read([("HOME".to_owned(), "/root".to_owned())], Some(file)).unwrap();
+        let told: Vec<_> = config.warnings.iter().map(|text| text.split(' ').next().unwrap()).collect();
+        assert_eq!(told, ["jhe_pg_bin", "mail", "site_ulr"], "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn a_sender_that_nobody_chose_is_told() {
+        let warnings = |pairs: &[(&str, &str)]| read(pairs).unwrap().warnings;
+        let [told] = &warnings(&[("SMTP_HOST", "mail")])[..] else { panic!("one warning") };
+        assert!(told.starts_with("DEFAULT_FROM_EMAIL is not set"), "{told}");
+        let chosen = [("SMTP_HOST", "mail"), ("DEFAULT_FROM_EMAIL", "jhe@example.org")];
+        assert!(warnings(&chosen).is_empty() && warnings(&[]).is_empty());
     }
 
     #[test]

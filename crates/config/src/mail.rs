@@ -58,6 +58,18 @@ pub enum SmtpSecurity {
     None,
 }
 
+impl SmtpSecurity {
+    /// As `JHE_SMTP_SECURITY` has it; what holds without it for a server on this machine has no name there.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Opportunistic => "starttls where it is offered",
+            Self::Tls => "tls",
+            Self::None => "none",
+        }
+    }
+}
+
 impl Mail {
     /// Whether somebody gets what is sent.
     pub const fn is_delivered(&self) -> bool {
@@ -65,8 +77,11 @@ impl Mail {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>, development: bool) -> Self {
-        let transport = match (reader.get("SMTP_HOST"), reader.get("JHE_MAIL_DIR")) {
-            (Some(host), _) => MailTransport::Smtp(Smtp::read(reader, host)),
+        let host = reader.get("SMTP_HOST");
+        // Read without a host too: a wrong value is told at once, not on the day the host is set.
+        let smtp = Smtp::read(reader, host.clone().unwrap_or_default());
+        let transport = match (host, reader.get("JHE_MAIL_DIR")) {
+            (Some(_), _) => MailTransport::Smtp(smtp),
             (None, Some(folder)) => MailTransport::Folder(PathBuf::from(folder)),
             (None, None) => MailTransport::Log { whole: development },
         };
@@ -88,7 +103,8 @@ impl Smtp {
         });
         Self {
             host,
-            port: reader.parsed("SMTP_PORT", 587, "a port", |text| text.parse().ok()),
+            port: reader
+                .parsed("SMTP_PORT", 587, "a port from 1 to 65535", |text| text.parse().ok().filter(|port| *port > 0)),
             user: reader.get("SMTP_USER"),
             password: reader.secret("SMTP_PASSWORD"),
             security,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Reader;
+use crate::{Reader, form};
 
 /// The process itself.
 #[derive(Debug, Clone)]
@@ -39,7 +39,12 @@ impl Server {
             bind: reader.parsed("JHE_BIND", default, ADDRESS, |text| text.parse().ok()),
             metrics_bind: reader.parsed("JHE_METRICS_BIND", None, ADDRESS, |text| text.parse().ok().map(Some)),
             data_dir: reader.get("JHE_DATA_DIR").map(PathBuf::from),
-            log: reader.get("JHE_LOG").unwrap_or_else(|| "info".to_owned()),
+            log: reader.text(
+                "JHE_LOG",
+                "info",
+                "off, error, warn, info, debug or trace, and module=level pairs, separated by commas",
+                form::is_log_filter,
+            ),
             log_json: reader.parsed("JHE_LOG_FORMAT", false, "text or json", |text| match text {
                 "text" => Some(false),
                 "json" => Some(true),

@@ -44,7 +44,7 @@ pub const VARIABLES: &[Variable] = &[
     plain(
         "ALLOWED_HOSTS",
         "host of SITE_URL",
-        "Hosts requests may name, comma-separated; loopback names with any port when SITE_URL is loopback",
+        "Hosts requests may name, comma-separated; .example.org for all names below it, * for any; loopback names with any port when SITE_URL is loopback",
     ),
     also(
         "JHE_TRUSTED_PROXIES",
@@ -69,8 +69,22 @@ pub const VARIABLES: &[Variable] = &[
     plain("DEBUG", "off", "1 forces development mode"),
     plain("JHE_BIND", "127.0.0.1:8000", "Address to listen on"),
     plain("JHE_DATA_DIR", "./jhe-data", "Folder of the private database"),
-    plain("JHE_LOG", "info", "Log filter"),
+    plain(
+        "JHE_PG_BIN",
+        "newest in /usr/lib/postgresql, else by PATH",
+        "Folder with the programs initdb and postgres for the private database; read from the environment alone",
+    ),
+    plain(
+        "JHE_LOG",
+        "info",
+        "Log filter: off, error, warn, info, debug or trace, and module=level pairs, separated by commas",
+    ),
     plain("JHE_LOG_FORMAT", "text", "text or json"),
+    plain(
+        "NO_COLOR",
+        "-",
+        "Anything takes the colours out of the log, which has them on terminals only; read from the environment alone",
+    ),
     plain("JHE_METRICS_BIND", "off", "Address and port that metrics are told at, as GET /metrics for Prometheus"),
     plain(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -168,15 +182,19 @@ pub const VARIABLES: &[Variable] = &[
     plain("DEFAULT_FROM_EMAIL", "support@jhe.org", "Sender of mail"),
     plain("JHE_MAIL_REPLY_TO", "-", "Whom answers to mail go to"),
     plain("JHE_MAIL_DIR", "-", "Folder that mail is written to, one file each, when there is no mail server"),
-    plain("PRACTITIONER_DEFAULT_ORGS", "none", "First value of auth.default_orgs"),
+    plain("PRACTITIONER_DEFAULT_ORGS", "none", "First value of auth.default_orgs, such as 20001:viewer;20002:member"),
     secret("PATIENT_AUTHORIZATION_CODE_VERIFIER", "made once", "Static PKCE verifier of patient links"),
     plain("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "derived", "Static PKCE challenge of patient links"),
     plain("PATIENT_AUTHORIZATION_CODE_EXPIRE_SECONDS", "1209600", "Seconds a patient link lives"),
     plain("CH_INVITATION_LINK_PREFIX", "none", "Text before host and code of a patient link"),
-    plain("CH_INVITATION_LINK_EXCLUDE_HOST", "off", "Leaves the host out of patient links"),
+    plain(
+        "CH_INVITATION_LINK_EXCLUDE_HOST",
+        "off",
+        "Any value but 0, false, no and off leaves the host out of patient links",
+    ),
     plain("JHE_INVITATION_LINK_SEPARATOR", "|", "Text between host and code of a patient link"),
     plain("JHE_INVITATION_LINK_ENCODE", "0", "1 percent-encodes separator and port of a patient link"),
-    plain("JHE_DEMO", "0", "1 makes the demo data on an empty database"),
+    plain("JHE_DEMO", "0", "1 makes the demo data on an empty database; refused in production mode"),
     plain("SOF_EHR_LAUNCH_CLIENT_ID", "sof-ehr-launch", "client_id of the EHR launch client of the demo data"),
     secret("SOF_EHR_LAUNCH_CLIENT_SECRET", "a published one in development", "Its secret"),
 ];

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,19 @@ struct Kept {
     fetched: Instant,
 }
 
+/// The certificate authorities of a file an operator named.
+fn authorities(file: &Path) -> Result<Vec<Certificate>, Error> {
+    let fault = |why: &str| {
+        Error::internal(format!(
+            "JHE_SOF_CA_FILE is \"{}\" ({why}); allowed is a file with PEM certificates, \"BEGIN CERTIFICATE\"",
+            file.display()
+        ))
+    };
+    let pem = std::fs::read(file).map_err(|error| fault(&error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|_| fault("it is not PEM"))?;
+    if found.is_empty() { Err(fault("it holds no certificate")) } else { Ok(found) }
+}
+
 impl Issuers {
     /// Prepares to fetch; connects to nothing yet.
     pub fn new(config: &Config) -> Result<Self, Error> {
@@ -68,8 +82,7 @@ impl Issuers {
             .no_proxy()
             .redirect(redirects(allow_private));
         if let Some(file) = &config.auth.sof_ca_file {
-            let pem = std::fs::read(file).map_err(Error::internal)?;
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(Error::internal)?);
+            builder = builder.tls_certs_merge(authorities(file)?);
         }
         if !allow_private {
             builder = builder.dns_resolver(Public);

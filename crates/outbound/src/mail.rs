@@ -147,7 +147,60 @@ fn smtp_fault(error: &lettre::transport::smtp::Error) -> MailFault {
         Some(code) => format!("the mail server answered {code}"),
         None if error.is_timeout() => "the mail server did not answer in time".to_owned(),
         None if error.is_tls() => "the connection to the mail server could not be protected".to_owned(),
+        None if lacks_starttls(error) => {
+            "the mail server was reached, but offers no STARTTLS; JHE_SMTP_SECURITY says what \
+                                          else is allowed"
+                .to_owned()
+        }
+        None if error.is_client() || error.is_response() => {
+            "the mail server was reached, but offers nothing that both sides know".to_owned()
+        }
         None => "the mail server could not be reached".to_owned(),
     };
     MailFault { reason, permanent: error.is_permanent() }
+}
+
+/// The library tells this by its words alone.
+fn lacks_starttls(error: &lettre::transport::smtp::Error) -> bool {
+    let source = std::error::Error::source(error);
+    error.is_client() && source.is_some_and(|source| source.to_string().starts_with("STARTTLS"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// Why a mail is not sent to a port of this machine over a connection that must be protected.
+    async fn refusal(port: u16) -> String {
+        let smtp =
+            Smtp { host: "127.0.0.1".to_owned(), port, user: None, password: None, security: SmtpSecurity::StartTls };
+        let mail = Mail { transport: MailTransport::Smtp(smtp), from: "jhe@example.org".to_owned(), reply_to: None };
+        let outgoing = Outgoing {
+            recipient: Phi::new("someone@example.org".to_owned()),
+            subject: "A".to_owned(),
+            text: Phi::new("B".to_owned()),
+            html: None,
+        };
+        Mailer::new(&mail).unwrap().send(&outgoing).await.unwrap_err().reason
+    }
+
+    #[tokio::test]
+    async fn a_mail_server_without_tls_is_told_from_one_that_is_not_there() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"220 catcher\r\n").await.unwrap();
+            let mut greeting = [0; 512];
+            assert_ne!(stream.read(&mut greeting).await.unwrap(), 0);
+            stream.write_all(b"250-catcher\r\n250 8BITMIME\r\n").await.unwrap();
+            stream.read(&mut greeting).await.ok();
+        });
+        let reason = refusal(port).await;
+        assert!(reason.starts_with("the mail server was reached, but offers no STARTTLS"), "{reason}");
+        server.await.unwrap();
+        assert_eq!(refusal(port).await, "the mail server could not be reached");
+    }
 }

@@ -23,17 +23,35 @@ pub struct DataDir {
 /// # Errors
 /// [`PgError::ParentNotEnterable`] for a folder that was asked for and cannot be reached.
 pub fn default_data_dir(requested: Option<&Path>) -> Result<DataDir, PgError> {
-    let wanted = resolve(requested.unwrap_or(Path::new("jhe-data")))?;
-    let account = Account::to_drop_to(&wanted.join("postgres"))?;
-    choose(&wanted, requested.is_some(), account, Path::new("/var/lib/jhe"))
+    let wanted = wanted(requested)?;
+    choose(&wanted, requested.is_some(), account_of(&wanted)?, Path::new(INSTEAD))
 }
 
-fn choose(wanted: &Path, by_hand: bool, account: Option<Account>, instead: &Path) -> Result<DataDir, PgError> {
+/// As [`default_data_dir`], for those who only look: nothing is made, nothing is opened.
+///
+/// # Errors
+/// The same.
+pub fn planned_data_dir(requested: Option<&Path>) -> Result<DataDir, PgError> {
+    let wanted = wanted(requested)?;
+    plan(&wanted, requested.is_some(), account_of(&wanted)?, Path::new(INSTEAD))
+}
+
+const INSTEAD: &str = "/var/lib/jhe";
+
+fn wanted(requested: Option<&Path>) -> Result<PathBuf, PgError> {
+    resolve(requested.unwrap_or(Path::new("jhe-data")))
+}
+
+fn account_of(wanted: &Path) -> Result<Option<Account>, PgError> {
+    Account::to_drop_to(&wanted.join("postgres"))
+}
+
+fn plan(wanted: &Path, by_hand: bool, account: Option<Account>, instead: &Path) -> Result<DataDir, PgError> {
     match account.and_then(|account| closed_parent(wanted, account)) {
         Some(closed) if by_hand => Err(PgError::ParentNotEnterable(closed)),
         Some(closed) => {
             let current = wanted.parent().unwrap_or(wanted);
-            let path = prepare(&instead.join(digest(current)), account)?;
+            let path = resolve(&instead.join(digest(current)))?;
             let note = format!(
                 "The database account cannot enter {}; the data is kept in {}.",
                 closed.display(),
@@ -41,8 +59,13 @@ fn choose(wanted: &Path, by_hand: bool, account: Option<Account>, instead: &Path
             );
             Ok(DataDir { path, note: Some(note) })
         }
-        None => Ok(DataDir { path: prepare(wanted, account)?, note: None }),
+        None => Ok(DataDir { path: wanted.to_path_buf(), note: None }),
     }
+}
+
+fn choose(wanted: &Path, by_hand: bool, account: Option<Account>, instead: &Path) -> Result<DataDir, PgError> {
+    let planned = plan(wanted, by_hand, account, instead)?;
+    Ok(DataDir { path: prepare(&planned.path, account)?, ..planned })
 }
 
 /// Makes a folder that the account can enter, and answers its real path. Folders above it are never changed, but those
@@ -159,7 +182,10 @@ mod tests {
         let home = scratch.path().join("home");
         folder(&home, 0o700);
         let (wanted, instead) = (home.join("jhe-data"), scratch.path().join("lib"));
+        let planned = plan(&wanted, false, Some(STRANGER), &instead).unwrap();
+        assert!(!instead.exists(), "looking makes nothing");
         let chosen = choose(&wanted, false, Some(STRANGER), &instead).unwrap();
+        assert_eq!(chosen, planned);
         assert_eq!(chosen.path, instead.join(digest(&home)));
         assert!(chosen.note.unwrap().contains(home.to_str().unwrap()));
         let refused = choose(&wanted, true, Some(STRANGER), &instead);

@@ -15,9 +15,22 @@ mod scratch;
 mod socket;
 
 pub use cluster::{Cluster, ClusterOptions};
-pub use folder::{DataDir, default_data_dir};
+pub use folder::{DataDir, default_data_dir, planned_data_dir};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Whether a folder holds a cluster.
+pub fn is_cluster(folder: &Path) -> bool {
+    folder.join("PG_VERSION").is_file()
+}
+
+/// Where the server programs for a cluster are, which need not be there yet.
+///
+/// # Errors
+/// [`PgError::NoBinaries`] and [`PgError::BadBinaries`].
+pub fn programs(cluster: &Path) -> Result<PathBuf, PgError> {
+    binaries::folder(cluster)
+}
 
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]

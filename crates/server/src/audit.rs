@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Subcommand;
 use jhe_app::App;
 use jhe_app::audit::{Expired, Verdict};
@@ -13,9 +13,8 @@ use jhe_store::Store;
 
 use crate::cli::print;
 use crate::clock::SystemClock;
-use crate::database::{Database, readable};
-use crate::manage::on_store;
-use crate::serve;
+use crate::database::readable;
+use crate::manage::{Pending, on_store};
 
 /// Commands about the audit trail.
 #[derive(Debug, Subcommand)]
@@ -50,7 +49,7 @@ pub async fn run(config: Config, command: AuditCommand) -> Result<ExitCode> {
         AuditCommand::Seal => None,
         AuditCommand::Expire { vouch } => Some(vouch),
     };
-    on_store(&config, async |store| {
+    on_store(&config, Pending::Refuse, async |store| {
         let app = App::start(store.clone(), config.clone(), Arc::new(SystemClock)).await.map_err(readable)?;
         match &vouch {
             None => seal(&app).await,
@@ -82,14 +81,8 @@ async fn expire(app: &App, vouched: Option<&(i64, String)>) -> Result<ExitCode> 
 
 /// Changes nothing: no schema, no keys, no entries.
 async fn verify(config: &Config, expect: &[(i64, String)]) -> Result<ExitCode> {
-    let database = Database::open(config).await?;
-    serve::prepare(&database, false).await.context("the audit trail is only read, not brought up to date")?;
-    let (store, audit) = database.connect().await?;
-    let outcome = verdict(&store, config, expect).await;
-    audit.stop().await;
-    store.close().await;
-    database.close().await?;
-    tell(&outcome?)
+    let verdict = on_store(config, Pending::Refuse, async |store| verdict(store, config, expect).await).await;
+    tell(&verdict?)
 }
 
 async fn verdict(store: &Store, config: &Config, expect: &[(i64, String)]) -> Result<Verdict> {

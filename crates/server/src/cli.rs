@@ -1,6 +1,7 @@
 //! The command line.
 
-use std::io::Write as _;
+use std::ffi::OsStr;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use crate::{audit, check, demo, manage, openapi, serve};
 
 /// The JupyterHealth Exchange: patient-consented health data for research.
 #[derive(Debug, Parser)]
-#[command(name = "jhe", version, about, propagate_version = true)]
+#[command(name = "jhe", version, propagate_version = true)]
 pub struct Cli {
     /// Settings file (TOML); its keys are the variables' names in lower case, and the environment wins.
     #[arg(long, global = true, value_name = "FILE")]
@@ -109,13 +110,13 @@ fn execute(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Command::Serve { no_migrate } => {
-            log_to_stderr(&config);
+            log_to_stderr(&config)?;
             runtime.block_on(serve::run(config, !no_migrate))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(args) => {
             let config = read_config(cli.config.as_deref(), &args.variables())?;
-            log_to_stderr(&config);
+            log_to_stderr(&config)?;
             runtime.block_on(demo::run(config, args))
         }
         Command::Migrate { check } => runtime.block_on(manage::migrate(config, check)),
@@ -159,9 +160,16 @@ fn read_config(file: Option<&std::path::Path>, defaults: &[(String, String)]) ->
     Ok(config)
 }
 
-fn log_to_stderr(config: &Config) {
-    let filter = EnvFilter::try_new(&config.server.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// Colours are for people (https://no-color.org): what reads the log from a file or a pipe would have to take them out.
+fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+fn log_to_stderr(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.server.log)
+        .with_context(|| format!("JHE_LOG is \"{}\", which is no log filter", config.server.log))?;
+    let ansi = has_colours(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);
     // A second call in one process, as tests may make, keeps the first subscriber.
     if config.server.log_json {
         builder.json().try_init().ok();
@@ -174,4 +182,23 @@ fn log_to_stderr(config: &Config) {
         let text = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("-");
         tracing::error!(location, text, "a panic");
     }));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_log_has_colours_on_terminals_alone() {
+        assert!(has_colours(true, None) && has_colours(true, Some(OsStr::new(""))));
+        assert!(!has_colours(false, None) && !has_colours(true, Some(OsStr::new("1"))));
+    }
+
+    #[test]
+    fn the_help_begins_with_the_product() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.starts_with("The JupyterHealth Exchange: "), "{help}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Which database a command works on: the configured one, or the private one, started when it is needed.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, anyhow};
 use jhe_config::Config;
 use jhe_domain::Secret;
@@ -15,33 +17,36 @@ pub struct Database {
 
 /// The name of the database in a private cluster.
 const NAME: &str = "jhe";
+/// The folder of the cluster in the data folder.
+pub(crate) const CLUSTER: &str = "postgres";
 
 impl Database {
     /// Finds the database; starts the private cluster when none is configured.
     pub async fn open(config: &Config) -> Result<Self> {
-        let (url, cluster) = if let Some(url) = &config.database.url {
-            (url.reveal().to_owned(), None)
-        } else {
-            let folder = jhe_pg::default_data_dir(config.server.data_dir.as_deref())?;
-            if let Some(note) = &folder.note {
-                eprintln!("{note}");
-            }
-            let options = ClusterOptions { folder: folder.path.join("postgres"), durable: true, settings: Vec::new() };
-            let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options)).await??;
-            let server = Secret::new(cluster.url("postgres"));
-            maintenance::create_database(&server, NAME, None).await?;
-            (cluster.url(NAME), Some(cluster))
-        };
-        let options = DatabaseOptions {
-            url: Secret::new(url),
-            max_connections: config.database.max_connections,
-            acquire_timeout: config.database.acquire_timeout,
-            idle_timeout: config.database.idle_timeout,
-            statement_timeout: config.database.statement_timeout,
-            read_urls: config.database.read_urls.iter().map(|url| Secret::new(url.reveal().to_owned())).collect(),
-            slow_statement: config.database.slow_statement,
-        };
-        Ok(Self { options, cluster })
+        if let Some(url) = &config.database.url {
+            return Ok(Self { options: options(config, url.reveal()), cluster: None });
+        }
+        let folder = jhe_pg::default_data_dir(config.server.data_dir.as_deref())?;
+        if let Some(note) = &folder.note {
+            eprintln!("{note}");
+        }
+        let cluster = start(folder.path.join(CLUSTER)).await?;
+        let server = Secret::new(cluster.url("postgres"));
+        maintenance::create_database(&server, NAME, None).await?;
+        Ok(Self { options: options(config, &cluster.url(NAME)), cluster: Some(cluster) })
+    }
+
+    /// As [`Database::open`], for those who only look: a private cluster that is not there is not made.
+    pub async fn existing(config: &Config) -> Result<Option<Self>> {
+        if config.database.url.is_some() {
+            return Self::open(config).await.map(Some);
+        }
+        let folder = jhe_pg::planned_data_dir(config.server.data_dir.as_deref())?.path.join(CLUSTER);
+        if !jhe_pg::is_cluster(&folder) {
+            return Ok(None);
+        }
+        let cluster = start(folder).await?;
+        Ok(Some(Self { options: options(config, &cluster.url(NAME)), cluster: Some(cluster) }))
     }
 
     /// Connects to it.
@@ -55,6 +60,24 @@ impl Database {
             tokio::task::spawn_blocking(move || cluster.stop()).await??;
         }
         Ok(())
+    }
+}
+
+async fn start(folder: PathBuf) -> Result<Cluster> {
+    let options = ClusterOptions { folder, durable: true, settings: Vec::new() };
+    Ok(tokio::task::spawn_blocking(move || Cluster::start(&options)).await??)
+}
+
+/// How a database at an address is reached.
+pub(crate) fn options(config: &Config, url: &str) -> DatabaseOptions {
+    DatabaseOptions {
+        url: Secret::new(url.to_owned()),
+        max_connections: config.database.max_connections,
+        acquire_timeout: config.database.acquire_timeout,
+        idle_timeout: config.database.idle_timeout,
+        statement_timeout: config.database.statement_timeout,
+        read_urls: config.database.read_urls.iter().map(|url| Secret::new(url.reveal().to_owned())).collect(),
+        slow_statement: config.database.slow_statement,
     }
 }
 

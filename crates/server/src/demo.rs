@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use jhe_app::App;
 use jhe_app::seed::{self, DEMO_PASSWORD};
 use jhe_config::Config;
 use tokio::net::TcpListener;
@@ -21,13 +22,13 @@ use crate::{serve, walk};
 pub struct DemoArgs {
     /// Port to listen on.
     #[arg(long, default_value_t = 8000)]
-    port: u16,
+    pub port: u16,
     /// Folder of the private database.
     #[arg(long, value_name = "FOLDER")]
-    data_dir: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
     /// Stop after the walk; exit status 0 only when every step held.
     #[arg(long)]
-    exit: bool,
+    pub exit: bool,
 }
 
 impl DemoArgs {
@@ -62,6 +63,8 @@ const ACCOUNTS: &[(&str, &str)] = &[
 /// Runs the demo.
 pub async fn run(mut config: Config, args: DemoArgs) -> Result<ExitCode> {
     ensure!(!config.site.production, "the demo does not run in production mode");
+    check(&config)?;
+    App::check(&config).map_err(readable)?;
     if let Some(folder) = &args.data_dir {
         config.server.data_dir = Some(folder.clone());
     }
@@ -70,6 +73,22 @@ pub async fn run(mut config: Config, args: DemoArgs) -> Result<ExitCode> {
     let outcome = Box::pin(on_database(&database, config, &args, listeners)).await;
     database.close().await?;
     outcome
+}
+
+/// What the demo cannot do by itself: it listens without TLS, and walks to the host of its site.
+fn check(config: &Config) -> Result<()> {
+    let site = &config.site;
+    ensure!(
+        !site.ssl_redirect || (site.url.is_https() && site.trusted_proxies.contains(Ipv4Addr::LOCALHOST.into())),
+        "the demo listens without TLS, so SECURE_SSL_REDIRECT would send everybody away; unset it, or let SITE_URL begin with \
+         https:// and JHE_TRUSTED_PROXIES hold 127.0.0.1"
+    );
+    ensure!(
+        site.allows_host(site.url.host()),
+        "ALLOWED_HOSTS does not hold {}, the host of SITE_URL: the demo would refuse its own requests",
+        site.url.host()
+    );
+    Ok(())
 }
 
 async fn on_database(
@@ -87,7 +106,8 @@ async fn on_database(
         store.close().await;
     }
     let running = serve::start(database, config, Arc::new(SystemClock), listeners).await?;
-    let held = walk::run(&running.app, args.port).await;
+    let address = *running.addresses.first().context("nobody listens")?;
+    let held = walk::run(&running.app, address).await;
     print(if held { "walk: ok" } else { "walk: FAILED" })?;
     facts(&running).await?;
     if !args.exit && held {

@@ -1,6 +1,6 @@
 //! Commands that change a database: migrations, seeds, accounts, clients, keys.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,12 +8,15 @@ use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use jhe_app::App;
 use jhe_app::operator::{self, ClientRequest};
+use jhe_app::seed::Seeded;
 use jhe_config::Config;
 use jhe_domain::client::GrantType;
 use jhe_domain::clock::Clock as _;
 use jhe_domain::user::UserType;
-use jhe_store::{Store, maintenance};
+use jhe_store::Store;
+use jhe_store::maintenance::{self, Schema};
 
+use crate::check::standing;
 use crate::cli::print;
 use crate::clock::SystemClock;
 use crate::database::{Database, readable};
@@ -22,7 +25,7 @@ use crate::serve;
 /// Commands about accounts.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Make an account. The password comes from JHE_PASSWORD, standard input or a prompt, never from an argument.
+    /// Make an account. The password comes from JHE_PASSWORD, the first line of standard input or a prompt, never from an argument.
     Create {
         /// Login name.
         #[arg(long)]
@@ -138,10 +141,28 @@ fn parse_grant(text: &str) -> Result<GrantType, String> {
         .ok_or_else(|| "authorization_code, refresh_token, client_credentials, password or token-exchange".to_owned())
 }
 
-/// Runs something on a migrated database.
-pub(crate) async fn on_store<T>(config: &Config, run: impl AsyncFnOnce(&Store) -> Result<T>) -> Result<T> {
-    let database = Database::open(config).await?;
-    serve::prepare(&database, true).await?;
+/// What a command does about pending migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// It makes the database it needs: it may be the first to run.
+    Apply,
+    /// It is about what is there, and refuses.
+    Refuse,
+}
+
+/// Runs something on a database that has all migrations.
+pub(crate) async fn on_store<T>(
+    config: &Config,
+    pending: Pending,
+    run: impl AsyncFnOnce(&Store) -> Result<T>,
+) -> Result<T> {
+    let database = match pending {
+        Pending::Apply => Database::open(config).await?,
+        Pending::Refuse => Database::existing(config)
+            .await?
+            .context("there is no database yet: run jhe migrate, or start the server")?,
+    };
+    serve::prepare(&database, pending == Pending::Apply).await?;
     let (store, audit) = database.connect().await?;
     let outcome = run(&store).await;
     audit.stop().await;
@@ -152,56 +173,74 @@ pub(crate) async fn on_store<T>(config: &Config, run: impl AsyncFnOnce(&Store) -
 
 /// `jhe migrate`.
 pub async fn migrate(config: Config, check: bool) -> Result<ExitCode> {
+    if check {
+        return migrate_check(&config).await;
+    }
     let database = Database::open(&config).await?;
-    let pending = maintenance::pending(&database.options).await.map_err(readable)?;
-    let outcome = if check {
-        let text = if pending.is_empty() {
-            "no migrations are pending".to_owned()
-        } else {
-            format!("pending: {}", pending.join(", "))
-        };
-        print(&text)?;
-        if pending.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    } else {
-        maintenance::migrate(&database.options).await.map_err(readable)?;
-        print(&format!("{} migrations applied", pending.len()))?
-    };
+    let pending = maintenance::schema(&database.options).await.map_err(readable)?.pending;
+    maintenance::migrate(&database.options).await.map_err(readable)?;
+    let outcome = print(&format!("{} migrations applied", pending.len()))?;
     database.close().await?;
     Ok(outcome)
+}
+
+async fn migrate_check(config: &Config) -> Result<ExitCode> {
+    let Some(database) = Database::existing(config).await? else {
+        print(&format!("there is no database yet: all {} migrations are pending", Schema::missing().pending.len()))?;
+        return Ok(ExitCode::FAILURE);
+    };
+    let schema = maintenance::schema(&database.options).await.map_err(readable)?;
+    database.close().await?;
+    let fits = schema.pending.is_empty() && schema.fault.is_none();
+    print(&if fits { "no migrations are pending".to_owned() } else { standing(&schema) })?;
+    Ok(if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `jhe seed`.
 pub async fn seed(config: Config, demo: bool, rich: bool) -> Result<ExitCode> {
     ensure!(!(demo || rich) || !config.site.production, "demo data is not made in production mode");
-    on_store(&config, async |store| {
-        if demo {
-            jhe_app::seed::demo(store, &config).await.map_err(readable)?;
+    let outcomes = on_store(&config, Pending::Apply, async |store| {
+        let data = if demo {
+            jhe_app::seed::demo(store, &config).await.map_err(readable)?
         } else {
-            jhe_app::seed::reference(store, &config).await.map_err(readable)?;
+            jhe_app::seed::reference(store, &config).await.map_err(readable)?
+        };
+        if !rich {
+            return Ok([data, Seeded::Present]);
         }
-        if rich {
-            jhe_app::seed::rich(store, SystemClock.now()).await.map_err(readable)?;
-        }
-        Ok(())
+        Ok([data, jhe_app::seed::rich(store, SystemClock.now()).await.map_err(readable)?])
     })
     .await?;
-    print("seeded")
+    print(if outcomes.contains(&Seeded::Made) { "seeded" } else { "nothing to do: all of it is there" })
 }
 
-/// A password from the environment, a pipe or a prompt.
+/// A password from the environment, the first line of a pipe, or a prompt.
 fn read_password() -> Result<String> {
     if let Ok(password) = std::env::var("JHE_PASSWORD") {
         return Ok(password);
     }
-    let mut text = String::new();
     if std::io::stdin().is_terminal() {
-        write!(std::io::stderr(), "Password: ").ok();
-        std::io::stdin().read_line(&mut text).context("no password")?;
-    } else {
-        std::io::stdin().read_to_string(&mut text).context("no password")?;
+        return ask_twice(|prompt| rpassword::prompt_password(prompt));
     }
+    first_line(std::io::stdin().lock())
+}
+
+/// Whoever types without seeing it types it twice.
+fn ask_twice(mut ask: impl FnMut(&str) -> std::io::Result<String>) -> Result<String> {
+    let password = ask("Password: ").context("no password")?;
+    let again = ask("The same again: ").context("no password")?;
+    ensure!(password == again, "the two passwords differ");
+    Ok(password)
+}
+
+fn first_line(mut input: impl BufRead) -> Result<String> {
+    let mut text = String::new();
+    input.read_line(&mut text).context("no password")?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
+
+const NO_KIND: &str = "jhe: warning: the account is neither patient nor practitioner, so the APIs have nothing for it; \
+                       --practitioner or --patient makes one that is";
 
 /// `jhe user`.
 pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
@@ -209,7 +248,8 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
         UserCommand::Create { .. } | UserCommand::SetPassword { .. } => read_password()?,
         UserCommand::Disable { .. } | UserCommand::Enable { .. } => String::new(),
     };
-    let said = on_store(&config, async |store| match command {
+    let pending = if matches!(command, UserCommand::Create { .. }) { Pending::Apply } else { Pending::Refuse };
+    let said = on_store(&config, pending, async |store| match command {
         UserCommand::Create { email, superuser, practitioner, patient } => {
             let kind = match (practitioner, patient) {
                 (true, _) => Some(UserType::Practitioner),
@@ -217,6 +257,9 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
                 _ => None,
             };
             let id = operator::create_user(store, &email, &password, kind, superuser).await.map_err(readable)?;
+            if kind.is_none() && !superuser {
+                writeln!(std::io::stderr(), "{NO_KIND}").ok();
+            }
             Ok(format!("user {id} created"))
         }
         UserCommand::SetPassword { email } => {
@@ -238,7 +281,8 @@ pub async fn user(config: Config, command: UserCommand) -> Result<ExitCode> {
 
 /// `jhe client`.
 pub async fn client(config: Config, command: ClientCommand) -> Result<ExitCode> {
-    let said = on_store(&config, async |store| match command {
+    let pending = if matches!(command, ClientCommand::Create { .. }) { Pending::Apply } else { Pending::Refuse };
+    let said = on_store(&config, pending, async |store| match command {
         ClientCommand::Create {
             name,
             client_id,
@@ -296,6 +340,9 @@ async fn create_client(store: &Store, config: &Config, request: ClientRequest) -
 
 async fn list_clients(store: &Store) -> Result<String> {
     let clients = operator::clients(store).await.map_err(readable)?;
+    if clients.is_empty() {
+        return Ok("no clients are registered".to_owned());
+    }
     let line = |client: &jhe_domain::client::Client| {
         let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
         let kind = if client.confidential { "confidential" } else { "public" };
@@ -307,7 +354,7 @@ async fn list_clients(store: &Store) -> Result<String> {
 
 /// `jhe keys`.
 pub async fn keys(config: Config, command: KeysCommand) -> Result<ExitCode> {
-    let kid = on_store(&config, async |store| {
+    let kid = on_store(&config, Pending::Refuse, async |store| {
         if matches!(command, KeysCommand::Rotate) {
             operator::retire_signing_key(store).await.map_err(readable)?;
         }
@@ -317,4 +364,21 @@ pub async fn keys(config: Config, command: KeysCommand) -> Result<ExitCode> {
     .await?;
     let kid = kid.context("keys are not made: JHE_GENERATE_KEYS is off")?;
     print(&format!("kid: {kid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_typed_twice_or_one_line() {
+        let typed = |first: &str, second: &str| {
+            let mut answers = vec![second.to_owned(), first.to_owned()];
+            ask_twice(|_| Ok(answers.pop().unwrap()))
+        };
+        assert_eq!(typed("quiet harbour ", "quiet harbour ").unwrap(), "quiet harbour ");
+        assert!(typed("quiet harbour", "quiet harbor").unwrap_err().to_string().contains("differ"));
+        assert_eq!(first_line(&b"quiet harbour \r\nmore\n"[..]).unwrap(), "quiet harbour ");
+        assert_eq!(first_line(&b"quiet harbour"[..]).unwrap(), "quiet harbour");
+    }
 }

@@ -159,13 +159,17 @@ pub async fn prepare(database: &Database, migrate: bool) -> Result<()> {
     if migrate {
         return maintenance::migrate(&database.options).await.map_err(readable).context("migrations cannot be applied");
     }
-    let pending = maintenance::pending(&database.options).await.map_err(readable)?;
-    anyhow::ensure!(pending.is_empty(), "migrations are pending: {}", pending.join(", "));
-    Ok(())
+    let pending = maintenance::schema(&database.options).await.map_err(readable)?.pending;
+    match pending.len() {
+        0 => Ok(()),
+        1 => anyhow::bail!("1 migration is pending: run jhe migrate"),
+        count => anyhow::bail!("{count} migrations are pending: run jhe migrate"),
+    }
 }
 
 /// `jhe serve`.
 pub async fn run(config: Config, migrate: bool) -> Result<()> {
+    App::check(&config).map_err(readable)?;
     let listener = TcpListener::bind(config.server.bind).await.with_context(|| in_use(config.server.bind))?;
     let database = Database::open(&config).await?;
     prepare(&database, migrate).await?;

@@ -1,14 +1,18 @@
 //! The main job once, over HTTP, as its users do it: practitioner, patient's app, notebook.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jhe_app::App;
 use jhe_app::seed::DEMO_PASSWORD;
 use jhe_crypto::{OsEntropy, pkce};
+use reqwest::cookie::{CookieStore, Jar};
+use reqwest::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -25,8 +29,8 @@ const CAREX: i64 = 1;
 const READINGS: usize = 3;
 
 /// Runs every step; prints each as a line with details below it. `true` when all held.
-pub(crate) async fn run(app: &App, port: u16) -> bool {
-    let mut walk = match Walk::new(app, port).await {
+pub(crate) async fn run(app: &App, address: SocketAddr) -> bool {
+    let mut walk = match Walk::new(app, address).await {
         Ok(walk) => walk,
         Err(fault) => {
             print(&format!("step 0/{STEPS} prepare: FAILED {fault}")).ok();
@@ -39,7 +43,7 @@ pub(crate) async fn run(app: &App, port: u16) -> bool {
 const STEPS: usize = 13;
 
 struct Walk {
-    base: String,
+    place: Place,
     http: Client,
     console: String,
     static_verifier: String,
@@ -98,17 +102,92 @@ fn code_of(link: &str) -> Option<&str> {
     code.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(code)
 }
 
+/// The site, as people know it and as it is reached from here: whatever SITE_URL says, requests go to our own listener, with
+/// the headers that a proxy in front of it would send.
+struct Place {
+    /// As the setting has it, which redirect URIs begin with letter by letter.
+    text: String,
+    site: Url,
+    /// Without a path.
+    here: String,
+}
+
+impl Place {
+    fn new(site: &str, address: SocketAddr) -> Outcome<Self> {
+        let text = site.trim_end_matches('/').to_owned();
+        let site = Url::parse(site).map_err(|error| format!("the site has no usable address: {error}"))?;
+        Ok(Self { text, site, here: format!("http://{address}") })
+    }
+
+    /// Where the console gets its codes.
+    fn callback(&self) -> String {
+        format!("{}/auth/callback", self.text)
+    }
+
+    /// How to ask for a path from here.
+    fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.here)
+    }
+
+    /// How to ask for an address of the site from here.
+    fn near(&self, url: &Url) -> String {
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        self.path(&format!("{}{query}", url.path()))
+    }
+
+    /// What answers a redirect: an address of the site, or elsewhere.
+    fn location(&self, response: &reqwest::Response) -> Outcome<Url> {
+        let target = response
+            .headers()
+            .get(reqwest::header::LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .ok_or_else(|| format!("answered {} without a redirect", response.status()))?;
+        self.site.join(target).map_err(|error| error.to_string())
+    }
+
+    fn client(&self) -> Outcome<ClientBuilder> {
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|error| error.to_string());
+        let host = self.text.split_once("://").map_or(self.text.as_str(), |(_, host)| host);
+        let mut headers = HeaderMap::from_iter([(HOST, value(host)?), (ORIGIN, value(&self.text)?)]);
+        if self.site.scheme() == "https" {
+            headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        }
+        let client = Client::builder().redirect(Policy::none()).no_proxy();
+        Ok(client.default_headers(headers).timeout(std::time::Duration::from_secs(30)))
+    }
+}
+
+/// Cookies of the site, wherever it is reached: those for TLS alone would not travel to our listener otherwise.
+struct SiteCookies {
+    jar: Jar,
+    site: Url,
+}
+
+impl SiteCookies {
+    fn seen(&self, url: &Url) -> Url {
+        let mut seen = self.site.clone();
+        seen.set_path(url.path());
+        seen
+    }
+}
+
+impl CookieStore for SiteCookies {
+    fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
+        self.jar.set_cookies(headers, &self.seen(url));
+    }
+
+    fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+        self.jar.cookies(&self.seen(url))
+    }
+}
+
 impl Walk {
-    async fn new(app: &App, port: u16) -> Outcome<Self> {
-        let http = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .timeout(std::time::Duration::from_secs(30))
-            .build()
-            .map_err(|error| error.to_string())?;
+    async fn new(app: &App, address: SocketAddr) -> Outcome<Self> {
+        let place = Place::new(&app.settings().site_url(), address)?;
+        let http = place.client()?.build().map_err(|error| error.to_string())?;
         let console = jhe_app::identity::console_client_id(app).await.map_err(|error| error.to_string())?;
         Ok(Self {
-            base: format!("http://localhost:{port}"),
+            place,
             http,
             console: console.ok_or("there is no client named JHE Admin UI")?,
             static_verifier: app.identity().static_verifier().ok_or("there is no static verifier")?,
@@ -168,7 +247,7 @@ impl Walk {
 
     async fn call(&mut self, method: Method, path: &str, token: &str, body: Option<Value>) -> Outcome<Answer> {
         let shown = path.split('?').next().unwrap_or(path);
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
+        let mut request = self.http.request(method.clone(), self.place.path(path));
         if !token.is_empty() {
             request = request.bearer_auth(token);
         }
@@ -184,7 +263,7 @@ impl Walk {
     }
 
     async fn token(&mut self, form: &[(&str, &str)]) -> Outcome<Value> {
-        let request = self.http.post(format!("{}/o/token/", self.base)).form(form);
+        let request = self.http.post(self.place.path("/o/token/")).form(form);
         let response = request.send().await.map_err(|error| error.to_string())?;
         let status = response.status();
         let body: Value = response.json().await.map_err(|error| error.to_string())?;
@@ -195,7 +274,7 @@ impl Walk {
     async fn sign_in(&mut self) -> Outcome<()> {
         let pair = pkce::new_pair(&mut OsEntropy);
         let (verifier, challenge) = (pair.0, pair.1);
-        let redirect = format!("{}/auth/callback", self.base);
+        let redirect = self.place.callback();
         let query = [
             ("response_type", "code"),
             ("client_id", &self.console),
@@ -206,22 +285,14 @@ impl Walk {
             ("code_challenge_method", "S256"),
         ];
         let authorize =
-            Url::parse_with_params(&format!("{}/o/authorize/", self.base), query).map_err(|e| e.to_string())?;
-        let browser = Client::builder()
-            .cookie_store(true)
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| error.to_string())?;
-        let login = follow(&browser, authorize.as_str()).await?;
-        let page = browser
-            .get(login.clone())
-            .send()
-            .await
-            .map_err(|e| e.to_string())?
-            .text()
-            .await
-            .map_err(|e| e.to_string())?;
+            Url::parse_with_params(&format!("{}/o/authorize/", self.place.text), query).map_err(|e| e.to_string())?;
+        let cookies = SiteCookies { jar: Jar::default(), site: self.place.site.clone() };
+        let browser =
+            self.place.client()?.cookie_provider(Arc::new(cookies)).build().map_err(|error| error.to_string())?;
+        let login = self.follow(&browser, &authorize).await?;
+        let login = self.place.near(&login);
+        let page =
+            browser.get(&login).send().await.map_err(|e| e.to_string())?.text().await.map_err(|e| e.to_string())?;
         let csrf = page
             .split("name=\"csrfmiddlewaretoken\" value=\"")
             .nth(1)
@@ -235,8 +306,8 @@ impl Walk {
         ];
         let response = browser.post(login).form(&form).send().await.map_err(|e| e.to_string())?;
         self.note(&format!("POST /accounts/login/ -> {}", response.status().as_u16()));
-        let back = location(&self.base, &response)?;
-        let callback = follow(&browser, back.as_str()).await?;
+        let back = self.place.location(&response)?;
+        let callback = self.follow(&browser, &back).await?;
         let pairs: std::collections::HashMap<_, _> = callback.query_pairs().into_owned().collect();
         if pairs.get("state") != Some(&self.stamp) {
             return Err("the state that came back is not the one sent".to_owned());
@@ -257,6 +328,12 @@ impl Walk {
         let profile = profile.expect(StatusCode::OK)?;
         self.note(&format!("signed in as user {}", number(&profile, "/id")?));
         Ok(())
+    }
+
+    /// Follows one redirect.
+    async fn follow(&self, browser: &Client, url: &Url) -> Outcome<Url> {
+        let response = browser.get(self.place.near(url)).send().await.map_err(|error| error.to_string())?;
+        self.place.location(&response)
     }
 
     async fn create_study(&mut self) -> Outcome<()> {
@@ -308,7 +385,7 @@ impl Walk {
     async fn exchange_link(&mut self) -> Outcome<()> {
         let code = code_of(&self.invitation).ok_or("the link does not end with a code")?.to_owned();
         let (console, verifier) = (self.console.clone(), self.static_verifier.clone());
-        let redirect = format!("{}/auth/callback", self.base);
+        let redirect = self.place.callback();
         let body = self
             .token(&[
                 ("grant_type", "authorization_code"),
@@ -327,7 +404,7 @@ impl Walk {
         let body = json!({ "patientId": self.patient, "clientId": CAREX });
         let made = self.call(Method::POST, "/api/v1/invitation", &self.practitioner.clone(), Some(body)).await?;
         let token = text(&made.expect(StatusCode::CREATED)?, "/token")?;
-        let request = self.http.post(format!("{}/api/v1/invitation/{token}", self.base));
+        let request = self.http.post(self.place.path(&format!("/api/v1/invitation/{token}")));
         let response = request.send().await.map_err(|error| error.to_string())?;
         let status = response.status();
         let body: Value = response.json().await.map_err(|error| error.to_string())?;
@@ -463,24 +540,20 @@ impl Walk {
     }
 }
 
-fn location(base: &str, response: &reqwest::Response) -> Outcome<Url> {
-    let target = response
-        .headers()
-        .get(reqwest::header::LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(|| format!("answered {} without a redirect", response.status()))?;
-    Url::parse(base).and_then(|base| base.join(target)).map_err(|error| error.to_string())
-}
-
-/// Follows one redirect.
-async fn follow(browser: &Client, url: &str) -> Outcome<Url> {
-    let response = browser.get(url).send().await.map_err(|error| error.to_string())?;
-    location(url, &response)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_site_is_asked_here_whatever_it_is_called() {
+        let check = |site: &str, url: &str, expected: &str| {
+            let place = Place::new(site, SocketAddr::from(([127, 0, 0, 1], 8000))).unwrap();
+            assert_eq!(place.near(&Url::parse(url).unwrap()), expected, "{site}");
+        };
+        check("http://localhost:8000", "http://localhost:8000/a?b=c", "http://127.0.0.1:8000/a?b=c");
+        check("https://localhost", "https://localhost/a?b=c", "http://127.0.0.1:8000/a?b=c");
+        check("http://jhe.test:80", "http://jhe.test/", "http://127.0.0.1:8000/");
+    }
 
     #[test]
     fn the_code_is_found_whatever_stands_before_it() {

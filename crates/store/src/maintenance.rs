@@ -2,7 +2,7 @@
 
 use jhe_domain::Secret;
 use jhe_domain::error::Error;
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{AppliedMigration, Migrate, Migrator};
 use sqlx::{Connection, Executor, PgConnection, Row};
 
 use crate::fault::Db;
@@ -17,35 +17,67 @@ pub async fn migrate(options: &DatabaseOptions) -> Result<(), Error> {
     connection.close().await.db()
 }
 
-/// Migrations of this program that the database does not have yet, by description.
-pub async fn pending(options: &DatabaseOptions) -> Result<Vec<String>, Error> {
-    let mut connection = PgConnection::connect_with(&options.connect_options()?).await.db()?;
-    let missing = missing(&mut connection).await?;
-    connection.close().await.db()?;
-    Ok(missing)
+/// How the schema of a database stands to the migrations of this program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Migrations the database does not have yet, by description.
+    pub pending: Vec<String>,
+    /// What keeps this program from applying its own; nothing on a database that it or an older one has made.
+    pub fault: Option<String>,
 }
 
-async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
+impl Schema {
+    /// That of a database which is not there yet.
+    pub fn missing() -> Self {
+        Self::compare(&[], None)
+    }
+
+    fn compare(applied: &[AppliedMigration], dirty: Option<i64>) -> Self {
+        let named = |version: i64| MIGRATIONS.iter().find(|migration| migration.version == version);
+        let is_applied = |version: i64| applied.iter().any(|applied| applied.version == version);
+        let pending = MIGRATIONS.iter().filter(|migration| !is_applied(migration.version));
+        let unknown: Vec<String> = applied
+            .iter()
+            .filter(|applied| named(applied.version).is_none())
+            .map(|applied| applied.version.to_string())
+            .collect();
+        let changed = applied
+            .iter()
+            .find(|applied| named(applied.version).is_some_and(|migration| migration.checksum != applied.checksum));
+        let fault = if let Some(version) = dirty {
+            Some(format!("migration {version} was interrupted"))
+        } else if !unknown.is_empty() {
+            Some(format!(
+                "the database is newer than this program, which does not know these migrations: {}",
+                unknown.join(", ")
+            ))
+        } else {
+            changed.map(|applied| format!("migration {} is another than the one that was applied", applied.version))
+        };
+        Self { pending: pending.map(|migration| migration.description.to_string()).collect(), fault }
+    }
+}
+
+/// Compares a database with this program. Changes nothing.
+pub async fn schema(options: &DatabaseOptions) -> Result<Schema, Error> {
+    let mut connection = PgConnection::connect_with(&options.connect_options()?).await.db()?;
+    let schema = read_schema(&mut connection).await?;
+    connection.close().await.db()?;
+    Ok(schema)
+}
+
+async fn read_schema(connection: &mut PgConnection) -> Result<Schema, Error> {
+    const TABLE: &str = "_sqlx_migrations";
     let known: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await
         .db()?;
-    let applied: Vec<i64> = if known {
-        connection
-            .list_applied_migrations("_sqlx_migrations")
-            .await
-            .map_err(Error::internal)?
-            .into_iter()
-            .map(|migration| migration.version)
-            .collect()
-    } else {
-        Vec::new()
-    };
-    Ok(MIGRATIONS
-        .iter()
-        .filter(|migration| !applied.contains(&migration.version))
-        .map(|migration| migration.description.to_string())
-        .collect())
+    if !known {
+        return Ok(Schema::missing());
+    }
+    let dirty = connection.dirty_version(TABLE).await.map_err(Error::internal)?;
+    let applied = connection.list_applied_migrations(TABLE).await.map_err(Error::internal)?;
+    Ok(Schema::compare(&applied, dirty))
 }
 
 /// Creates a database, optionally as a copy of another; an existing one is left alone.
@@ -93,10 +125,11 @@ impl Store {
         sqlx::query_scalar("SELECT jhe_follow_cluster()").fetch_one(&self.pool).await.db()
     }
 
-    /// As [`pending`], on a connection of the pool: for probes, which come every few seconds.
+    /// Migrations the database does not have yet, on a connection of the pool: for probes, which come every few seconds. A
+    /// database that has more is served: migrations are written so that the version before still works.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, Error> {
         let mut connection = self.pool.acquire().await.db()?;
-        missing(&mut connection).await
+        read_schema(&mut connection).await.map(|schema| schema.pending)
     }
 
     /// Runs statements of a test or an operator's tool. Never called by a request.

@@ -223,8 +223,8 @@ impl Work {
     }
 
     /// ROOT, data types, data sources, settings and the console's client, once: what is there already stays as it is, and what
-    /// an administrator removed later stays away.
-    pub async fn seed_reference(&mut self, _admin: &Admin, options: &SeedOptions) -> Result<(), Error> {
+    /// an administrator removed later stays away. Whether this was the time.
+    pub async fn seed_reference(&mut self, _admin: &Admin, options: &SeedOptions) -> Result<bool, Error> {
         if options.console_client_id_is_pinned {
             let sql = "UPDATE oauth2_provider_application SET client_id = $2 WHERE id = $1 AND name = 'JHE Admin UI' AND client_id <> $2";
             self.insert(sql, &[4], &[&options.console_client_id]).await?;
@@ -235,7 +235,7 @@ impl Work {
             .db()?
             .rows_affected();
         if is_first == 0 {
-            return Ok(());
+            return Ok(false);
         }
         self.insert(
             "INSERT INTO core_organization (id, name, type) VALUES (0, 'ROOT', 'root') ON CONFLICT DO NOTHING",
@@ -263,7 +263,8 @@ impl Work {
                    VALUES ($1, $2, 'public', 'authorization-code', '{authorization_code,refresh_token}', $3, 'JHE Admin UI', true, 1209600)
                    ON CONFLICT DO NOTHING";
         self.insert(sql, &[4], &[&options.console_client_id, &redirect]).await?;
-        self.restart_sequences().await
+        self.restart_sequences().await?;
+        Ok(true)
     }
 
     async fn seed_settings(&mut self, options: &SeedOptions) -> Result<(), Error> {

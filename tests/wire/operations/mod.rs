@@ -2,6 +2,7 @@
 
 mod balanced;
 mod check;
+mod demo;
 mod limits;
 mod metrics;
 mod overload;

@@ -4,8 +4,11 @@ use jhe_config::Config;
 use jhe_crypto::seal::SealKey;
 use jhe_crypto::signing::{PublicKey, SigningKey};
 use jhe_crypto::{CryptoError, OsEntropy, pkce, token};
+use jhe_domain::Phi;
 use jhe_domain::error::Error;
 use jhe_store::{Store, Work};
+
+use super::Stored;
 
 pub(super) struct Keys {
     pub(super) signing: Option<SigningKey>,
@@ -24,6 +27,51 @@ pub(super) async fn load(store: &Store, config: &Config) -> Result<Keys, Error> 
     let (static_verifier, static_challenge) = static_pair(&mut work, config, &seals).await?;
     work.commit().await?;
     Ok(Keys { signing, published, static_verifier, static_challenge, seal: seals.current })
+}
+
+/// Reads all keys of a configuration, which no database is needed for.
+pub(super) fn check(config: &Config) -> Result<(), Error> {
+    configured_key(config)?;
+    inactive_keys(config)?;
+    vault(config).map(|_| ())
+}
+
+/// The key for secrets that are shown again, where there is one of its own.
+pub(super) fn vault(config: &Config) -> Result<Option<SealKey>, Error> {
+    let key = config.auth.data_encryption_key.as_ref().map(|key| SealKey::from_base64(key.reveal()));
+    key.transpose().map_err(|error| {
+        Error::internal(format!("DATA_ENCRYPTION_KEY is \"[secret]\" ({error}); allowed is 32 bytes as base64"))
+    })
+}
+
+/// As [`load`], for those who only look: nothing is made, nobody is waited for.
+pub(super) async fn stored(store: &Store, config: &Config) -> Result<Stored, Error> {
+    let configured = configured_key(config)?;
+    let mut work = store.read().await?;
+    let seals = known_seals(config, work.server_secret(SECRET).await?.as_deref())?;
+    let is_open = |sealed: &str| seals.as_ref().is_some_and(|seals| open_key(seals, sealed).is_some());
+    let mut stored = Stored {
+        kid: configured.map(|key| key.public().kid()),
+        is_locked: false,
+        static_verifier: config.invitation.verifier.as_ref().map(|verifier| Phi::new(verifier.reveal().to_owned())),
+    };
+    for key in work.signing_keys().await? {
+        if let (None, true, Some(sealed)) = (&stored.kid, key.active, &key.private_sealed) {
+            if is_open(sealed) {
+                stored.kid = Some(PublicKey::from_jwk(&key.jwk).map_err(Error::internal)?.kid());
+            } else {
+                stored.is_locked = true;
+            }
+        }
+    }
+    if stored.static_verifier.is_none()
+        && config.invitation.challenge.is_none()
+        && let Some(sealed) = work.server_secret(VERIFIER).await?
+    {
+        let opened = seals.as_ref().and_then(|seals| seals.open(&sealed).ok());
+        stored.static_verifier = Some(Phi::new(opened.ok_or_else(locked_verifier)?));
+    }
+    Ok(stored)
 }
 
 /// Invite codes of examples and demos.
@@ -84,18 +132,26 @@ impl Seals {
 
 async fn seals(work: &mut Work, config: &Config) -> Result<Seals, Error> {
     let made = work.server_secret(SECRET).await?;
-    match (&config.auth.secret_key, made) {
-        (Some(configured), made) => {
-            Ok(Seals { current: derive(configured.reveal())?, earlier: made.as_deref().map(derive).transpose()? })
-        }
-        (None, Some(made)) => Ok(Seals { current: derive(&made)?, earlier: None }),
-        // Configuration refuses production mode without a key; in development one is made and kept.
-        (None, None) => {
-            let made = token::random_base64url(&mut OsEntropy);
-            work.insert_server_secret(SECRET, &made).await?;
-            Ok(Seals { current: derive(&made)?, earlier: None })
-        }
+    if let Some(seals) = known_seals(config, made.as_deref())? {
+        return Ok(seals);
     }
+    // Configuration refuses production mode without a key; in development one is made and kept.
+    let made = token::random_base64url(&mut OsEntropy);
+    work.insert_server_secret(SECRET, &made).await?;
+    Ok(Seals { current: derive(&made)?, earlier: None })
+}
+
+/// What seals where a secret is configured or was made.
+fn known_seals(config: &Config, made: Option<&str>) -> Result<Option<Seals>, Error> {
+    let made = made.map(derive).transpose()?;
+    Ok(match &config.auth.secret_key {
+        Some(configured) => Some(Seals { current: derive(configured.reveal())?, earlier: made }),
+        None => made.map(|current| Seals { current, earlier: None }),
+    })
+}
+
+fn open_key(seals: &Seals, sealed: &str) -> Option<SigningKey> {
+    seals.open(sealed).and_then(|pem| SigningKey::from_pem(&pem)).ok()
 }
 
 async fn signing_keys(
@@ -108,7 +164,7 @@ async fn signing_keys(
     for stored in work.signing_keys().await? {
         let public = PublicKey::from_jwk(&stored.jwk).map_err(Error::internal)?;
         if let (None, true, Some(sealed)) = (&signing, stored.active, &stored.private_sealed) {
-            if let Ok(key) = seals.open(sealed).and_then(|pem| SigningKey::from_pem(&pem)) {
+            if let Some(key) = open_key(seals, sealed) {
                 signing = Some(key);
             } else {
                 tracing::error!("the stored signing key cannot be opened: SECRET_KEY has changed");
@@ -124,11 +180,7 @@ async fn signing_keys(
         work.insert_signing_key(&key.public().kid(), &sealed, &key.public().jwk()).await?;
         signing = Some(key);
     }
-    if let Some(inactive) = &config.auth.oidc_rsa_private_keys_inactive {
-        for pem in inactive.reveal().replace("\\n", "\n").split("\n\n").filter(|pem| !pem.trim().is_empty()) {
-            published.push(read_key("OIDC_RSA_PRIVATE_KEYS_INACTIVE", pem)?.public().clone());
-        }
-    }
+    published.extend(inactive_keys(config)?);
     if let Some(key) = &signing {
         // The key that signs comes first.
         published.retain(|public| public != key.public());
@@ -159,6 +211,14 @@ fn configured_key(config: &Config) -> Result<Option<SigningKey>, Error> {
     Ok(key)
 }
 
+/// The public halves of earlier keys.
+fn inactive_keys(config: &Config) -> Result<Vec<PublicKey>, Error> {
+    let text = config.auth.oidc_rsa_private_keys_inactive.as_ref();
+    let text = text.map(|text| text.reveal().replace("\\n", "\n")).unwrap_or_default();
+    let pems = text.split("\n\n").filter(|pem| !pem.trim().is_empty());
+    pems.map(|pem| Ok(read_key("OIDC_RSA_PRIVATE_KEYS_INACTIVE", pem)?.public().clone())).collect()
+}
+
 fn refuse_published(kid: Option<&str>, production: bool) -> Result<(), Error> {
     if kid != Some(PUBLISHED) {
         return Ok(());
@@ -168,6 +228,16 @@ fn refuse_published(kid: Option<&str>, production: bool) -> Result<(), Error> {
     }
     tracing::warn!("the configured signing key is a published example: for development only");
     Ok(())
+}
+
+/// What the static verifier is called that is made while none is configured.
+const VERIFIER: &str = "static_pkce_verifier";
+
+fn locked_verifier() -> Error {
+    Error::internal(
+        "the stored static PKCE verifier cannot be opened: SECRET_KEY has changed; restore it, or set \
+         PATIENT_AUTHORIZATION_CODE_VERIFIER",
+    )
 }
 
 async fn static_pair(work: &mut Work, config: &Config, seals: &Seals) -> Result<(Option<String>, String), Error> {
@@ -184,18 +254,12 @@ async fn static_pair(work: &mut Work, config: &Config, seals: &Seals) -> Result<
         }
         (None, Some(challenge)) => Ok((None, challenge.clone())),
         (None, None) => {
-            const NAME: &str = "static_pkce_verifier";
-            let verifier = if let Some(sealed) = work.server_secret(NAME).await? {
-                seals.open(&sealed).map_err(|_| {
-                    Error::internal(
-                        "the stored static PKCE verifier cannot be opened: SECRET_KEY has changed; restore it, or set \
-                         PATIENT_AUTHORIZATION_CODE_VERIFIER",
-                    )
-                })?
+            let verifier = if let Some(sealed) = work.server_secret(VERIFIER).await? {
+                seals.open(&sealed).map_err(|_| locked_verifier())?
             } else {
                 let (verifier, _) = pkce::new_pair(&mut OsEntropy);
                 let sealed = seals.current.seal(&verifier, &mut OsEntropy).map_err(Error::internal)?;
-                work.insert_server_secret(NAME, &sealed).await?;
+                work.insert_server_secret(VERIFIER, &sealed).await?;
                 verifier
             };
             let challenge = pkce::challenge_s256(&verifier);

@@ -19,7 +19,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jhe_config::Config;
 use jhe_crypto::password;
-use jhe_crypto::seal::SealKey;
 use jhe_crypto::signing::{PublicKey, SigningKey};
 use jhe_crypto::{OsEntropy, pkce};
 use jhe_domain::Phi;
@@ -62,14 +61,7 @@ impl Identity {
             ring: RwLock::new(Arc::new(Ring { signing: keys.signing, published: keys.published })),
             static_verifier: keys.static_verifier.map(Phi::new),
             static_challenge: keys.static_challenge,
-            vault: match &config.auth.data_encryption_key {
-                Some(key) => Sealing::new(SealKey::from_base64(key.reveal()).map_err(|error| {
-                    let allowed = "32 bytes as base64";
-                    let text = format!("DATA_ENCRYPTION_KEY is \"[secret]\" ({error}); allowed is {allowed}");
-                    Error::internal(text)
-                })?),
-                None => sealing.clone(),
-            },
+            vault: keys::vault(config)?.map_or_else(|| sealing.clone(), Sealing::new),
             sealing,
             hashing: Hashing::start(config.auth.hashing_wait)?,
         })
@@ -151,6 +143,33 @@ impl Identity {
 /// What seals and signs, for those who only read: no key is made, and none of the others is needed.
 pub async fn stored_sealing(store: &Store, config: &Config) -> Result<Sealing, Error> {
     keys::stored_seal(store, config).await.map(Sealing::new)
+}
+
+/// Checks the keys of a configuration, for which no database is needed.
+///
+/// # Errors
+/// [`Error::Internal`] with the name of the variable.
+pub(crate) fn check(config: &Config) -> Result<(), Error> {
+    keys::check(config)
+}
+
+/// What a database holds of the keys that a server starts with.
+#[derive(Debug)]
+pub struct Stored {
+    /// The id of the signing key, configured or stored.
+    pub kid: Option<String>,
+    /// There is a stored one, and it cannot be opened.
+    pub is_locked: bool,
+    /// The static PKCE verifier of patient links.
+    pub static_verifier: Option<Phi<String>>,
+}
+
+/// The keys a server would start with, for those who only look: none is made.
+///
+/// # Errors
+/// [`Error::Internal`] where a server would not start.
+pub async fn stored(store: &Store, config: &Config) -> Result<Stored, Error> {
+    keys::stored(store, config).await
 }
 
 /// The name of the site, for the pages people see.
