@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jhe_testkit::{MARY, TestServer};
+use jhe_app::operator::{self, ClientRequest};
+use jhe_testkit::{MARY, TestClock, TestServer};
 use serde_json::json;
 
 use super::{Browser, console, console_tokens, exchange, text, token};
@@ -16,7 +17,7 @@ async fn trail(server: &TestServer) -> String {
     server
         .scalar(
             "SELECT string_agg(concat_ws(' ', action, resource, actor_user_id,
-                                         CASE WHEN application_id IS NOT NULL THEN 'client' END, host(ip)), E'\\n' ORDER BY id)
+                                         CASE WHEN application_id IS NOT NULL THEN 'client' END, host(ip)), E'\n' ORDER BY id)
                FROM jhe_audit_event
               WHERE action NOT IN ('read', 'create', 'update', 'delete')",
         )
@@ -96,6 +97,35 @@ async fn lock_outs_invitations_and_used_codes_are_recorded() {
     ] {
         assert!(trail.lines().any(|line| line.starts_with(entry)), "{entry} is not in\n{trail}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_operators_make_is_recorded() {
+    let server = TestServer::start().await;
+    let before = server.scalar("SELECT coalesce(max(id), 0)::text FROM jhe_audit_event").await;
+    let user =
+        operator::create_user(server.store(), "op@example.org", "Quite-long-1", None, true).await.expect("an account");
+    let request = ClientRequest { name: "Made at the shell".to_owned(), ..ClientRequest::default() };
+    let (client, _) = operator::create_client(server.store(), request, None).await.expect("a client");
+    let client = format!("SELECT id::text FROM oauth2_provider_application WHERE client_id = '{client}'");
+    let client = server.scalar(client.leak()).await;
+    // As `jhe keys rotate` does it.
+    operator::retire_signing_key(server.store()).await.expect("a rest");
+    let (config, clock) = (server.app().config().clone(), std::sync::Arc::new(TestClock::default()));
+    jhe_app::App::start(server.store().clone(), config, clock).await.expect("another process");
+    let trail = format!(
+        "SELECT string_agg(concat_ws(' ', action, resource, resource_id, actor_user_id, status, template), E'\n' ORDER BY id)
+           FROM jhe_audit_event WHERE id > {before}"
+    );
+    let trail = server.scalar(trail.leak()).await;
+    let expected = [
+        format!("create JheUser {user}"),
+        format!("create Application {client}"),
+        "update SigningKey".to_owned(),
+        "create SigningKey".to_owned(),
+    ];
+    assert_eq!(trail.lines().collect::<Vec<_>>(), expected, "by nobody who has an account, in no request");
     server.stop().await;
 }
 
