@@ -1,6 +1,7 @@
 //! What requests leave in the audit trail: which entry, about whom, and how it ended.
 
-use jhe_testkit::{MARY, PETER, TestServer};
+use jhe_testkit::{ADMIN, MARY, PETER, TestServer};
+use serde_json::json;
 
 /// The entries since `last`, each as a line, and the last of them.
 async fn since(server: &TestServer, last: &mut i64) -> Vec<String> {
@@ -62,5 +63,41 @@ async fn outside_record_systems_are_recorded_with_whose_they_are() {
     server.delete("/api/v1/fhir_sources/99001").as_user(PETER).send().await.expect(204);
     let told = since(&server, &mut end).await;
     assert!(told.iter().any(|line| line.starts_with("delete FhirSource 99001 | {40001}")), "{told:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn accounts_that_come_and_go_with_a_profile_are_recorded() {
+    let server = TestServer::start().await;
+    let mut end = last(&server).await;
+    let body = json!({"organizationId": 20003, "telecomEmail": "new@example.com", "nameFamily": "F", "birthDate": "2001-02-03"});
+    let patient = server.post("/api/v1/patients").as_user(MARY).json(&body).send().await.expect(201).at("/id");
+    let user = server.scalar("SELECT id::text FROM core_jheuser WHERE email = 'new@example.com'").await;
+    let told = since(&server, &mut end).await;
+    for entry in [format!("create JheUser {user} |"), format!("create Patient {patient} | {{{patient}}} 20003 |")] {
+        assert!(told.iter().any(|line| line.starts_with(&entry)), "{entry} is not in {told:?}");
+    }
+    let path = format!("/api/v1/patients/{patient}?organization_id=20003");
+    server.delete(&path).as_user(MARY).send().await.expect(204);
+    let told = since(&server, &mut end).await;
+    for entry in [
+        format!("delete PatientOrganization {patient} | {{{patient}}} 20003 |"),
+        format!("delete Patient {patient} | {{{patient}}} 20003 |"),
+        format!("delete JheUser {user} |"),
+    ] {
+        assert!(told.iter().any(|line| line.starts_with(&entry)), "{entry} is not in {told:?}");
+    }
+    let body = json!({"telecomEmail": "doctor@example.com", "nameFamily": "D", "organizationId": 20003});
+    let made = server.post("/api/v1/practitioners").as_user(ADMIN).json(&body).send().await.expect(201).at("/id");
+    let user = server.scalar("SELECT id::text FROM core_jheuser WHERE email = 'doctor@example.com'").await;
+    let told = since(&server, &mut end).await;
+    for entry in [format!("create JheUser {user} |"), format!("create Practitioner {made} |")] {
+        assert!(told.iter().any(|line| line.starts_with(&entry)), "{entry} is not in {told:?}");
+    }
+    server.delete(&format!("/api/v1/practitioners/{made}")).as_user(ADMIN).send().await.expect(204);
+    let told = since(&server, &mut end).await;
+    for entry in [format!("delete Practitioner {made} |"), format!("delete JheUser {user} |")] {
+        assert!(told.iter().any(|line| line.starts_with(&entry)), "{entry} is not in {told:?}");
+    }
     server.stop().await;
 }
