@@ -11,6 +11,7 @@ use jhe_fhir::bundle::{CreateEntry, ResponseEntry, ResponseWriter};
 use jhe_fhir::structure::{self, BundleKind};
 use jhe_fhir::types::has_own_base_path;
 use jhe_fhir::{Failure, Issue, OperationOutcome, Projection, catalogue};
+use jhe_http::account::RefusedEntries;
 use jhe_http::{Caller, Origin};
 use serde_json::Value;
 use uuid::Uuid;
@@ -102,6 +103,12 @@ pub(crate) async fn post(
         }
     }
     let mut response = ([(header::CONTENT_TYPE, FHIR_JSON)], writer.finish()).into_response();
+    let is_denied = |outcome: &&Result<Receipt, Failure>| matches!(outcome, Err(failure) if failure.status == 403);
+    let denied = outcomes.iter().flatten().filter(is_denied).count();
+    if denied > 0 {
+        // The Bundle as a whole is no refusal, but the audit trail knows of those in it.
+        response.extensions_mut().insert(RefusedEntries(denied));
+    }
     if let Some(value) = prefer.applied() {
         response.headers_mut().insert("preference-applied", value);
     }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use uuid::Uuid;
 
-use crate::authenticate::LoggedCaller;
+use crate::known;
 use crate::trace::{Parent, TraceId};
 
 /// Header that carries the id of a request.
@@ -33,9 +33,8 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
     let started = Instant::now();
-    let mut response = next(request).await;
+    let (mut response, caller) = known::within(async { (next(request).await, known::current()) }).await;
     let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-    let caller = response.extensions().get::<LoggedCaller>().copied();
     if !is_probe(&route) {
         let trace = response.extensions().get::<TraceId>().map(|id| id.0).or(parent.map(|parent| parent.trace));
         tracing::info!(
@@ -47,8 +46,8 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
             bytes = response.body().size_hint().exact(),
             request.id = id,
             trace.id = trace.map(|id| id.to_string()),
-            user.id = caller.map(|caller| caller.user_id),
-            client.id = caller.and_then(|caller| caller.application_id),
+            user.id = caller.user_id.map(|id| id.0),
+            client.id = caller.application_id.map(|id| id.0),
             "request"
         );
     }

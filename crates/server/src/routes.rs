@@ -15,7 +15,8 @@ use jhe_http::refuse::Refusal;
 use jhe_http::stopping::Stopping;
 use jhe_http::timeout::TimeLimit;
 use jhe_http::{
-    DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout, trace,
+    DocumentedRouter, Origin, account, authenticate, cors, head, https, layers, metrics, overload, panics, stopping,
+    timeout, trace,
 };
 use jhe_outbound::trace::Tracer;
 use tower::{ServiceBuilder, ServiceExt as _};
@@ -121,6 +122,10 @@ async fn unknown(State(app): State<App>, request: Request) -> Response {
             Kind::OAuth => jhe_api_oauth::OAuth::invalid_host(),
             Kind::Web => jhe_web::Web::invalid_host(),
         };
+    }
+    if matches!(family, Kind::Admin | Kind::Fhir) {
+        // Everybody gets the same answer; the audit trail holds whatever administrators ask for.
+        authenticate::find_caller(&app, request.headers()).await.ok();
     }
     match family {
         Kind::Admin => jhe_api_admin::unknown_path(),

@@ -1,7 +1,8 @@
 //! What requests leave in the audit trail: which entry, about whom, and how it ended.
 
-use jhe_testkit::{ADMIN, MARY, PETER, TestServer};
-use serde_json::json;
+use jhe_testkit::{ADMIN, MARK, MARY, PETER, TestServer, VICTOR, omh};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// The entries since `last`, each as a line, and the last of them.
 async fn since(server: &TestServer, last: &mut i64) -> Vec<String> {
@@ -99,5 +100,127 @@ async fn accounts_that_come_and_go_with_a_profile_are_recorded() {
     for entry in [format!("delete Practitioner {made} |"), format!("delete JheUser {user} |")] {
         assert!(told.iter().any(|line| line.starts_with(&entry)), "{entry} is not in {told:?}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_are_recorded_with_what_they_are_about() {
+    let server = TestServer::start().await;
+    let mut end = last(&server).await;
+    for (person, method, path, expected) in [
+        (MARY, Method::GET, "/api/v1/patients/40003", "denied Patient 40003 | {40003} | 403"),
+        (MARY, Method::GET, "/api/v1/patients/40003/consents", "denied Patient 40003 | {40003} | 403"),
+        (MARK, Method::PATCH, "/api/v1/organizations/20003", "denied Organization 20003 | {NULL} 20003 | 403"),
+        (MARK, Method::GET, "/api/v1/studies/30001", "denied Study 30001 | {NULL} | 403"),
+        (VICTOR, Method::GET, "/fhir/r5/AuditEvent", "denied AuditEvent | {NULL} | 403"),
+    ] {
+        let call = server.call(method, path).as_user(person);
+        let call = if path.ends_with("20003") { call.json(&json!({"name": "x"})) } else { call };
+        call.send().await.expect(403);
+        assert_eq!(since(&server, &mut end).await, [expected], "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn refused_attempts_are_told_to_those_they_are_about_without_naming_strangers() {
+    let server = TestServer::start().await;
+    let change = json!({"nameFamily": "x"});
+    server.get("/api/v1/patients/40001").as_user(MARK).send().await.expect(403);
+    server.patch("/api/v1/patients/40001").as_user(VICTOR).json(&change).send().await.expect(403);
+    server.patch("/api/v1/organizations/20003").as_user(MARK).json(&json!({"name": "x"})).send().await.expect(403);
+    let denied = async |person, query: &str| {
+        let path = format!("/api/v1/audit_events?action=denied{query}");
+        let answer = server.get(&path).as_user(person).send().await.expect(200).json();
+        let line = |event: &Value| {
+            assert!(event["actorUserId"].is_null() == event["actorName"].is_null(), "{event}");
+            assert!(
+                event["actorUserId"].is_i64() || (event["ip"].is_null() && event["clientName"].is_null()),
+                "{event}"
+            );
+            format!(
+                "{} {} {}",
+                event["resource"].as_str().unwrap(),
+                event["resourceId"].as_str().unwrap(),
+                event["actorUserId"]
+            )
+        };
+        answer["results"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
+    };
+    for person in [MARY, PETER] {
+        assert_eq!(denied(person, "&patientId=40001").await, ["Patient 40001 10004", "Patient 40001 null"]);
+        // Nor is an account found out by asking for it.
+        assert_eq!(denied(person, "&actorUserId=10008").await, Vec::<String>::new());
+        assert_eq!(denied(person, "&actorUserId=10004").await, ["Patient 40001 10004"]);
+    }
+    assert_eq!(
+        denied(MARY, "&organizationId=20003").await,
+        ["Organization 20003 null", "Patient 40001 10004", "Patient 40001 null"]
+    );
+    assert_eq!(
+        denied(ADMIN, "&actorUserId=10008").await,
+        ["Organization 20003 10008", "Patient 40001 10008"],
+        "administrators are told"
+    );
+    assert!(denied(MARK, "&patientId=40001").await.is_empty());
+    let bundle =
+        server.get("/fhir/r5/AuditEvent?patient=40001&action=E").as_user(PETER).send().await.expect(200).json();
+    let who = |entry: &Value| entry["resource"]["agent"][0]["who"]["display"].as_str().unwrap().to_owned();
+    let who: Vec<String> = bundle["entry"].as_array().unwrap().iter().map(who).collect();
+    assert_eq!(who, ["ViewerVictor Thomas", "Not named"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_without_a_caller_and_within_bundles_are_recorded() {
+    let server = TestServer::start().await;
+    let body = json!({"patientId": 40001, "clientId": 1});
+    let made = server.post("/api/v1/invitation").as_user(MARY).json(&body).send().await.expect(201).json();
+    let cancel = json!({"status": "cancelled"});
+    let path = format!("/api/v1/invitation/{}", made["id"]);
+    server.patch(&path).as_user(MARY).json(&cancel).send().await.expect(200);
+    let mut end = last(&server).await;
+    let token = made["token"].as_str().unwrap();
+    server.post(&format!("/api/v1/invitation/{token}")).send().await.expect(403);
+    assert_eq!(since(&server, &mut end).await, ["denied PatientInvitation | {NULL} | 403"]);
+    server.post("/accounts/login/").form(&[("username", "a"), ("password", "b")]).send().await.expect(403);
+    assert_eq!(since(&server, &mut end).await, ["denied Request | {NULL} | 403"]);
+    let upload = |patient| {
+        let resource = omh::observation(patient, 70001, "omh:heart-rate:2.0", &omh::heart_rate("60"));
+        json!({"resource": resource, "request": {"method": "POST", "url": "Observation"}})
+    };
+    let bundle =
+        json!({"resourceType": "Bundle", "type": "batch", "entry": [upload(40001), upload(40002), upload(40002)]});
+    server.post("/fhir/r5").as_user(PETER).json(&bundle).send().await.expect(200);
+    let told = since(&server, &mut end).await;
+    assert!(told.contains(&"denied Observation | {NULL} | 2 403".to_owned()), "{told:?}");
+    assert_eq!(told.iter().filter(|line| line.starts_with("denied")).count(), 1, "{told:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_administrators_ask_for_is_called_by_what_it_would_have_done() {
+    let server = TestServer::start().await;
+    let mut end = last(&server).await;
+    for (method, path, status, action) in [
+        (Method::POST, "/api/v1/users", 400, "create"),
+        (Method::PATCH, "/api/v1/jhe_settings/999999", 404, "update"),
+        (Method::DELETE, "/api/v1/users/999999", 404, "delete"),
+        (Method::DELETE, "/fhir/r5/Observation/1", 405, "delete"),
+        (Method::POST, "/fhir/r5/Patient/_search", 415, "read"),
+        (Method::GET, "/api/v1/nothing/here", 404, "read"),
+        (Method::GET, "/o/userinfo", 401, "read"),
+    ] {
+        let call = server.call(method.clone(), path).as_user(ADMIN);
+        let call = match method {
+            Method::GET | Method::DELETE => call,
+            _ if path.ends_with("_search") => call.body("text/plain", "x"),
+            _ => call.json(&json!({})),
+        };
+        call.send().await.expect(status);
+        assert_eq!(since(&server, &mut end).await, [format!("{action} Request | {{NULL}} | {status}")], "{path}");
+    }
+    server.get("/api/v1/nothing/here").as_user(MARY).send().await.expect(404);
+    assert_eq!(since(&server, &mut end).await, Vec::<String>::new());
     server.stop().await;
 }
