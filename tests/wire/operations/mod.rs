@@ -3,6 +3,7 @@
 mod balanced;
 mod check;
 mod limits;
+mod log;
 mod metrics;
 mod overload;
 mod replicas;
