@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_app::ingest::{self, Candidate, Receipt, Together};
@@ -11,7 +11,7 @@ use jhe_fhir::bundle::{CreateEntry, ResponseEntry, ResponseWriter};
 use jhe_fhir::structure::{self, BundleKind};
 use jhe_fhir::types::has_own_base_path;
 use jhe_fhir::{Failure, Issue, OperationOutcome, Projection, catalogue};
-use jhe_http::account::RefusedEntries;
+use jhe_http::account::{self, RefusedEntries};
 use jhe_http::{Caller, Origin};
 use serde_json::Value;
 use uuid::Uuid;
@@ -71,6 +71,7 @@ pub(crate) async fn post(
     headers: HeaderMap,
     JsonBytes(bytes): JsonBytes,
 ) -> Result<Response, FhirError> {
+    account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
     let prefer = Prefer::of(&headers);
     let reader = Reader {
         own: OwnBase::new(&app, &origin.base()),

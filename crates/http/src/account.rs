@@ -6,7 +6,7 @@ use axum::response::Response;
 use jhe_app::App;
 use jhe_authz::port::Attribution;
 use jhe_domain::audit::{AuditAction, AuditEntry};
-use jhe_store::RequestFacts;
+use jhe_store::{Answers, RequestFacts};
 
 use crate::authenticate::only_reads;
 use crate::known::{self, Known};
@@ -18,6 +18,18 @@ use crate::target::{Target, WHOLE};
 /// How many entries of a Bundle were refused as not permitted, in the extensions of an answer that is no refusal itself.
 #[derive(Debug, Clone, Copy)]
 pub struct RefusedEntries(pub usize);
+
+/// Says what the request that is running is about to be answered with, for entries of the audit trail that are stored with a
+/// change: when it does what it was asked for, and when somebody is not let in.
+pub fn will_answer(done: StatusCode, refused: StatusCode) {
+    // What was to be made and was there is not made.
+    let there_already = if done == StatusCode::CREATED { StatusCode::OK } else { done };
+    jhe_store::announce(Answers {
+        done: done.as_u16(),
+        there_already: there_already.as_u16(),
+        refused: refused.as_u16(),
+    });
+}
 
 /// Layer: collects what the units of work of a request did, adds refusals and whatever else administrators ask for
 /// (data model §2.26), and holds the answer back until that is stored.

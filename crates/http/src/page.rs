@@ -9,6 +9,7 @@ use jhe_app::identity::session::{self, Browser, SESSION_SECONDS, Visitor};
 use jhe_crypto::{OsEntropy, token};
 use jhe_domain::error::Error;
 
+use crate::account;
 use crate::known::{self, Known};
 
 /// The session cookie.
@@ -41,8 +42,9 @@ pub async fn visitor(app: &App, headers: &HeaderMap) -> Result<Option<Visitor>, 
     Ok(visitor)
 }
 
-/// Ends the session of this browser.
+/// Ends the session of this browser, which is then sent elsewhere.
 pub async fn end_session(app: &App, headers: &HeaderMap, ip: Option<IpAddr>) -> Result<(), Error> {
+    account::will_answer(StatusCode::FOUND, StatusCode::OK);
     let Some(cookie) = cookie(headers, SESSION) else { return Ok(()) };
     if let Some(user) = session::end(app, cookie, ip).await? {
         known::note(Known::user(user));

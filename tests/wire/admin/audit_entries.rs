@@ -57,8 +57,8 @@ async fn outside_record_systems_are_recorded_with_whose_they_are() {
         )
         .await;
     let mut end = last(&server).await;
-    server.get("/api/v1/fhir_sources").as_user(MARY).send().await.expect(200);
-    assert_eq!(since(&server, &mut end).await, ["read FhirSource | {40001,40002} | 2 200"]);
+    let shown = server.get("/api/v1/fhir_sources").as_user(MARY).send().await.expect(200).at("/count");
+    assert_eq!(since(&server, &mut end).await, [format!("read FhirSource | {{40001,40002}} | {shown} 200")]);
     server.get("/api/v1/fhir_sources/99001").as_user(MARY).send().await.expect(200);
     assert_eq!(since(&server, &mut end).await, ["read FhirSource 99001 | {40001} | 200"]);
     server.delete("/api/v1/fhir_sources/99001").as_user(PETER).send().await.expect(204);
@@ -209,7 +209,7 @@ async fn whatever_administrators_ask_for_is_called_by_what_it_would_have_done() 
         (Method::DELETE, "/fhir/r5/Observation/1", 405, "delete"),
         (Method::POST, "/fhir/r5/Patient/_search", 415, "read"),
         (Method::GET, "/api/v1/nothing/here", 404, "read"),
-        (Method::GET, "/o/userinfo", 401, "read"),
+        (Method::GET, "/o/userinfo", 200, "read"),
     ] {
         let call = server.call(method.clone(), path).as_user(ADMIN);
         let call = match method {
@@ -222,5 +222,47 @@ async fn whatever_administrators_ask_for_is_called_by_what_it_would_have_done() 
     }
     server.get("/api/v1/nothing/here").as_user(MARY).send().await.expect(404);
     assert_eq!(since(&server, &mut end).await, Vec::<String>::new());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn changes_are_recorded_with_how_they_were_answered() {
+    let server = TestServer::start().await;
+    let patient = json!({"organizationId": 20003, "telecomEmail": "new@example.com", "nameFamily": "F", "birthDate": "2001-02-03"});
+    let reading = omh::observation(40001, 70001, "omh:heart-rate:2.0", &omh::heart_rate("60"));
+    let entry = json!({"resource": reading, "request": {"method": "POST", "url": "Observation"}});
+    let one = json!({"resourceType": "Bundle", "type": "batch", "entry": [entry]});
+    let two = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry, entry]});
+    let code = json!({"scopeCodeId": 50001});
+    let member = json!({"jheUserId": 10004, "organizationPartitionerRole": "viewer"});
+    let enrolment = json!({"patientIds": [40001]});
+    let mut end = last(&server).await;
+    for (person, method, path, body, status) in [
+        (MARY, Method::POST, "/api/v1/patients", patient, 201),
+        (MARY, Method::PATCH, "/api/v1/patients/40001", json!({"nameFamily": "P"}), 200),
+        (MARY, Method::POST, "/api/v1/organizations/20003/user", member.clone(), 200),
+        (MARY, Method::DELETE, "/api/v1/organizations/20003/remove_user", member.clone(), 204),
+        (MARY, Method::POST, "/api/v1/organizations/20003/user", member, 201),
+        (MARY, Method::POST, "/api/v1/studies/30001/patients", enrolment.clone(), 200),
+        (MARY, Method::DELETE, "/api/v1/studies/30001/patients", enrolment.clone(), 204),
+        (MARY, Method::POST, "/api/v1/studies/30001/patients", enrolment, 201),
+        (ADMIN, Method::POST, "/api/v1/data_sources/70002/supported_scopes", code.clone(), 200),
+        (ADMIN, Method::DELETE, "/api/v1/data_sources/70002/supported_scopes", code.clone(), 204),
+        (ADMIN, Method::POST, "/api/v1/data_sources/70002/supported_scopes", code, 201),
+        (MARY, Method::GET, "/api/v1/patients/40001/invitation_link", Value::Null, 200),
+        (MARY, Method::POST, "/api/v1/patients/40001/invitation_link", Value::Null, 200),
+        (MARY, Method::POST, "/api/v1/invitation", json!({"patientId": 40001, "clientId": 1}), 201),
+        (PETER, Method::POST, "/fhir/r5/Observation", reading, 201),
+        (PETER, Method::POST, "/fhir/r5", one, 200),
+        (PETER, Method::POST, "/fhir/r5", two, 200),
+        (MARY, Method::DELETE, "/api/v1/patients/40001?organization_id=20003", Value::Null, 204),
+    ] {
+        let call = server.call(method.clone(), path).as_user(person);
+        let call = if body.is_null() { call } else { call.json(&body) };
+        call.send().await.expect(status);
+        let told = since(&server, &mut end).await;
+        let is_right = |line: &String| line.ends_with(&format!(" {status}"));
+        assert!(!told.is_empty() && told.iter().all(is_right), "{method} {path}: {told:?}");
+    }
     server.stop().await;
 }

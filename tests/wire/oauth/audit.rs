@@ -138,3 +138,38 @@ async fn the_trail_cannot_be_rewritten() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn entries_of_identity_tell_how_the_request_was_answered() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    assert_eq!(browser.sign_in(&server, EMAIL, "wrong").await.status, 200);
+    assert_eq!(browser.sign_in(&server, EMAIL, PASSWORD).await.status, 302);
+    let tokens = console_tokens(&server, &browser, "openid").await;
+    let client = console(&server).await;
+    let access = text(&tokens, "access_token");
+    let form = [("grant_type", "password"), ("username", EMAIL), ("password", "wrong"), ("client_id", "demo-notebook")];
+    token(&server, &form).await.expect(400);
+    server.post("/o/revoke_token/").form(&[("token", &access), ("client_id", &client)]).send().await.expect(200);
+    assert_eq!(browser.get(&format!("{}/accounts/logout/", server.base)).await.status, 302);
+    // Entries that follow a commit may come a moment late.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let trail = server
+        .scalar(
+            "SELECT string_agg(concat_ws(' ', action, status, template), E'\n' ORDER BY action, template)
+               FROM jhe_audit_event WHERE action NOT IN ('read', 'create', 'update', 'delete')",
+        )
+        .await;
+    assert_eq!(
+        trail.lines().collect::<Vec<_>>(),
+        [
+            "login 302 POST /accounts/login/",
+            "login_failed 200 POST /accounts/login/",
+            "login_failed 400 POST /o/token",
+            "logout 302 GET /accounts/logout/",
+            "token_issue 200 POST /o/token",
+            "token_revoke 200 POST /o/revoke_token",
+        ]
+    );
+    server.stop().await;
+}
