@@ -75,13 +75,11 @@ impl Around {
 
     /// What sees every request and its answer, outermost first.
     async fn observe(&self, request: Request, next: Next) -> Response {
-        layers::read_short_bodies(request, |request| {
-            layers::log(request, |request| {
-                trace::record(&self.app, self.tracer.as_ref(), request, |request| {
-                    metrics::measure(request, |request| {
-                        stopping::say_so(&self.stopping, request, |request| {
-                            account::account(&self.app, refuse, request, |request| Box::pin(self.guard(request, next)))
-                        })
+        layers::log(request, |request| {
+            trace::record(&self.app, self.tracer.as_ref(), request, |request| {
+                metrics::measure(request, |request| {
+                    stopping::say_so(&self.stopping, request, |request| {
+                        account::account(&self.app, refuse, request, |request| Box::pin(self.guard(request, next)))
                     })
                 })
             })
@@ -92,12 +90,14 @@ impl Around {
     /// What may refuse a request, outermost first.
     async fn guard(&self, request: Request, next: Next) -> Response {
         layers::secure(&self.app, request, |request| {
-            https::require(&self.app, request, |request| {
-                head::limit(self.heads, request, |request| {
-                    overload::limit(&self.gate, request, |request| {
-                        timeout::limit(self.time, request, |request| {
-                            cors::allow_origins(&self.app, request, |request| {
-                                panics::catch(refuse, request, |request| next.run(request))
+            layers::read_short_bodies(self.time, request, |request| {
+                https::require(&self.app, request, |request| {
+                    head::limit(self.heads, request, |request| {
+                        overload::limit(&self.gate, request, |request| {
+                            timeout::limit(self.time, request, |request| {
+                                cors::allow_origins(&self.app, request, |request| {
+                                    panics::catch(refuse, request, |request| next.run(request))
+                                })
                             })
                         })
                     })
@@ -178,5 +178,6 @@ fn put<F: Family>(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Error(error) => F::render(error),
         Refusal::Head(status, text) => F::oversized(status, text),
+        Refusal::Body(status, text) => F::incomplete(status, text),
     }
 }

@@ -32,6 +32,10 @@ impl Family for Web {
         home::message(status, "Too long", text)
     }
 
+    fn incomplete(status: axum::http::StatusCode, text: &str) -> Response {
+        home::message(status, "Not understood", text)
+    }
+
     fn render(error: Error) -> Response {
         home::failure(&error)
     }
