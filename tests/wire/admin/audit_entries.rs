@@ -238,6 +238,9 @@ async fn changes_are_recorded_with_how_they_were_answered() {
     let enrolment = json!({"patientIds": [40001]});
     let mut end = last(&server).await;
     for (person, method, path, body, status) in [
+        (PETER, Method::POST, "/fhir/r5/Observation", reading, 201),
+        (PETER, Method::POST, "/fhir/r5", one, 200),
+        (PETER, Method::POST, "/fhir/r5", two, 200),
         (MARY, Method::POST, "/api/v1/patients", patient, 201),
         (MARY, Method::PATCH, "/api/v1/patients/40001", json!({"nameFamily": "P"}), 200),
         (MARY, Method::POST, "/api/v1/organizations/20003/user", member.clone(), 200),
@@ -252,9 +255,6 @@ async fn changes_are_recorded_with_how_they_were_answered() {
         (MARY, Method::GET, "/api/v1/patients/40001/invitation_link", Value::Null, 200),
         (MARY, Method::POST, "/api/v1/patients/40001/invitation_link", Value::Null, 200),
         (MARY, Method::POST, "/api/v1/invitation", json!({"patientId": 40001, "clientId": 1}), 201),
-        (PETER, Method::POST, "/fhir/r5/Observation", reading, 201),
-        (PETER, Method::POST, "/fhir/r5", one, 200),
-        (PETER, Method::POST, "/fhir/r5", two, 200),
         (MARY, Method::DELETE, "/api/v1/patients/40001?organization_id=20003", Value::Null, 204),
     ] {
         let call = server.call(method.clone(), path).as_user(person);
