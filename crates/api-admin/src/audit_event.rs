@@ -30,7 +30,7 @@ const DEFAULT: i64 = 100;
 pub(crate) struct AuditEventJson {
     id: i64,
     occurred_at: String,
-    /// The account that acted; null for the server itself.
+    /// The account that acted; null for the server itself, for whoever did not sign in, and for strangers who were refused.
     actor_user_id: Option<i64>,
     actor_name: Option<String>,
     /// The client it acted through, as the id of its row.

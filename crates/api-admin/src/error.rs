@@ -26,6 +26,10 @@ impl Family for Admin {
         detail(status, text)
     }
 
+    fn incomplete(status: StatusCode, text: &str) -> Response {
+        detail(status, text)
+    }
+
     fn render(error: Error) -> Response {
         AdminError(error).into_response()
     }

@@ -2,6 +2,7 @@
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use jhe_app::{App, fhir_aux_resource, fhir_source as usecase};
 use jhe_authz::{Actor, Authorizer};
@@ -9,7 +10,7 @@ use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_domain::fhir_aux_resource::ReferenceCounts;
 use jhe_domain::fhir_source::{FhirSource, FhirSourceChange};
 use jhe_domain::{DataSourceId, FhirSourceId, Phi};
-use jhe_http::{Caller, Origin};
+use jhe_http::{Caller, Origin, account};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -215,6 +216,7 @@ pub(crate) async fn index_refs(
     // Read like every body, so that one that cannot be read is refused.
     _: Fields,
 ) -> Result<Response, AdminError> {
+    account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
     let counts = fhir_aux_resource::index_references(&app, &actor, FhirSourceId(id)).await?;
     Ok(ok(&IndexedJson::from(counts)))
 }

@@ -10,6 +10,7 @@ use jhe_authz::{Actor, Authorizer};
 use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_domain::invitation::{Invitation, InvitationStatus};
 use jhe_domain::{ApplicationId, InvitationId, PatientId};
+use jhe_http::account;
 use jhe_http::authenticate::find_caller;
 use jhe_http::{Caller, Origin};
 use serde::Serialize;
@@ -104,6 +105,7 @@ async fn make_link(app: &App, actor: &Actor, id: i64, query: &AdminQuery) -> Res
         let _grant = Authorizer::new(actor, &mut work).invite(PatientId(id)).await?;
         return Ok(unstored(ok(&json!({}))));
     }
+    account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
     let link = usecase::make_link(app, actor, PatientId(id), choice, query.is_true("send_email")).await?;
     Ok(unstored(ok(&json!({ "invitationLink": link.reveal() }))))
 }
@@ -235,6 +237,7 @@ pub(crate) async fn redeem_from_body(
 }
 
 async fn redeemed(app: &App, token: &str, origin: &Origin) -> Response {
+    account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
     let mut response = match usecase::redeem(app, token, origin.peer).await {
         Ok(redeemed) => unstored(ok(&json!({
             "grant": {

@@ -27,11 +27,12 @@ mod time;
 mod user;
 
 use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use jhe_app::App;
-use jhe_http::{DocumentedRouter, authenticate, origin, routes, with_method_fallback};
+use jhe_http::{DocumentedRouter, account, authenticate, origin, routes, with_method_fallback};
 
 pub use error::{Admin, method_not_allowed, unknown_path};
 
@@ -64,6 +65,13 @@ async fn around_public(State(app): State<App>, request: Request, next: Next) -> 
 }
 
 async fn within_form(request: Request, next: Next) -> Response {
+    // What methods mean here; handlers that answer otherwise say so.
+    let done = match *request.method() {
+        Method::POST => StatusCode::CREATED,
+        Method::DELETE => StatusCode::NO_CONTENT,
+        _ => StatusCode::OK,
+    };
+    account::will_answer(done, StatusCode::BAD_REQUEST);
     response::require_json(request, |request| response::refuse_unknown(request, |request| next.run(request))).await
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{Datelike as _, NaiveDate};
 use jhe_app::App;
@@ -17,7 +18,7 @@ use jhe_domain::patient::{Disclosure, Identifier, NewPatient, Patient, PatientCh
 use jhe_domain::practitioner::Remember;
 use jhe_domain::text::normalize_email;
 use jhe_domain::{OrganizationId, PatientId, Phi, StudyId};
-use jhe_http::{Caller, Origin};
+use jhe_http::{Caller, Origin, account};
 use jhe_store::Work;
 use jhe_store::filter::{PersonFilter, Token, TokenSystem};
 use jhe_store::patient::PatientQuery;
@@ -488,6 +489,7 @@ pub(crate) async fn global_add_organization(
         let id = query.integer("organizationId")?;
         id.map(OrganizationId).ok_or_else(|| Error::sentence("organizationId parameter required"))
     };
+    account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
     let patient = usecase::attach(&app, &actor, PatientId(id), to).await?;
     let at = query.integer("organizationId")?.map(OrganizationId);
     let mut work = app.store().read().await?;

@@ -365,7 +365,7 @@ pub(crate) async fn enrol(
 ) -> Result<Response, AdminError> {
     let enrolments = usecase::enrol(&app, &actor, StudyId(id), || patient_ids(&fields)).await?;
     let study = StudyNestedJson::from(&enrolments.study);
-    let any_new = enrolments.rows.is_empty() || enrolments.rows.iter().any(|(link, _)| link.created);
+    let any_new = !enrolments.were_there_already();
     let rows: Vec<_> = enrolments
         .rows
         .into_iter()

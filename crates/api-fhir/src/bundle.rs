@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_app::ingest::{self, Candidate, Receipt, Together};
@@ -11,6 +11,7 @@ use jhe_fhir::bundle::{CreateEntry, ResponseEntry, ResponseWriter};
 use jhe_fhir::structure::{self, BundleKind};
 use jhe_fhir::types::has_own_base_path;
 use jhe_fhir::{Failure, Issue, OperationOutcome, Projection, catalogue};
+use jhe_http::account::{self, RefusedEntries};
 use jhe_http::{Caller, Origin};
 use serde_json::Value;
 use uuid::Uuid;
@@ -70,6 +71,7 @@ pub(crate) async fn post(
     headers: HeaderMap,
     JsonBytes(bytes): JsonBytes,
 ) -> Result<Response, FhirError> {
+    account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
     let prefer = Prefer::of(&headers);
     let reader = Reader {
         own: OwnBase::new(&app, &origin.base()),
@@ -102,6 +104,12 @@ pub(crate) async fn post(
         }
     }
     let mut response = ([(header::CONTENT_TYPE, FHIR_JSON)], writer.finish()).into_response();
+    let is_denied = |outcome: &&Result<Receipt, Failure>| matches!(outcome, Err(failure) if failure.status == 403);
+    let denied = outcomes.iter().flatten().filter(is_denied).count();
+    if denied > 0 {
+        // The Bundle as a whole is no refusal, but the audit trail knows of those in it.
+        response.extensions_mut().insert(RefusedEntries(denied));
+    }
     if let Some(value) = prefer.applied() {
         response.headers_mut().insert("preference-applied", value);
     }

@@ -20,6 +20,11 @@ impl Family for Fhir {
         outcome(&Failure::new(status.as_u16(), Issue::error(IssueCode::TooLong, text)))
     }
 
+    fn incomplete(status: StatusCode, text: &str) -> Response {
+        let code = if status == StatusCode::REQUEST_TIMEOUT { IssueCode::Timeout } else { IssueCode::Incomplete };
+        outcome(&Failure::new(status.as_u16(), Issue::error(code, text)))
+    }
+
     fn render(error: Error) -> Response {
         FhirError::from(error).into_response()
     }

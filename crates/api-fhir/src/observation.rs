@@ -16,7 +16,7 @@ use jhe_fhir::search::{SearchRequest, SortField, SortKey};
 use jhe_fhir::types::positive_id;
 use jhe_fhir::{Issue, IssueCode, OperationOutcome, Projection, ResourceType, catalogue};
 use jhe_http::normalize::FhirBase;
-use jhe_http::{Caller, Origin};
+use jhe_http::{Caller, Origin, account};
 use jhe_store::observation::{Found, ObservationOrder, ObservationPage, OrderKey};
 use serde_json::{Value, json};
 
@@ -300,6 +300,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBytes(bytes): JsonBytes,
 ) -> Result<Response, FhirError> {
+    account::will_answer(StatusCode::CREATED, StatusCode::BAD_REQUEST);
     let prefer = Prefer::of(&headers);
     let unless = condition::of_headers(&headers)?;
     let source_named = names_source(&headers);

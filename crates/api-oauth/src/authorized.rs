@@ -8,7 +8,7 @@ use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::{site_title, token};
 use jhe_domain::ApplicationId;
-use jhe_http::{Origin, page};
+use jhe_http::{Origin, account, page};
 
 use crate::error::OAuthError;
 use crate::form;
@@ -68,6 +68,7 @@ pub(crate) async fn delete(State(app): State<App>, request: Request<Body>) -> Re
         return Ok(page);
     }
     let Some(visitor) = page::visitor(&app, &headers).await? else { return Ok(form::to_login(HERE)) };
+    account::will_answer(StatusCode::FOUND, StatusCode::OK);
     if let Some(id) = id {
         token::remove_client(&app, visitor.user_id, ApplicationId(id), ip).await?;
     }

@@ -9,6 +9,7 @@ use jhe_app::App;
 use jhe_app::identity::client;
 use jhe_domain::client::Client;
 use jhe_http::Origin;
+use jhe_http::known::{self, Known};
 use percent_encoding::percent_decode_str;
 
 use crate::error::OAuthError;
@@ -42,7 +43,14 @@ pub(crate) async fn authenticate(
     presented: &Presented,
     origin: Option<&Origin>,
 ) -> Result<Client, OAuthError> {
-    client::authenticate(app, presented.from(origin)).await?.ok_or_else(OAuthError::invalid_client)
+    proved(client::authenticate(app, presented.from(origin)).await?)
+}
+
+/// A client that was asked who it is, if it has proved it.
+pub(crate) fn proved(client: Option<Client>) -> Result<Client, OAuthError> {
+    let client = client.ok_or_else(OAuthError::invalid_client)?;
+    known::note(Known::client(client.id));
+    Ok(client)
 }
 
 impl Presented {

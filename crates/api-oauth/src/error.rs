@@ -17,6 +17,10 @@ impl Family for OAuth {
         json(status, &body("invalid_request", Some(text)))
     }
 
+    fn incomplete(status: StatusCode, text: &str) -> Response {
+        json(status, &body("invalid_request", Some(text)))
+    }
+
     fn render(error: Error) -> Response {
         OAuthError::from(error).into_response()
     }

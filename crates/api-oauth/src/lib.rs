@@ -28,7 +28,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_http::normalize::AnswersPreflights;
-use jhe_http::{DocumentedRouter, origin, routes, with_method_fallback};
+use jhe_http::{DocumentedRouter, account, origin, routes, with_method_fallback};
 
 pub use error::OAuth;
 
@@ -61,6 +61,7 @@ pub fn documented() -> DocumentedRouter<App> {
 
 /// What a request goes through, outermost first.
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
     cors(request, |request| origin::require_origin::<OAuth>(&app, request, |request| next.run(request))).await
 }
 

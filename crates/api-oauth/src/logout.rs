@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::token::issuer;
-use jhe_app::identity::{client, session, site_title};
+use jhe_app::identity::{client, site_title};
 use jhe_domain::client::Client;
 use jhe_http::{Origin, page};
 use serde_json::Value;
@@ -131,9 +131,7 @@ async fn end(
     asked: &Asked,
     ip: Option<std::net::IpAddr>,
 ) -> Result<Response, OAuthError> {
-    if let Some(cookie) = page::cookie(headers, page::SESSION) {
-        session::end(app, cookie, ip).await?;
-    }
+    page::end_session(app, headers, ip).await?;
     let mut response = page::found(asked.after());
     page::set_cookie(&mut response, &page::end_session_cookie(app));
     Ok(response)

@@ -56,10 +56,8 @@ pub(crate) async fn introspect(State(app): State<App>, request: Request<Body>) -
         confidential(client_auth::authenticate(&app, &presented, origin.as_ref()).await?)?;
         return Err(OAuthError::described("invalid_request", "Token parameter is missing."));
     };
-    let (client, info) = match client::introspect(&app, presented.from(origin.as_ref()), token).await? {
-        Some((client, info)) => (confidential(client)?, info),
-        None => return Err(OAuthError::invalid_client()),
-    };
+    let (client, info) = client::introspect(&app, presented.from(origin.as_ref()), token).await?.unzip();
+    let (client, info) = (confidential(client_auth::proved(client)?)?, info.flatten());
     let info = info.filter(|info| info.application_id == client.id.0 || client.can_introspect);
     Ok(error::json(StatusCode::OK, &info.map_or_else(|| json!({ "active": false }), |info| claims(&app, &info))))
 }

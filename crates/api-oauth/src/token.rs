@@ -12,8 +12,10 @@ use jhe_app::identity::client;
 use jhe_app::identity::sign_in::{self, Attempt};
 use jhe_app::identity::token::{Counter, Exchange, RefreshRow, Refreshing, Tokens};
 use jhe_crypto::pkce;
+use jhe_domain::UserId;
 use jhe_domain::client::{Client, GrantType};
 use jhe_http::Origin;
+use jhe_http::known::{self, Known};
 use serde_json::{Value, json};
 
 use crate::client_auth::{self, Presented};
@@ -108,6 +110,13 @@ pub(crate) fn answer(tokens: &Tokens) -> Value {
     body
 }
 
+/// Whose tokens they are, for the log.
+fn note_user(user: Option<i64>) {
+    if let Some(user) = user {
+        known::note(Known::user(UserId(user)));
+    }
+}
+
 pub(crate) fn allowed(client: &Client, grant: GrantType) -> Result<(), OAuthError> {
     if client.may(grant) { Ok(()) } else { Err(OAuthError::bare("unauthorized_client")) }
 }
@@ -130,6 +139,7 @@ async fn code(
         exchange.commit().await?;
         return Err(invalid_grant());
     };
+    note_user(Some(code.user_id));
     let Some(verifier) = form.get("code_verifier") else {
         return Err(OAuthError::described("invalid_request", "Code verifier required."));
     };
@@ -176,7 +186,9 @@ async fn refresh(
 ) -> Result<Tokens, OAuthError> {
     let (text, ip) = (form.get("refresh_token").unwrap_or_default(), origin.and_then(|origin| origin.peer));
     let found = client::refresh(app, presented.from(origin), text).await?;
-    let (client, row) = found.ok_or_else(OAuthError::invalid_client)?;
+    let (client, row) = found.unzip();
+    let (client, row) = (client_auth::proved(client)?, row.flatten());
+    note_user(row.as_ref().filter(|row| row.application_id == client.id.0).map(|row| row.user_id));
     allowed(&client, GrantType::RefreshToken)?;
     // Nearly always a token comes for the first time, and one more statement, which others share, does. What comes again, or
     // together with another, is decided while its family is held.
@@ -224,6 +236,7 @@ async fn password(app: &App, client: &Client, form: &Parameters, ip: Option<IpAd
     // A locked account is told no more than a wrong password.
     let account = sign_in::check(app, attempt).await?.ok();
     let account = account.filter(|account| email::suffices(app, account)).ok_or_else(refused)?;
+    note_user(Some(account.id.0));
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
     // Only now, so that no connection is held while the password is checked.
     let mut exchange = Exchange::begin(app, client, ip).await?;

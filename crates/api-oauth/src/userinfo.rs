@@ -5,7 +5,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::token::{has_scope, live_token};
+use jhe_domain::{ApplicationId, UserId};
 use jhe_http::authenticate::bearer_token;
+use jhe_http::known::{self, Known};
 use serde_json::{Map, json};
 
 use crate::error::{self, OAuthError};
@@ -33,6 +35,13 @@ async fn answer(app: &App, headers: &HeaderMap) -> Result<Response, OAuthError> 
         Some(token) => live_token(app, token).await?,
         None => None,
     };
+    if let Some(info) = &info {
+        known::note(Known {
+            user_id: info.user_id.map(UserId),
+            application_id: Some(ApplicationId(info.application_id)),
+            superuser: info.is_superuser == Some(true),
+        });
+    }
     let known = info.filter(|info| has_scope(&info.scope, "openid"));
     let Some((info, user_id)) = known.and_then(|info| info.user_id.map(|id| (info, id))) else {
         let mut response = error::json(StatusCode::UNAUTHORIZED, &error::body("invalid_token", Some(REFUSED)));

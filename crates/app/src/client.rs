@@ -69,6 +69,9 @@ pub async fn attach_data_source(
     seen(&mut work, actor, id).await?;
     let source = validate()?;
     let linked = work.clients().attach_data_source(&grant, source).await?;
+    if linked.as_ref().is_some_and(|linked| !linked.created) {
+        work.was_there_already();
+    }
     work.commit().await?;
     Ok((source, linked))
 }

@@ -68,6 +68,9 @@ pub async fn support(
     seen(&mut work, actor, id).await?;
     let code = validate()?;
     let linked = work.data_sources().support(&admin, id, code).await?;
+    if linked.as_ref().is_some_and(|linked| !linked.created) {
+        work.was_there_already();
+    }
     work.commit().await?;
     Ok((code, linked))
 }

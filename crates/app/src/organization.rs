@@ -130,6 +130,9 @@ pub async fn set_role(
         Some(Some(practitioner)) => practitioner,
     };
     let membership = work.organizations().set_role(&grant, practitioner, role).await?;
+    if !membership.created {
+        work.was_there_already();
+    }
     let scope = Authorizer::new(actor, &mut work).organizations();
     let organization =
         work.organizations().find(&scope, id).await?.ok_or(Error::NotFound(Lookup::Entity("Organization")))?;

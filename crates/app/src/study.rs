@@ -65,6 +65,13 @@ pub struct Enrolments {
     pub rows: Vec<(Linked, Patient)>,
 }
 
+impl Enrolments {
+    /// All who were to be enrolled were already.
+    pub fn were_there_already(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|(link, _)| !link.created)
+    }
+}
+
 /// Enrols patients linked to the study's organization: all of them, or none.
 pub async fn enrol(
     app: &App,
@@ -94,8 +101,12 @@ pub async fn enrol(
         let patient = seen.remove(&patient);
         rows.push((link, patient.ok_or_else(|| Error::internal("a patient just enrolled is not visible"))?));
     }
+    let enrolments = Enrolments { study, rows };
+    if enrolments.were_there_already() {
+        work.was_there_already();
+    }
     work.commit().await?;
-    Ok(Enrolments { study, rows })
+    Ok(enrolments)
 }
 
 /// Takes patients out of a study, with their consents.
@@ -139,6 +150,9 @@ pub async fn link(
         Part::DataSource(source) => studies.attach_data_source(&grant, source).await?,
         Part::Client(client) => studies.attach_client(&grant, client).await?,
     };
+    if linked.as_ref().is_some_and(|linked| !linked.created) {
+        work.was_there_already();
+    }
     work.commit().await?;
     Ok((part, linked))
 }

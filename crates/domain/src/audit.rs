@@ -130,6 +130,8 @@ pub struct AuditEntry {
     pub rows: Option<i64>,
     /// Why, where a reason was asked for.
     pub reason: Option<String>,
+    /// HTTP status, where it is another than that of the request.
+    pub status: Option<u16>,
 }
 
 impl AuditEntry {
@@ -144,6 +146,7 @@ impl AuditEntry {
             organization_id: None,
             rows: None,
             reason: None,
+            status: None,
         }
     }
 
@@ -187,6 +190,13 @@ impl AuditEntry {
         self.rows = Some(rows);
         self
     }
+
+    /// Answered with this status.
+    #[must_use]
+    pub const fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
 }
 
 /// An entry as it is read back.
@@ -196,7 +206,7 @@ pub struct AuditEvent {
     pub id: AuditEventId,
     /// When.
     pub occurred_at: DateTime<Utc>,
-    /// Who; nobody for what the server did by itself.
+    /// Who; nobody for what the server did by itself, for callers who did not sign in, and where the reader may not know.
     pub actor_user_id: Option<UserId>,
     /// The name of that account, while it exists.
     pub actor_name: Option<Phi<String>>,

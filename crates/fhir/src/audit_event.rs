@@ -157,6 +157,8 @@ impl AuditEventOut<'_> {
                 let who = json!({ "identifier": { "system": USER_ID_SYSTEM, "value": actor.to_string() } });
                 with(who, "display", name.map(|name| json!(name)))
             }
+            // The server refuses nothing to itself.
+            (None, _) if self.action == "denied" => json!({ "display": "Not named" }),
             (None, _) => json!({ "display": "JupyterHealth Exchange" }),
         };
         let part = if action_code(self.action) == "R" { "IRCP" } else { "AUT" };

@@ -48,6 +48,10 @@ pub enum IssueCode {
     Informational,
     /// `processing`
     Processing,
+    /// `incomplete`
+    Incomplete,
+    /// `timeout`
+    Timeout,
 }
 
 impl IssueCode {
@@ -73,6 +77,8 @@ impl IssueCode {
             Self::Conflict => "conflict",
             Self::MultipleMatches => "multiple-matches",
             Self::Informational => "informational",
+            Self::Incomplete => "incomplete",
+            Self::Timeout => "timeout",
             Self::Processing => "processing",
         }
     }

@@ -10,21 +10,11 @@ use jhe_authz::Actor;
 use jhe_domain::error::{CredentialFault, Error, Why};
 
 use crate::family::Family;
+use crate::known::{self, Known};
 
 /// The authenticated caller, put there by [`authenticate`].
 #[derive(Debug, Clone)]
 pub struct Caller(pub Actor);
-
-/// Who called, for the request log: ids only.
-#[derive(Debug, Clone, Copy)]
-pub struct LoggedCaller {
-    /// The account.
-    pub user_id: i64,
-    /// The client.
-    pub application_id: Option<i64>,
-    /// The account administers the server.
-    pub superuser: bool,
-}
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Response;
@@ -45,35 +35,38 @@ pub async fn authenticate<F: Family>(
         Ok(actor) => actor,
         Err(error) => return F::render(error),
     };
-    let logged = LoggedCaller {
-        user_id: actor.user_id().0,
-        application_id: actor.application_id().map(|id| id.0),
-        superuser: actor.is_superuser(),
-    };
-    let mut response = match within_scope(app, &actor, &request) {
+    match within_scope(app, &actor, &request) {
         Ok(()) => {
             request.extensions_mut().insert(Caller(actor));
             next(request).await
         }
         Err(error) => F::render(error),
-    };
-    // Also of a refusal, which the audit trail holds like any other.
-    response.extensions_mut().insert(logged);
-    response
+    }
 }
 
 /// The caller a request's bearer token stands for.
 pub async fn find_caller(app: &App, headers: &HeaderMap) -> Result<Actor, Error> {
     let token = bearer_token(headers).ok_or(Error::Unauthenticated(CredentialFault::Missing))?;
-    jhe_authz::authenticate(&mut app.store(), &jhe_crypto::token::digest(token), app.now()).await
+    let actor = jhe_authz::authenticate(&mut app.store(), &jhe_crypto::token::digest(token), app.now()).await?;
+    // Also of one who is refused afterwards: log and audit trail tell of that like of anything else.
+    known::note(Known {
+        user_id: Some(actor.user_id()),
+        application_id: actor.application_id(),
+        superuser: actor.is_superuser(),
+    });
+    Ok(actor)
+}
+
+/// Whether a request changes nothing, by its method or although it is a POST.
+pub(crate) fn only_reads(method: &Method, path: &str) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+        || (*method == Method::POST && (path.ends_with("/_search") || path == "/o/userinfo"))
 }
 
 /// Where the site enforces OAuth scopes, a token with `read` but without `write` only reads (identity §2.8). Scopes never
 /// widen what roles permit, and tokens with neither are as before.
 fn within_scope(app: &App, actor: &Actor, request: &Request) -> Result<(), Error> {
-    let (method, path) = (request.method(), request.uri().path());
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-        || (*method == Method::POST && path.ends_with("/_search"));
+    let reads = only_reads(request.method(), request.uri().path());
     let reader = has_scope(actor.oauth_scope(), "read") && !has_scope(actor.oauth_scope(), "write");
     if reader && !reads && app.settings().bool("auth.enforce_rw_scopes", false) {
         return Err(Error::denied(Why::NotPermitted));

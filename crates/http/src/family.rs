@@ -12,4 +12,6 @@ pub trait Family: Send + Sync + 'static {
     fn invalid_host() -> Response;
     /// The request itself is beyond a bound of HTTP: the status that says so, and a sentence.
     fn oversized(status: StatusCode, text: &str) -> Response;
+    /// The body of the request did not come, or not to its end: the status that says so, and a sentence.
+    fn incomplete(status: StatusCode, text: &str) -> Response;
 }

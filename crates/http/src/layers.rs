@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use uuid::Uuid;
 
-use crate::authenticate::LoggedCaller;
+use crate::known;
+use crate::refuse::Refusal;
+use crate::timeout::TimeLimit;
 use crate::trace::{Parent, TraceId};
 
 /// Header that carries the id of a request.
@@ -33,9 +35,8 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
     let started = Instant::now();
-    let mut response = next(request).await;
+    let (mut response, caller) = known::within(async { (next(request).await, known::current()) }).await;
     let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-    let caller = response.extensions().get::<LoggedCaller>().copied();
     if !is_probe(&route) {
         let trace = response.extensions().get::<TraceId>().map(|id| id.0).or(parent.map(|parent| parent.trace));
         tracing::info!(
@@ -47,8 +48,8 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
             bytes = response.body().size_hint().exact(),
             request.id = id,
             trace.id = trace.map(|id| id.to_string()),
-            user.id = caller.map(|caller| caller.user_id),
-            client.id = caller.and_then(|caller| caller.application_id),
+            user.id = caller.user_id.map(|id| id.0),
+            client.id = caller.application_id.map(|id| id.0),
             "request"
         );
     }
@@ -69,31 +70,43 @@ fn is_well_formed(id: &str) -> bool {
 
 /// Longest body that is read before its request is looked at.
 const SHORT: usize = 64 * 1024;
-/// How long that may take.
+/// How long that may take at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Layer: reads a short body to its end before the request is looked at. A refusal that leaves a body unread ends the
-/// connection, on which the caller may be sending the next request already; with a long body it is told so.
-pub async fn read_short_bodies(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
+/// connection, on which the caller may be sending the next request already; with a long body it is told so. What does not
+/// come within the time of a request is not waited for.
+pub async fn read_short_bodies(
+    time: TimeLimit,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match length.and_then(|text| text.parse::<usize>().ok()) {
         None | Some(0) => next(request).await,
         Some(length) if length <= SHORT => {
             let (parts, body) = request.into_parts();
-            match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, SHORT)).await {
-                Ok(Ok(bytes)) => next(Request::from_parts(parts, Body::from(bytes))).await,
-                Ok(Err(_)) => StatusCode::BAD_REQUEST.into_response(),
-                Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
-            }
+            let refusal = match tokio::time::timeout(PATIENCE.min(time.most), axum::body::to_bytes(body, SHORT)).await {
+                Ok(Ok(bytes)) => return next(Request::from_parts(parts, Body::from(bytes))).await,
+                Ok(Err(_)) => Refusal::Body(StatusCode::BAD_REQUEST, "The body of the request broke off."),
+                Err(_) => {
+                    ::metrics::counter!("jhe_http_timeouts_total").increment(1);
+                    Refusal::Body(StatusCode::REQUEST_TIMEOUT, "The body of the request did not come in time.")
+                }
+            };
+            closing((time.refuse)(&parts.uri, refusal))
         }
         Some(_) => {
-            let mut response = next(request).await;
-            if response.status().is_client_error() {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
+            let response = next(request).await;
+            if response.status().is_client_error() { closing(response) } else { response }
         }
     }
+}
+
+/// Says that the connection ends with this answer.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Layer: headers every answer carries.

@@ -13,6 +13,7 @@ pub mod cors;
 pub mod family;
 pub mod head;
 pub mod https;
+pub mod known;
 pub mod layers;
 pub mod metrics;
 pub mod normalize;
@@ -24,6 +25,7 @@ pub mod query;
 pub mod refuse;
 mod router;
 pub mod stopping;
+mod target;
 pub mod timeout;
 pub mod trace;
 

@@ -9,6 +9,9 @@ use jhe_app::identity::session::{self, Browser, SESSION_SECONDS, Visitor};
 use jhe_crypto::{OsEntropy, token};
 use jhe_domain::error::Error;
 
+use crate::account;
+use crate::known::{self, Known};
+
 /// The session cookie.
 pub const SESSION: &str = "sessionid";
 /// The cookie form tokens are bound to.
@@ -31,10 +34,22 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Who is signed in in this browser.
 pub async fn visitor(app: &App, headers: &HeaderMap) -> Result<Option<Visitor>, Error> {
-    match cookie(headers, SESSION) {
-        Some(cookie) => session::visitor(app, cookie).await,
-        None => Ok(None),
+    let Some(cookie) = cookie(headers, SESSION) else { return Ok(None) };
+    let visitor = session::visitor(app, cookie).await?;
+    if let Some(visitor) = &visitor {
+        known::note(Known::user(visitor.user_id));
     }
+    Ok(visitor)
+}
+
+/// Ends the session of this browser, which is then sent elsewhere.
+pub async fn end_session(app: &App, headers: &HeaderMap, ip: Option<IpAddr>) -> Result<(), Error> {
+    account::will_answer(StatusCode::FOUND, StatusCode::OK);
+    let Some(cookie) = cookie(headers, SESSION) else { return Ok(()) };
+    if let Some(user) = session::end(app, cookie, ip).await? {
+        known::note(Known::user(user));
+    }
+    Ok(())
 }
 
 /// The browser a request comes from.

@@ -15,6 +15,8 @@ pub enum Refusal {
     Error(Error),
     /// The head of the request is too large: the status that says so, and a sentence.
     Head(StatusCode, &'static str),
+    /// The body of the request did not come, or not to its end: the status that says so, and a sentence.
+    Body(StatusCode, &'static str),
 }
 
 /// Whether a path is one of the probes, which tell how the server is and are let through whatever happens.

@@ -15,7 +15,8 @@ use jhe_http::refuse::Refusal;
 use jhe_http::stopping::Stopping;
 use jhe_http::timeout::TimeLimit;
 use jhe_http::{
-    DocumentedRouter, Origin, account, cors, head, https, layers, metrics, overload, panics, stopping, timeout, trace,
+    DocumentedRouter, Origin, account, authenticate, cors, head, https, layers, metrics, overload, panics, stopping,
+    timeout, trace,
 };
 use jhe_outbound::trace::Tracer;
 use tower::{ServiceBuilder, ServiceExt as _};
@@ -74,13 +75,11 @@ impl Around {
 
     /// What sees every request and its answer, outermost first.
     async fn observe(&self, request: Request, next: Next) -> Response {
-        layers::read_short_bodies(request, |request| {
-            layers::log(request, |request| {
-                trace::record(&self.app, self.tracer.as_ref(), request, |request| {
-                    metrics::measure(request, |request| {
-                        stopping::say_so(&self.stopping, request, |request| {
-                            account::account(&self.app, refuse, request, |request| Box::pin(self.guard(request, next)))
-                        })
+        layers::log(request, |request| {
+            trace::record(&self.app, self.tracer.as_ref(), request, |request| {
+                metrics::measure(request, |request| {
+                    stopping::say_so(&self.stopping, request, |request| {
+                        account::account(&self.app, refuse, request, |request| Box::pin(self.guard(request, next)))
                     })
                 })
             })
@@ -91,12 +90,14 @@ impl Around {
     /// What may refuse a request, outermost first.
     async fn guard(&self, request: Request, next: Next) -> Response {
         layers::secure(&self.app, request, |request| {
-            https::require(&self.app, request, |request| {
-                head::limit(self.heads, request, |request| {
-                    overload::limit(&self.gate, request, |request| {
-                        timeout::limit(self.time, request, |request| {
-                            cors::allow_origins(&self.app, request, |request| {
-                                panics::catch(refuse, request, |request| next.run(request))
+            layers::read_short_bodies(self.time, request, |request| {
+                https::require(&self.app, request, |request| {
+                    head::limit(self.heads, request, |request| {
+                        overload::limit(&self.gate, request, |request| {
+                            timeout::limit(self.time, request, |request| {
+                                cors::allow_origins(&self.app, request, |request| {
+                                    panics::catch(refuse, request, |request| next.run(request))
+                                })
                             })
                         })
                     })
@@ -121,6 +122,10 @@ async fn unknown(State(app): State<App>, request: Request) -> Response {
             Kind::OAuth => jhe_api_oauth::OAuth::invalid_host(),
             Kind::Web => jhe_web::Web::invalid_host(),
         };
+    }
+    if matches!(family, Kind::Admin | Kind::Fhir) {
+        // Everybody gets the same answer; the audit trail holds whatever administrators ask for.
+        authenticate::find_caller(&app, request.headers()).await.ok();
     }
     match family {
         Kind::Admin => jhe_api_admin::unknown_path(),
@@ -173,5 +178,6 @@ fn put<F: Family>(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Error(error) => F::render(error),
         Refusal::Head(status, text) => F::oversized(status, text),
+        Refusal::Body(status, text) => F::incomplete(status, text),
     }
 }

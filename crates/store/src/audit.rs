@@ -153,7 +153,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, lines: &[Line<'_>]) ->
     .bind(number(|line| line.entry.rows))
     .bind(text(|line| line.entry.reason.clone()))
     .bind(text(|line| line.who.ip.or(line.facts.and_then(|facts| facts.ip)).map(|ip| ip.to_string())))
-    .bind(lines.iter().map(|line| line.status.map(i32::from)).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.entry.status.or(line.status).map(i32::from)).collect::<Vec<_>>())
     .bind(text(|line| line.facts.map(|facts| facts.id.clone())))
     .bind(text(|line| line.facts.map(|facts| facts.template.clone())))
     // Arrays of several lengths are no array of arrays, so each goes as text.

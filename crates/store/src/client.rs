@@ -328,6 +328,8 @@ impl Clients<'_> {
         }
         sql.push(") ORDER BY a.id");
         let rows: Vec<ClientRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        let shown = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        self.0.audit(AuditEntry::new(AuditAction::Read, "Application").patient(patient).rows(shown));
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

@@ -91,7 +91,8 @@ impl FhirSources<'_> {
         let rows: Vec<FhirSourceRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
         let page = Page::of(&window, count, rows, |row| dated(row.last_updated, row.id));
         let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
-        self.0.audit(AuditEntry::new(AuditAction::Read, "FhirSource").rows(shown));
+        let entry = AuditEntry::new(AuditAction::Read, "FhirSource").rows(shown);
+        self.0.audit(entry.patients(page.rows.iter().map(|row| PatientId(row.patient_id))));
         Ok(page.map(Into::into))
     }
 
@@ -105,7 +106,8 @@ impl FhirSources<'_> {
         push_from(&mut sql, scope);
         sql.push(" AND s.id = ").push_bind(id.0);
         let row: Option<FhirSourceRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Read, "FhirSource").id(id.0));
+        let entry = AuditEntry::new(AuditAction::Read, "FhirSource").id(id.0);
+        self.0.audit(entry.patients(row.iter().map(|row| PatientId(row.patient_id))));
         Ok(row.map(Into::into))
     }
 
@@ -172,30 +174,32 @@ impl FhirSources<'_> {
         {
             return Ok(false);
         }
-        sqlx::query(
+        let patient: Option<i64> = sqlx::query_scalar(
             "UPDATE core_fhirsource
                 SET data_source_id = coalesce($2, data_source_id), label = coalesce($3, label),
-                    fhir_base_url = coalesce($4, fhir_base_url) WHERE id = $1",
+                    fhir_base_url = coalesce($4, fhir_base_url) WHERE id = $1 RETURNING patient_id",
         )
         .bind(grant.id().0)
         .bind(change.data_source_id.map(|id| id.0))
         .bind(change.label.as_ref().map(Phi::reveal))
         .bind(&change.fhir_base_url)
-        .execute(self.0.connection())
+        .fetch_optional(self.0.connection())
         .await
         .db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Update, "FhirSource").id(grant.id().0));
+        let entry = AuditEntry::new(AuditAction::Update, "FhirSource").id(grant.id().0);
+        self.0.audit(entry.patients(patient.map(PatientId)));
         Ok(true)
     }
 
     /// Removes an outside record system with the records that came from it.
     pub async fn delete(&mut self, grant: &Grant<resource::FhirSource, action::Manage>) -> Result<(), Error> {
-        sqlx::query("DELETE FROM core_fhirsource WHERE id = $1")
+        let patient: Option<i64> = sqlx::query_scalar("DELETE FROM core_fhirsource WHERE id = $1 RETURNING patient_id")
             .bind(grant.id().0)
-            .execute(self.0.connection())
+            .fetch_optional(self.0.connection())
             .await
             .db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Delete, "FhirSource").id(grant.id().0));
+        let entry = AuditEntry::new(AuditAction::Delete, "FhirSource").id(grant.id().0);
+        self.0.audit(entry.patients(patient.map(PatientId)));
         Ok(())
     }
 }

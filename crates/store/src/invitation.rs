@@ -86,6 +86,11 @@ fn push_from(sql: &mut QueryBuilder<Postgres>, reach: &Reach) {
     }
 }
 
+/// An entry for so many invitations that were shown.
+fn read(rows: usize) -> AuditEntry {
+    AuditEntry::new(AuditAction::Read, "PatientInvitation").rows(i64::try_from(rows).unwrap_or(i64::MAX))
+}
+
 impl Invitations<'_> {
     /// Invitations in `scope`, last changed first.
     pub async fn list(
@@ -101,7 +106,9 @@ impl Invitations<'_> {
         push_from(&mut sql, scope.reach());
         push_window(&mut sql, " AND ", &Order::newest("i.last_updated", "i.id"), &window)?;
         let rows: Vec<InvitationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
-        Ok(Page::of(&window, count, rows, |row| dated(row.last_updated, row.id)).map(Into::into))
+        let page = Page::of(&window, count, rows, |row| dated(row.last_updated, row.id));
+        self.0.audit(read(page.rows.len()).patients(page.rows.iter().map(|row| PatientId(row.patient_id))));
+        Ok(page.map(Into::into))
     }
 
     /// One invitation in `scope`.
@@ -115,6 +122,8 @@ impl Invitations<'_> {
         push_from(&mut sql, scope.reach());
         sql.push(" AND i.id = ").push_bind(id.0);
         let row: Option<InvitationRow> = sql.build_query_as().fetch_optional(self.0.connection()).await.db()?;
+        let whose = row.iter().map(|row| PatientId(row.patient_id));
+        self.0.audit(read(whose.len()).id(id.0).patients(whose));
         Ok(row.map(Into::into))
     }
 
@@ -128,6 +137,7 @@ impl Invitations<'_> {
         sql.push(COLUMNS).push(" FROM core_patientinvitation AS i WHERE i.patient_id = ").push_bind(patient.0);
         sql.push(" ORDER BY i.id DESC");
         let rows: Vec<InvitationRow> = sql.build_query_as().fetch_all(self.0.connection()).await.db()?;
+        self.0.audit(read(rows.len()).patient(patient));
         Ok(rows.into_iter().map(Into::into).collect())
     }
 

@@ -45,5 +45,5 @@ mod work;
 pub use audit::AuditWriter;
 pub use moment::Moment;
 pub use pool::PoolState;
-pub use request::{RequestFacts, Trail};
+pub use request::{Answers, RequestFacts, Trail, announce};
 pub use work::{DatabaseOptions, Sender, Store, Work};

@@ -62,6 +62,7 @@ impl Work {
         .fetch_one(self.connection())
         .await
         .db()?;
+        self.audit(AuditEntry::new(AuditAction::Create, "JheUser").id(id));
         let profile = match user.user_type {
             Some(UserType::Practitioner) => {
                 "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given) VALUES ($1, '', '')"
@@ -134,6 +135,7 @@ impl Work {
         .fetch_one(self.connection())
         .await
         .db()?;
+        self.audit(AuditEntry::new(AuditAction::Create, "Application").id(id));
         Ok(ApplicationId(id))
     }
 
@@ -190,6 +192,9 @@ impl Work {
             .await
             .db()?
             .rows_affected();
+        if changed > 0 {
+            self.audit(AuditEntry::new(AuditAction::Update, "SigningKey"));
+        }
         Ok(changed > 0)
     }
 }

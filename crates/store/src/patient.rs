@@ -469,6 +469,9 @@ impl Patients<'_> {
         .db()?;
         let id = PatientId(id);
         self.0.insert_identifiers(id, &patient.identifiers).await?;
+        // An account that was there may have become one of a patient.
+        let action = if account.is_some() { AuditAction::Update } else { AuditAction::Create };
+        self.0.audit(AuditEntry::new(action, "JheUser").id(user));
         self.0.audit(AuditEntry::new(AuditAction::Create, "Patient").id(id.0).patient(id).organization(organization));
         Ok(id)
     }
@@ -605,11 +608,14 @@ impl Patients<'_> {
         .fetch_optional(self.0.connection())
         .await
         .db()?;
+        let gone = |kind| AuditEntry::new(AuditAction::Delete, kind).id(id.0).patient(id).organization(from.id());
+        self.0.audit(gone("PatientOrganization"));
+        if user.is_some() {
+            self.0.audit(gone("Patient"));
+        }
         if let Some(Some(user)) = user {
             self.0.delete_account_without_profile(UserId(user)).await?;
         }
-        let entry = AuditEntry::new(AuditAction::Delete, "PatientOrganization").id(id.0).patient(id);
-        self.0.audit(entry.organization(from.id()));
         Ok(true)
     }
 
@@ -730,6 +736,7 @@ impl Work {
             return Ok(());
         }
         self.delete_account(user).await?;
+        self.audit(AuditEntry::new(AuditAction::Delete, "JheUser").id(user.0));
         Ok(())
     }
 

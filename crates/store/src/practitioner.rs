@@ -145,8 +145,8 @@ impl Practitioners<'_> {
         if gone == 0 {
             return Ok(false);
         }
-        self.0.delete_account_without_profile(user).await?;
         self.0.audit(AuditEntry::new(AuditAction::Delete, "Practitioner").id(id.0));
+        self.0.delete_account_without_profile(user).await?;
         Ok(true)
     }
 

@@ -34,6 +34,25 @@ pub struct RequestFacts {
     pub ip: Option<IpAddr>,
 }
 
+/// What a request is about to be answered with, as HTTP statuses. Entries that are stored with a change are stored before
+/// its answer is made, so whoever answers says this before the change begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers {
+    /// When it did what it was asked for.
+    pub done: u16,
+    /// When what it was to make was there already.
+    pub there_already: u16,
+    /// When somebody was not let in.
+    pub refused: u16,
+}
+
+/// Says what the request that is running is about to be answered with.
+pub fn announce(answers: Answers) {
+    if let Some(trail) = Trail::current() {
+        trail.kept().answers = Some(answers);
+    }
+}
+
 /// What one request did, until it is written.
 #[derive(Debug)]
 pub struct Trail {
@@ -48,6 +67,7 @@ struct Kept {
     place: Option<mpsc::OwnedPermit<Message>>,
     /// Entries, those among them that a change has stored with itself.
     noted: usize,
+    answers: Option<Answers>,
 }
 
 impl Store {
@@ -75,6 +95,11 @@ impl Trail {
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         // Nothing that holds the lock can panic half-way.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was announced.
+    pub(crate) fn answers(&self) -> Option<Answers> {
+        self.kept().answers
     }
 
     /// Entries that a change stores with itself.

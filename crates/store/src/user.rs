@@ -165,17 +165,17 @@ impl Users<'_> {
                 "INSERT INTO core_patient (jhe_user_id, name_family, name_given)
                  SELECT u.id, nullif(u.last_name, ''), nullif(u.first_name, '') FROM core_jheuser AS u
                   WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_patient AS p WHERE p.jhe_user_id = u.id)
-                 ON CONFLICT ON CONSTRAINT core_patient_jhe_user_id_key DO NOTHING"
+                 ON CONFLICT ON CONSTRAINT core_patient_jhe_user_id_key DO NOTHING RETURNING id"
             }
             UserType::Practitioner => {
                 "INSERT INTO core_practitioner (jhe_user_id, name_family, name_given, identifier)
                  SELECT u.id, nullif(u.last_name, ''), nullif(u.first_name, ''), nullif(u.identifier, '') FROM core_jheuser AS u
                   WHERE u.id = $1 AND NOT EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = u.id)
-                 ON CONFLICT ON CONSTRAINT core_practitioner_jhe_user_id_key DO NOTHING"
+                 ON CONFLICT ON CONSTRAINT core_practitioner_jhe_user_id_key DO NOTHING RETURNING id"
             }
         };
-        let made = sqlx::query(sql).bind(id.0).execute(self.0.connection()).await.db()?.rows_affected() > 0;
-        if made {
+        let made: Option<i64> = sqlx::query_scalar(sql).bind(id.0).fetch_optional(self.0.connection()).await.db()?;
+        if let Some(profile) = made {
             // An account that was neither becomes what it got; one that has a kind keeps it.
             sqlx::query("UPDATE core_jheuser SET user_type = $2 WHERE id = $1 AND user_type IS NULL")
                 .bind(id.0)
@@ -183,8 +183,13 @@ impl Users<'_> {
                 .execute(self.0.connection())
                 .await
                 .db()?;
+            let entry = |kind| AuditEntry::new(AuditAction::Create, kind).id(profile);
+            self.0.audit(match kind {
+                UserType::Patient => entry("Patient").patient(PatientId(profile)),
+                UserType::Practitioner => entry("Practitioner"),
+            });
         }
-        Ok(made)
+        Ok(made.is_some())
     }
 
     /// Makes a practitioner a member of organizations, where it is none yet. `false`, and nothing done, when one of them

@@ -203,6 +203,8 @@ pub struct Work {
     /// The request it is part of.
     request: Option<Arc<Trail>>,
     told: bool,
+    /// What it was to make was there already.
+    made_nothing: bool,
     /// The moment before it began, where that is known.
     moment: Option<Moment>,
     entries: Vec<AuditEntry>,
@@ -217,7 +219,18 @@ impl Work {
         let who = Attribution { user_id: None, application_id: None, kind: "system", ip: None };
         let request = Trail::current();
         let (entries, following) = (Vec::new(), Vec::new());
-        Self { connection, who, request, told: false, moment: None, entries, following, writer, place }
+        Self {
+            connection,
+            who,
+            request,
+            told: false,
+            made_nothing: false,
+            moment: None,
+            entries,
+            following,
+            writer,
+            place,
+        }
     }
 
     #[expect(clippy::unreachable, reason = "a work is consumed by its commit, so no caller is left to see it ended")]
@@ -279,7 +292,24 @@ impl Work {
 
     /// Who acts, and in which request, for changes that are stored outside of this unit of work.
     pub fn sender(&self) -> Sender {
-        Sender { who: self.who, request: self.facts() }
+        Sender { who: self.who, request: self.facts(), status: self.status() }
+    }
+
+    /// What this unit of work was to make was there already, which is answered otherwise.
+    pub fn was_there_already(&mut self) {
+        self.made_nothing = true;
+    }
+
+    /// The status of the answer, as it was announced.
+    fn status(&self) -> Option<u16> {
+        let answers = self.request.as_ref()?.answers()?;
+        Some(if self.made_nothing { answers.there_already } else { answers.done })
+    }
+
+    /// The same for one entry.
+    fn status_of(&self, action: AuditAction) -> Option<u16> {
+        let refused = matches!(action, AuditAction::LoginFailed | AuditAction::Lockout | AuditAction::TokenReuse);
+        if refused { Some(self.request.as_ref()?.answers()?.refused) } else { self.status() }
     }
 
     fn facts(&self) -> Option<Arc<RequestFacts>> {
@@ -303,8 +333,12 @@ impl Work {
 
     /// Hands the writer an entry about what was stored for good on behalf of somebody, and proves it by its rows.
     pub(crate) async fn note_for(&self, sender: &Sender, entry: AuditEntry) {
-        let batch =
-            Batch { facts: sender.request.clone(), status: None, entries: vec![(sender.who, entry)], done: None };
+        let batch = Batch {
+            facts: sender.request.clone(),
+            status: sender.status,
+            entries: vec![(sender.who, entry)],
+            done: None,
+        };
         if self.writer.send(Message::Batch(batch)).await.is_err() {
             tracing::error!("audit entries came after the writer had ended");
         }
@@ -339,8 +373,10 @@ impl Work {
     pub async fn commit(mut self) -> Result<(), Error> {
         let entries = std::mem::take(&mut self.entries);
         let (who, facts) = (self.who, self.facts());
-        let line = |entry| Line { who: &who, facts: facts.as_deref(), status: None, entry };
-        audit::insert(self.connection(), &entries.iter().map(line).collect::<Vec<_>>()).await?;
+        let statuses: Vec<_> = entries.iter().map(|entry| self.status_of(entry.action)).collect();
+        let lines = entries.iter().zip(statuses);
+        let lines = lines.map(|(entry, status)| Line { who: &who, facts: facts.as_deref(), status, entry });
+        audit::insert(self.connection(), &lines.collect::<Vec<_>>()).await?;
         match std::mem::replace(&mut self.connection, Connection::Ended) {
             Connection::Write(transaction) => transaction.commit().await.db()?,
             Connection::Read(_) | Connection::Ended => {}
@@ -349,7 +385,7 @@ impl Work {
             request.count(entries.len() + self.following.len());
         }
         let entries: Vec<_> = std::mem::take(&mut self.following).into_iter().map(|entry| (who, entry)).collect();
-        let batch = Batch { facts, status: None, entries, done: None };
+        let batch = Batch { facts, status: self.status(), entries, done: None };
         if !batch.entries.is_empty() && self.writer.send(Message::Batch(batch)).await.is_err() {
             tracing::error!("audit entries came after the writer had ended");
         }
@@ -379,12 +415,16 @@ impl Drop for Work {
 pub struct Sender {
     pub(crate) who: Attribution,
     pub(crate) request: Option<Arc<RequestFacts>>,
+    /// What the request is about to be answered with.
+    pub(crate) status: Option<u16>,
 }
 
 impl Sender {
     /// An account, if there is one, through a client, in the request under way.
     pub fn of_client(user: Option<UserId>, client: ApplicationId, ip: Option<IpAddr>) -> Self {
         let who = Attribution { user_id: user, application_id: Some(client), kind: "system", ip };
-        Self { who, request: Trail::current().map(|trail| Arc::clone(trail.facts())) }
+        let trail = Trail::current();
+        let status = trail.as_ref().and_then(|trail| trail.answers()).map(|answers| answers.done);
+        Self { who, request: trail.map(|trail| Arc::clone(trail.facts())), status }
     }
 }

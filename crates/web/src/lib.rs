@@ -13,11 +13,13 @@ mod prose;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, get};
 use jhe_app::App;
 use jhe_domain::error::Error;
+use jhe_http::account::will_answer;
 use jhe_http::family::Family;
 use jhe_http::origin;
 
@@ -28,6 +30,10 @@ pub enum Web {}
 impl Family for Web {
     fn oversized(status: axum::http::StatusCode, text: &str) -> Response {
         home::message(status, "Too long", text)
+    }
+
+    fn incomplete(status: axum::http::StatusCode, text: &str) -> Response {
+        home::message(status, "Not understood", text)
     }
 
     fn render(error: Error) -> Response {
@@ -67,6 +73,8 @@ pub fn router(app: &App) -> Router<App> {
 
 /// What a request goes through.
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    // A form that was taken leads on, one that was not is shown again.
+    will_answer(StatusCode::FOUND, StatusCode::OK);
     origin::require_origin::<Web>(&app, request, |request| next.run(request)).await
 }
 

@@ -1,5 +1,6 @@
 //! The Admin API, one module for each group of endpoints.
 
+mod audit_entries;
 mod audit_events;
 mod clients;
 mod consents;

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jhe_testkit::{MARY, TestServer};
+use jhe_app::operator::{self, ClientRequest};
+use jhe_testkit::{MARY, TestClock, TestServer};
 use serde_json::json;
 
 use super::{Browser, console, console_tokens, exchange, text, token};
@@ -16,7 +17,7 @@ async fn trail(server: &TestServer) -> String {
     server
         .scalar(
             "SELECT string_agg(concat_ws(' ', action, resource, actor_user_id,
-                                         CASE WHEN application_id IS NOT NULL THEN 'client' END, host(ip)), E'\\n' ORDER BY id)
+                                         CASE WHEN application_id IS NOT NULL THEN 'client' END, host(ip)), E'\n' ORDER BY id)
                FROM jhe_audit_event
               WHERE action NOT IN ('read', 'create', 'update', 'delete')",
         )
@@ -100,11 +101,75 @@ async fn lock_outs_invitations_and_used_codes_are_recorded() {
 }
 
 #[tokio::test]
+async fn what_operators_make_is_recorded() {
+    let server = TestServer::start().await;
+    let before = server.scalar("SELECT coalesce(max(id), 0)::text FROM jhe_audit_event").await;
+    let user =
+        operator::create_user(server.store(), "op@example.org", "Quite-long-1", None, true).await.expect("an account");
+    let request = ClientRequest { name: "Made at the shell".to_owned(), ..ClientRequest::default() };
+    let (client, _) = operator::create_client(server.store(), request, None).await.expect("a client");
+    let client = format!("SELECT id::text FROM oauth2_provider_application WHERE client_id = '{client}'");
+    let client = server.scalar(client.leak()).await;
+    // As `jhe keys rotate` does it.
+    operator::retire_signing_key(server.store()).await.expect("a rest");
+    let (config, clock) = (server.app().config().clone(), std::sync::Arc::new(TestClock::default()));
+    jhe_app::App::start(server.store().clone(), config, clock).await.expect("another process");
+    let trail = format!(
+        "SELECT string_agg(concat_ws(' ', action, resource, resource_id, actor_user_id, status, template), E'\n' ORDER BY id)
+           FROM jhe_audit_event WHERE id > {before}"
+    );
+    let trail = server.scalar(trail.leak()).await;
+    let expected = [
+        format!("create JheUser {user}"),
+        format!("create Application {client}"),
+        "update SigningKey".to_owned(),
+        "create SigningKey".to_owned(),
+    ];
+    assert_eq!(trail.lines().collect::<Vec<_>>(), expected, "by nobody who has an account, in no request");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_trail_cannot_be_rewritten() {
     let server = TestServer::start().await;
     Browser::new().sign_in(&server, EMAIL, PASSWORD).await;
     for statement in ["UPDATE jhe_audit_event SET action = 'read'", "DELETE FROM jhe_audit_event"] {
         assert!(server.store().execute_raw(statement).await.is_err(), "{statement}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn entries_of_identity_tell_how_the_request_was_answered() {
+    let server = TestServer::start().await;
+    let browser = Browser::new();
+    assert_eq!(browser.sign_in(&server, EMAIL, "wrong").await.status, 200);
+    assert_eq!(browser.sign_in(&server, EMAIL, PASSWORD).await.status, 302);
+    let tokens = console_tokens(&server, &browser, "openid").await;
+    let client = console(&server).await;
+    let access = text(&tokens, "access_token");
+    let form = [("grant_type", "password"), ("username", EMAIL), ("password", "wrong"), ("client_id", "demo-notebook")];
+    token(&server, &form).await.expect(400);
+    server.post("/o/revoke_token/").form(&[("token", &access), ("client_id", &client)]).send().await.expect(200);
+    assert_eq!(browser.get(&format!("{}/accounts/logout/", server.base)).await.status, 302);
+    // Entries that follow a commit may come a moment late.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let trail = server
+        .scalar(
+            "SELECT string_agg(concat_ws(' ', action, status, template), E'\n' ORDER BY action, template)
+               FROM jhe_audit_event WHERE action NOT IN ('read', 'create', 'update', 'delete')",
+        )
+        .await;
+    assert_eq!(
+        trail.lines().collect::<Vec<_>>(),
+        [
+            "login 302 POST /accounts/login/",
+            "login_failed 200 POST /accounts/login/",
+            "login_failed 400 POST /o/token",
+            "logout 302 GET /accounts/logout/",
+            "token_issue 200 POST /o/token",
+            "token_revoke 200 POST /o/revoke_token",
+        ]
+    );
     server.stop().await;
 }

@@ -4,6 +4,7 @@ use jhe_testkit::{MARY, PETER, TestServer};
 use serde_json::json;
 
 use super::{FAMILIES, Wire, assert_in_family, head};
+use crate::privacy::log;
 
 #[tokio::test]
 async fn addresses_and_headers_have_limits_in_the_words_of_the_family() {
@@ -70,6 +71,49 @@ async fn a_body_that_does_not_come_ends_with_the_time_of_its_request() {
     wire.send("{").await;
     let answer = wire.receive().await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("OperationOutcome"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_short_body_that_does_not_come_is_refused_like_anything_else() {
+    log();
+    let server = TestServer::with(&[("JHE_REQUEST_TIMEOUT", "1")]).await;
+    for (number, path) in FAMILIES.into_iter().enumerate() {
+        let mut wire = Wire::open(&server).await;
+        let id = format!("stalled-{number}");
+        let headers = format!("X-Request-Id: {id}\r\nContent-Type: application/json\r\nContent-Length: 600\r\n");
+        let started = tokio::time::Instant::now();
+        wire.send(&head(&server, &format!("POST {path}"), &headers)).await;
+        wire.send("{").await;
+        let answer = wire.receive().await;
+        assert!(started.elapsed() < std::time::Duration::from_secs(10), "{path}: {:?}", started.elapsed());
+        let lower = answer.to_ascii_lowercase();
+        assert!(answer.starts_with("HTTP/1.1 408"), "{path}: {answer}");
+        for header in [
+            format!("x-request-id: {id}"),
+            "x-content-type-options: nosniff".to_owned(),
+            "connection: close".to_owned(),
+        ] {
+            assert!(lower.contains(&header), "{path}: {header} is not in {answer}");
+        }
+        let words = match path {
+            "/api/v1/patients" => r#"{"detail":"The body of the request did not come in time."}"#,
+            "/FHIR/R5/Patient" => r#""code":"timeout""#,
+            "/o/userinfo" => r#""error":"invalid_request""#,
+            _ => "text/html",
+        };
+        assert!(answer.contains(words), "{path}: {answer}");
+        assert_eq!(wire.receive().await, "", "{path}");
+        let line = log().written().lines().any(|line| line.contains(&id) && line.contains("status=408"));
+        assert!(line, "{path}: no line in the log");
+    }
+    // The next request on a connection is not lost to a refusal of one whose short body came.
+    let mut wire = Wire::open(&server).await;
+    wire.send(&head(&server, "POST /api/v1/patients", "Content-Type: application/json\r\nContent-Length: 2\r\n")).await;
+    wire.send("{}").await;
+    assert!(wire.receive().await.starts_with("HTTP/1.1 401"));
+    wire.send(&head(&server, "GET /health", "")).await;
+    assert!(wire.receive().await.starts_with("HTTP/1.1 200"));
     server.stop().await;
 }
 

@@ -4,6 +4,7 @@ mod balanced;
 mod check;
 mod demo;
 mod limits;
+mod log;
 mod metrics;
 mod overload;
 mod replicas;

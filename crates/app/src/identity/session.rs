@@ -88,13 +88,14 @@ pub async fn visitor(app: &App, cookie: &str) -> Result<Option<Visitor>, Error> 
     Ok(session.map(|session| Visitor { user_id: session.user_id, auth_time: session.auth_time, digest }))
 }
 
-/// Ends a session, and the tokens the web console got from it.
-pub async fn end(app: &App, cookie: &str, ip: Option<IpAddr>) -> Result<(), Error> {
+/// Ends a session, and the tokens the web console got from it. Whose it was, if there was one.
+pub async fn end(app: &App, cookie: &str, ip: Option<IpAddr>) -> Result<Option<UserId>, Error> {
     let digest = token::digest(cookie);
     let mut work = app.store().begin().await?;
-    let Some(session) = work.session(&digest, app.now()).await? else { return Ok(()) };
+    let Some(session) = work.session(&digest, app.now()).await? else { return Ok(None) };
     end_in(app, &mut work, &digest, session.user_id, ip).await?;
-    work.commit().await
+    work.commit().await?;
+    Ok(Some(session.user_id))
 }
 
 async fn end_in(

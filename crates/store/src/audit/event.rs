@@ -178,24 +178,52 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
         "), staff AS MATERIALIZED (
              SELECT p.jhe_user_id AS user_id FROM jhe_member AS m JOIN led ON led.organization_id = m.organization_id
                JOIN core_practitioner AS p ON p.id = m.practitioner_id
-             UNION SELECT pt.jhe_user_id FROM asked JOIN core_patient AS pt ON pt.id = asked.patient_id)",
+             UNION SELECT pt.jhe_user_id FROM asked JOIN core_patient AS pt ON pt.id = asked.patient_id",
     );
+    if matches!(scope.reach(), Reach::Own(_)) {
+        // Whoever looks after the patient.
+        sql.push(
+            " UNION SELECT p.jhe_user_id FROM asked JOIN jhe_shares AS s ON s.patient_id = asked.patient_id
+                JOIN core_practitioner AS p ON p.id = s.practitioner_id",
+        );
+    }
+    sql.push(")");
     whose
 }
 
-/// Pushes the condition that a manager may know of what was done: by the own people, by the patient, by the server.
+/// Pushes the condition that a manager may know of what was done: by the own people, by the patient, by the server. What
+/// anybody else tried in vain is told as well, but not by whom: see [`named`].
 fn push_permitted(sql: &mut QueryBuilder<Postgres>, reach: Reach) {
     if matches!(reach, Reach::Shared(_)) {
-        sql.push(" AND (e.actor_user_id IS NULL OR e.actor_user_id IN (SELECT user_id FROM staff))");
+        sql.push(
+            " AND (e.action = 'denied' OR e.actor_user_id IS NULL OR e.actor_user_id IN (SELECT user_id FROM staff))",
+        );
     }
 }
 
-fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: &AuditFilter, window: &Window) -> Result<(), Error> {
+/// The condition that whoever acted is named. Anybody may try anything, and has done nothing to those it tried it with: strangers
+/// stay strangers.
+const fn named(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Shared(_) | Reach::Own(_) => {
+            "(e.action <> 'denied' OR e.actor_user_id IS NULL OR e.actor_user_id IN (SELECT user_id FROM staff))"
+        }
+        Reach::Superuser | Reach::Internal(_) | Reach::Nothing | Reach::Account(_) => "true",
+    }
+}
+
+fn push_filter(
+    sql: &mut QueryBuilder<Postgres>,
+    reach: Reach,
+    filter: &AuditFilter,
+    window: &Window,
+) -> Result<(), Error> {
     if let Some(ids) = &filter.ids {
         sql.push(" AND e.id = ANY (").push_bind(ids.iter().map(|id| id.0).collect::<Vec<_>>()).push(")");
     }
     if let Some(actor) = filter.actor {
-        sql.push(" AND e.actor_user_id = ").push_bind(actor.0);
+        // Nobody learns by asking for an account what is not told of it.
+        sql.push(" AND e.actor_user_id = ").push_bind(actor.0).push(" AND ").push(named(reach));
     }
     if let Some(actions) = &filter.actions {
         sql.push(" AND e.action = ANY (").push_bind(actions.clone()).push(")");
@@ -220,21 +248,22 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: &AuditFilter, window: &
     Ok(())
 }
 
-/// Pushes the newest entries with one of these people or organizations in a column.
+/// Pushes the newest entries with one of these people or organizations in a column; of what `is_permitted` all of them.
 fn push_branch(
     sql: &mut QueryBuilder<Postgres>,
     from: &'static str,
     joint: &'static str,
-    reach: Option<Reach>,
+    reach: Reach,
+    is_permitted: bool,
     filter: &AuditFilter,
     window: &Window,
 ) -> Result<(), Error> {
     sql.push("SELECT e.id FROM ").push(from).push(" CROSS JOIN LATERAL (SELECT e.id FROM jhe_audit_event AS e WHERE ");
     sql.push(joint);
-    if let Some(reach) = reach {
+    if !is_permitted {
         push_permitted(sql, reach);
     }
-    push_filter(sql, filter, window)?;
+    push_filter(sql, reach, filter, window)?;
     sql.push(" ORDER BY e.id DESC LIMIT ").push_bind(window.offset.saturating_add(window.reach())).push(") AS e");
     Ok(())
 }
@@ -254,19 +283,19 @@ impl AuditEvents<'_> {
         sql.push(", found AS (");
         if whose == Whose::Everybodys {
             sql.push("SELECT e.id FROM jhe_audit_event AS e WHERE true");
-            push_filter(&mut sql, filter, window)?;
+            push_filter(&mut sql, reach, filter, window)?;
         } else {
             let of_patient = "e.patient_id = asked.patient_id";
-            push_branch(&mut sql, "asked", of_patient, Some(reach), filter, window)?;
+            push_branch(&mut sql, "asked", of_patient, reach, false, filter, window)?;
             sql.push(
                 " UNION SELECT e.id FROM jhe_audit_event AS e
                         WHERE e.patient_ids && (SELECT array_agg(patient_id) FROM asked)",
             );
             push_permitted(&mut sql, reach);
-            push_filter(&mut sql, filter, window)?;
+            push_filter(&mut sql, reach, filter, window)?;
             if scope.within().patients.is_none() {
                 sql.push(" UNION ");
-                push_branch(&mut sql, "led", "e.organization_id = led.organization_id", None, filter, window)?;
+                push_branch(&mut sql, "led", "e.organization_id = led.organization_id", reach, true, filter, window)?;
             }
         }
         sql.push(" ORDER BY id DESC OFFSET ").push_bind(window.offset);
@@ -289,10 +318,20 @@ impl AuditEvents<'_> {
 }
 
 fn push_columns(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::AuditEvent>, whose: Whose) {
+    sql.push("SELECT ");
+    for (column, name) in [
+        ("e.actor_user_id", "actor_user_id"),
+        ("concat_ws(' ', u.first_name, u.last_name)", "actor_name"),
+        ("e.application_id", "application_id"),
+        ("a.name", "application_name"),
+        ("host(e.ip)", "ip"),
+    ] {
+        sql.push("CASE WHEN ").push(named(*scope.reach())).push(" THEN ").push(column);
+        sql.push(" END AS ").push(name).push(", ");
+    }
     sql.push(
-        "SELECT e.id, e.occurred_at, e.actor_user_id, concat_ws(' ', u.first_name, u.last_name) AS actor_name,
-                e.application_id, a.name AS application_name, e.action, e.resource, e.resource_id, e.organization_id,
-                e.rows, e.status, e.request_id, e.template, e.reason, host(e.ip) AS ip,
+        "e.id, e.occurred_at, e.action, e.resource, e.resource_id, e.organization_id, e.rows, e.status, e.request_id, e.template,
+                e.reason,
                 coalesce(cardinality(e.patient_ids), (e.patient_id IS NOT NULL)::int)::bigint AS patient_count, ",
     );
     // Other patients of a page are nobody's business but those who may know them.

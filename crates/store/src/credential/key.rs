@@ -1,5 +1,6 @@
 //! Keys and secrets the server made for itself.
 
+use jhe_domain::audit::{AuditAction, AuditEntry};
 use jhe_domain::error::Error;
 use serde_json::Value;
 use sqlx::types::Json;
@@ -49,6 +50,8 @@ impl Work {
             .execute(self.connection())
             .await
             .db()?;
+        // Keys are named by their thumbprint, which is no row id.
+        self.audit(AuditEntry::new(AuditAction::Create, "SigningKey"));
         Ok(())
     }
 

@@ -128,7 +128,7 @@ pub(super) const REFRESH_TOKEN: &str =
 pub(super) const LIVE_TOKEN: &str =
     "SELECT o.client_id AS token_client_id, t.application_id AS token_application_id, t.scope AS token_scope,
             u.id AS token_user_id, u.email AS token_email, u.email_is_verified AS token_email_is_verified,
-            t.created AS token_created, t.expires AS token_expires
+            u.is_superuser AS token_is_superuser, t.created AS token_created, t.expires AS token_expires
        FROM oauth2_provider_accesstoken AS t
        JOIN oauth2_provider_application AS o ON o.id = t.application_id AND o.enabled
        LEFT JOIN core_jheuser AS u ON u.id = coalesce(t.user_id, o.user_id)
@@ -155,6 +155,9 @@ pub struct TokenInfo {
     /// Whether that address was confirmed.
     #[sqlx(rename = "token_email_is_verified")]
     pub email_is_verified: Option<bool>,
+    /// Whether that account administers the server.
+    #[sqlx(rename = "token_is_superuser")]
+    pub is_superuser: Option<bool>,
     /// When it was issued.
     #[sqlx(rename = "token_created")]
     pub created: DateTime<Utc>,

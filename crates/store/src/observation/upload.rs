@@ -46,9 +46,9 @@ impl Observations<'_> {
             "WITH wanted AS MATERIALIZED (
                  SELECT w.*, nextval('core_observation_id_seq') AS id
                    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
-                               $12::bigint[], $13::bigint[], $14::text[], $16::text[], $17::text[])
+                               $12::bigint[], $13::bigint[], $14::text[], $16::text[], $17::text[], $18::integer[])
                         WITH ORDINALITY AS w (patient_id, scope_code_id, data_source_id, status, document, instant, period_start, period_end,
-                                              actor, application, ip, request_id, template, n)),
+                                              actor, application, ip, request_id, template, answer, n)),
              gone AS MATERIALIZED (
                  -- Consent that was withdrawn since it was looked at. Asked for each pair, of which there are few.
                  SELECT 1 FROM (SELECT DISTINCT patient_id, scope_code_id FROM wanted) AS pair
@@ -71,9 +71,10 @@ impl Observations<'_> {
                  SELECT i.id, w.id, i.system, i.value
                    FROM numbered AS i JOIN wanted AS w ON w.n = i.owner ORDER BY jhe_identifier_digest(i.system, i.value)),
              audited AS (
-                 INSERT INTO jhe_audit_event (actor_user_id, application_id, action, resource, patient_id, rows, ip, request_id, template)
-                 SELECT actor, application, $15, 'Observation', patient_id, count(*), ip::inet, request_id, template FROM wanted
-                  GROUP BY patient_id, actor, application, ip, request_id, template)
+                 INSERT INTO jhe_audit_event
+                        (actor_user_id, application_id, action, resource, patient_id, rows, ip, request_id, template, status)
+                 SELECT actor, application, $15, 'Observation', patient_id, count(*), ip::inet, request_id, template, answer FROM wanted
+                  GROUP BY patient_id, actor, application, ip, request_id, template, answer)
              SELECT id, created, last_updated FROM made ORDER BY id",
         )
         .bind(column(&|consented, _, _| Some(consented.patient().0)))
@@ -102,6 +103,7 @@ impl Observations<'_> {
         .bind(AuditAction::Create.as_str())
         .bind(request(&|facts| Some(facts.id.clone())))
         .bind(request(&|facts| Some(facts.template.clone())))
+        .bind(rows.iter().map(|(_, _, sender)| sender.status.map(i32::from)).collect::<Vec<_>>())
         .fetch_all(self.0.connection())
         .await
         .db()?;

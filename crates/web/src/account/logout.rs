@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use jhe_app::App;
-use jhe_app::identity::session;
 use jhe_http::page;
 
 use crate::form::Visit;
@@ -42,9 +41,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
 }
 
 async fn end(app: &App, visit: &Visit) -> Response {
-    if let Some(cookie) = page::cookie(&visit.headers, page::SESSION)
-        && let Err(error) = session::end(app, cookie, visit.ip).await
-    {
+    if let Err(error) = page::end_session(app, &visit.headers, visit.ip).await {
         return home::failure(&error);
     }
     let mut response = page::found(AFTER);

@@ -16,6 +16,7 @@ use jhe_app::identity::account::password;
 use jhe_app::identity::session::{self as sessions, Method};
 use jhe_domain::UserId;
 use jhe_domain::error::Error;
+use jhe_http::known::{self, Known};
 use jhe_http::page;
 
 use crate::form::Visit;
@@ -37,6 +38,7 @@ fn password_advice(app: &App) -> String {
 async fn enter(app: &App, visit: &Visit, user: UserId, method: Method, target: &str) -> Response {
     match sessions::begin(app, user, method, page::browser(&visit.headers, visit.ip)).await {
         Ok(session) => {
+            known::note(Known::user(session.user_id));
             let mut response = page::found(target);
             page::set_cookie(&mut response, &page::session_cookie(app, session.cookie.reveal()));
             page::set_cookie(&mut response, &page::csrf_cookie(app));
