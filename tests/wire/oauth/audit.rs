@@ -104,16 +104,15 @@ async fn lock_outs_invitations_and_used_codes_are_recorded() {
 async fn what_operators_make_is_recorded() {
     let server = TestServer::start().await;
     let before = server.scalar("SELECT coalesce(max(id), 0)::text FROM jhe_audit_event").await;
-    let user =
-        operator::create_user(server.store(), "op@example.org", "Quite-long-1", None, true).await.expect("an account");
+    let user = operator::create_user(server.store(), "op@example.org", "Quite-long-1", None, true).await.unwrap();
     let request = ClientRequest { name: "Made at the shell".to_owned(), ..ClientRequest::default() };
-    let (client, _) = operator::create_client(server.store(), request, None).await.expect("a client");
+    let (client, _) = operator::create_client(server.store(), request, None).await.unwrap();
     let client = format!("SELECT id::text FROM oauth2_provider_application WHERE client_id = '{client}'");
     let client = server.scalar(client.leak()).await;
     // As `jhe keys rotate` does it.
-    operator::retire_signing_key(server.store()).await.expect("a rest");
+    operator::retire_signing_key(server.store()).await.unwrap();
     let (config, clock) = (server.app().config().clone(), std::sync::Arc::new(TestClock::default()));
-    jhe_app::App::start(server.store().clone(), config, clock).await.expect("another process");
+    jhe_app::App::start(server.store().clone(), config, clock).await.unwrap();
     let trail = format!(
         "SELECT string_agg(concat_ws(' ', action, resource, resource_id, actor_user_id, status, template), E'\n' ORDER BY id)
            FROM jhe_audit_event WHERE id > {before}"
