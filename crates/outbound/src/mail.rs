@@ -196,7 +196,8 @@ mod tests {
             let mut greeting = [0; 512];
             assert_ne!(stream.read(&mut greeting).await.unwrap(), 0);
             stream.write_all(b"250-catcher\r\n250 8BITMIME\r\n").await.unwrap();
-            stream.read(&mut greeting).await.ok();
+            // Until the other side hangs up.
+            stream.read_to_end(&mut Vec::new()).await.ok();
         });
         let reason = refusal(port).await;
         assert!(reason.starts_with("the mail server was reached, but offers no STARTTLS"), "{reason}");

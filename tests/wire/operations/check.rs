@@ -81,7 +81,8 @@ async fn keys_that_are_none_stop_the_start_before_migrations() {
     ] {
         let variables = [("DATABASE_URL", database.url.as_str()), ("JHE_BIND", "127.0.0.1:0"), (name, value)];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let refusal = serve::run(Config::read(variables, None).unwrap(), true).await.unwrap_err();
+        let config = Config::read(variables, None).unwrap();
+        let refusal = Box::pin(serve::run(config, true)).await.unwrap_err();
         let refusal = format!("{refusal:#}");
         assert!(refusal.starts_with(&format!("{name} is \"")) && refusal.contains("allowed is "), "{refusal}");
         assert!(!refusal.contains("hunter2"), "{refusal}");
