@@ -24,25 +24,30 @@ need_tools() {
         echo "A Rust toolchain is needed: see https://rustup.rs" >&2
         exit 1
     fi
-    missing=""
+    local missing=""
     have cc || missing="$missing gcc libc6-dev"
     if [ -z "${DATABASE_URL:-}${TEST_DATABASE_URL:-}" ] && ! have_postgres; then
         missing="$missing postgresql"
     fi
-    [ -z "$missing" ] && return 0
-    as_root=""
+    # shellcheck disable=SC2086 # a list of packages
+    install_packages $missing
+}
+
+# Installs Debian packages, or says that they are to be installed and ends.
+install_packages() {
+    [ $# = 0 ] && return 0
+    local as_root=""
     if [ "$(id -u)" != 0 ]; then
         if have sudo && sudo -n true 2>/dev/null; then as_root="sudo"; else as_root="no"; fi
     fi
     if ! have apt-get || [ "$as_root" = no ]; then
-        echo "Please install:$missing" >&2
+        echo "Please install: $*" >&2
         exit 1
     fi
-    echo "Installing:$missing" >&2
+    echo "Installing: $*" >&2
     export DEBIAN_FRONTEND=noninteractive
-    # shellcheck disable=SC2086 # a list of packages
-    { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends $missing; } >&2 || {
-        echo "Please install:$missing" >&2
+    { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends "$@"; } >&2 || {
+        echo "Please install: $*" >&2
         exit 1
     }
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use jhe_app::App;
 use jhe_app::consent as usecase;
 use jhe_authz::{Actor, Authorizer};
-use jhe_domain::consent::{Consent, ConsentAction, ConsentItem, ScopeAnswer, StudyConsents};
+use jhe_domain::consent::{Consent, ConsentAction, ConsentBatch, ConsentItem, ScopeAnswer, StudyConsents};
 use jhe_domain::error::{Error, Lookup, Violations};
 use jhe_domain::{PatientId, StudyId};
 use jhe_http::Caller;
@@ -224,7 +224,7 @@ async fn write(
     action: ConsentAction,
     fields: &Fields,
 ) -> Result<Vec<WrittenConsentJson>, AdminError> {
-    let written = usecase::write(app, actor, PatientId(id), action, || items(fields, action)).await?;
+    let written = usecase::write(app, actor, PatientId(id), action, || batch(fields, action)).await?;
     Ok(written.into_iter().map(Into::into).collect())
 }
 
@@ -241,9 +241,9 @@ fn list<'a>(value: Option<&'a Sent>, name: &str) -> Result<&'a [Sent], Error> {
 
 const REQUIRED: &str = "This field is required.";
 
-/// The items of a body. All that is wrong with the first bad one is told.
-fn items(fields: &Fields, action: ConsentAction) -> Result<Vec<ConsentItem>, Error> {
-    let mut items = Vec::new();
+/// The studies and answers of a body. All that is wrong with the first bad one is told.
+fn batch(fields: &Fields, action: ConsentAction) -> Result<ConsentBatch, Error> {
+    let mut batch = ConsentBatch::default();
     for study in list(fields.get("studyScopeConsents"), "studyScopeConsents")? {
         let mut faults = Violations::default();
         let study_id = study.get("study_id").filter(|id| !id.is_null());
@@ -272,14 +272,15 @@ fn items(fields: &Fields, action: ConsentAction) -> Result<Vec<ConsentItem>, Err
             let code = told(part("coding_code"), "codingCode", &mut faults);
             let consented = told(consented, "consented", &mut faults);
             if let (Some(study_id), Some(system), Some(code), Some(consented)) = (study_id, system, code, consented) {
-                items.push(ConsentItem { study_id: StudyId(study_id), system, code, consented });
+                batch.items.push(ConsentItem { study_id: StudyId(study_id), system, code, consented });
             } else {
                 break;
             }
         }
         faults.into_result()?;
+        batch.studies.extend(study_id.map(StudyId).filter(|id| !batch.studies.contains(id)));
     }
-    Ok(items)
+    Ok(batch)
 }
 
 /// What was read of a field; else its fault is noted.

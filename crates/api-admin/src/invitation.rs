@@ -18,7 +18,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::error::AdminError;
-use crate::fields::{Fields, Sent, lenient_id};
+use crate::fields::{Fields, Sent, boolean, lenient_id};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
 use crate::path::{PathId, PathText, SentPath, parse};
 use crate::query::AdminQuery;
@@ -81,10 +81,10 @@ pub(crate) async fn link(
     PathId(id): PathId,
     query: AdminQuery,
 ) -> Result<Response, AdminError> {
-    make_link(&app, &actor, id, &query).await
+    make_link(&app, &actor, id, &query, query.is_true("send_email")).await
 }
 
-/// The same by POST.
+/// The same by POST, which may say `sendEmail` in its body.
 #[utoipa::path(post, path = "/api/v1/patients/{id}/invitation_link", tag = "invitations",
     params(("id" = i64, Path), ("send_email" = Option<bool>, Query), ("client_id" = Option<String>, Query)),
     responses((status = 200, description = "The link", body = Object), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
@@ -94,11 +94,19 @@ pub(crate) async fn link_by_post(
     Caller(actor): Caller,
     PathId(id): PathId,
     query: AdminQuery,
+    fields: Fields,
 ) -> Result<Response, AdminError> {
-    make_link(&app, &actor, id, &query).await
+    let told = fields.get("sendEmail").and_then(boolean);
+    make_link(&app, &actor, id, &query, told.unwrap_or_else(|| query.is_true("send_email"))).await
 }
 
-async fn make_link(app: &App, actor: &Actor, id: i64, query: &AdminQuery) -> Result<Response, AdminError> {
+async fn make_link(
+    app: &App,
+    actor: &Actor,
+    id: i64,
+    query: &AdminQuery,
+    send_email: bool,
+) -> Result<Response, AdminError> {
     let choice = query.get("client_id").map_or(ClientChoice::Default, |text| ClientChoice::Named(text.to_owned()));
     if query.is_probe {
         let mut work = app.store().read().await?;
@@ -106,7 +114,7 @@ async fn make_link(app: &App, actor: &Actor, id: i64, query: &AdminQuery) -> Res
         return Ok(unstored(ok(&json!({}))));
     }
     account::will_answer(StatusCode::OK, StatusCode::BAD_REQUEST);
-    let link = usecase::make_link(app, actor, PatientId(id), choice, query.is_true("send_email")).await?;
+    let link = usecase::make_link(app, actor, PatientId(id), choice, send_email).await?;
     Ok(unstored(ok(&json!({ "invitationLink": link.reveal() }))))
 }
 

@@ -224,19 +224,22 @@ fn identifier_token(system: Option<&str>, value: &str) -> Token {
 }
 
 /// One patient.
-#[utoipa::path(get, path = "/api/v1/patients/{id}", tag = "patients", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/api/v1/patients/{id}", tag = "patients",
+    params(("id" = i64, Path), ("organization_id" = Option<i64>, Query)),
     responses((status = 200, body = PatientJson), (status = 403, description = "Not shared with the caller"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.patients.get", skip_all)]
 pub(crate) async fn get(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId,
+    query: AdminQuery,
 ) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
     let scope = Authorizer::new(&actor, &mut work).patient(PatientId(id)).await?;
+    let at = query.integer("organizationId")?.map(OrganizationId);
     let patient = work.patients().find(&scope, PatientId(id)).await?;
     let patient = patient.ok_or(Error::NotFound(Lookup::Entity("Patient")))?;
-    Ok(ok(&render_one(&app, &mut work, &actor, patient, None).await?))
+    Ok(ok(&render_one(&app, &mut work, &actor, patient, at).await?))
 }
 
 /// The caller's own patient record.
@@ -403,21 +406,15 @@ async fn update(
                 None
             }
         };
-        let email = fields.get("telecomEmail").and_then(|value| match text(value) {
-            Ok(Some(email)) => Some(email),
-            Ok(None) => {
-                faults.push("telecomEmail", "This field may not be null.");
-                None
-            }
-            Err(message) => {
-                faults.push("telecomEmail", message);
-                None
-            }
-        });
-        let email = email.map(|email| {
-            normalize_email(&email).unwrap_or_else(|| {
-                faults.push("telecomEmail", "Enter a valid email address.");
-                String::new()
+        let email = fields.nullable_text("telecomEmail", &mut faults).map(|email| {
+            email.map(|email| {
+                normalize_email(&email).unwrap_or_else(|| {
+                    // Others may not change it anyway, and are told that.
+                    if actor.is_superuser() {
+                        faults.push("telecomEmail", "Enter a valid email address.");
+                    }
+                    email
+                })
             })
         });
         let change = PatientChange {
@@ -425,7 +422,7 @@ async fn update(
             name_given: phi(fields.nullable_text("nameGiven", &mut faults)),
             birth_date: birth_date.map(|date| date.map(Phi::new)),
             telecom_phone: phi(fields.nullable_text("telecomPhone", &mut faults)),
-            telecom_email: email.map(Phi::new),
+            telecom_email: phi(email),
             identifiers: identifiers(fields, &mut faults),
             site_identifier: phi(fields.nullable_text("identifier", &mut faults)),
         };

@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use jhe_domain::error::{Error, Violation, Violations};
-use jhe_http::query;
+use jhe_http::{prefer, query};
 
 use crate::fields::to_snake;
 
@@ -32,15 +32,9 @@ impl<S: Sync> FromRequestParts<S> for AdminQuery {
 impl AdminQuery {
     /// Reads a request's parameters.
     pub(crate) fn of(parts: &Parts) -> Self {
-        let strict = parts
-            .headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| value.split([',', ';']).any(|part| part.trim() == "handling=strict"));
         Self {
             raw: query::pairs(parts.uri.query().unwrap_or_default()),
-            strict,
+            strict: prefer::is_strict(&parts.headers),
             is_probe: parts.method == Method::HEAD,
         }
     }

@@ -121,6 +121,10 @@ pub(crate) async fn negotiate(mut request: Request, next: impl AsyncFnOnce(Reque
 
 /// The methods of a path, as its routes have them.
 fn allowed(path: &str) -> &'static str {
+    // Also served at the root of the site.
+    if path.contains("/.well-known/") {
+        return "GET, HEAD, OPTIONS";
+    }
     let mut below_base = path.split('/').filter(|part| !part.is_empty()).skip(2);
     match (below_base.next(), below_base.next(), below_base.next()) {
         (None, ..) => "POST, OPTIONS",

@@ -1,6 +1,7 @@
 //! The `Prefer` header (RFC 7240), as far as FHIR uses it.
 
 use axum::http::{HeaderMap, HeaderValue};
+use jhe_http::prefer::preferences;
 
 /// What to answer to a create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,32 +28,18 @@ pub(crate) struct Prefer {
 impl Prefer {
     /// Reads the header; of a repeated preference the first wins (RFC 7240 §2).
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut answer = None;
-        let mut strict = None;
-        let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-        for preference in values.flat_map(|value| value.split([',', ';'])) {
-            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-            let value = value.trim().trim_matches('"');
-            match name.trim().to_ascii_lowercase().as_str() {
-                "return" if answer.is_none() => {
-                    answer = match value {
-                        "minimal" => Some(Return::Minimal),
-                        "representation" => Some(Return::Representation),
-                        "OperationOutcome" => Some(Return::Outcome),
-                        _ => None,
-                    };
-                }
-                "handling" if strict.is_none() => {
-                    strict = match value {
-                        "strict" => Some(true),
-                        "lenient" => Some(false),
-                        _ => None,
-                    };
-                }
+        let mut found = Self::default();
+        for (name, value) in preferences(headers) {
+            match (name.as_str(), value) {
+                ("return", "minimal") => found.answer = Some(Return::Minimal),
+                ("return", "representation") => found.answer = Some(Return::Representation),
+                ("return", "OperationOutcome") => found.answer = Some(Return::Outcome),
+                ("handling", "strict") => found.strict = true,
+                ("handling", "lenient") => found.lenient = true,
                 _ => {}
             }
         }
-        Self { answer, strict: strict == Some(true), lenient: strict == Some(false) }
+        found
     }
 
     /// `Preference-Applied` of a search: what of it was honoured.

@@ -12,6 +12,7 @@ use jhe_http::{Origin, account, page};
 
 use crate::error::OAuthError;
 use crate::form;
+use crate::parameters::Parameters;
 
 const HERE: &str = "/o/authorized_tokens/";
 
@@ -55,22 +56,40 @@ pub(crate) async fn list(State(app): State<App>, request: Request<Body>) -> Resu
     Ok(response)
 }
 
-/// Takes a client's access to the account back: all its tokens of the account end.
+/// Takes a client's access to the account back, as the forms of the list ask: all its tokens of the account end.
+#[utoipa::path(post, path = "/o/authorized_tokens", tag = "oauth",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded", description = "`id` of the client"),
+    responses((status = 302, description = "To the list"), (status = 403, description = "Not our own form")), security(()))]
+#[tracing::instrument(name = "oauth.authorized.remove", skip_all)]
+pub(crate) async fn remove(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    take_back(&app, request, |form| form.get("id").and_then(|id| id.parse().ok())).await
+}
+
+/// The same by an address of its own.
 #[utoipa::path(post, path = "/o/authorized_tokens/{id}/delete", tag = "oauth", params(("id" = i64, Path)),
     request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
     responses((status = 302, description = "To the list"), (status = 403, description = "Not our own form")), security(()))]
 #[tracing::instrument(name = "oauth.authorized.delete", skip_all)]
 pub(crate) async fn delete(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
+    let id = request.uri().path().split('/').rev().nth(1).and_then(|id| id.parse().ok());
+    take_back(&app, request, |_| id).await
+}
+
+async fn take_back(
+    app: &App,
+    request: Request<Body>,
+    client: impl FnOnce(&Parameters) -> Option<i64>,
+) -> Result<Response, OAuthError> {
     let headers = request.headers().clone();
     let ip = request.extensions().get::<Origin>().and_then(|origin| origin.peer);
-    let id = request.uri().path().split('/').rev().nth(1).and_then(|id| id.parse().ok());
-    if let Err(page) = form::read(&app, &headers, request.into_body()).await? {
-        return Ok(page);
-    }
-    let Some(visitor) = page::visitor(&app, &headers).await? else { return Ok(form::to_login(HERE)) };
+    let form = match form::read(app, &headers, request.into_body()).await? {
+        Ok(form) => form,
+        Err(page) => return Ok(page),
+    };
+    let Some(visitor) = page::visitor(app, &headers).await? else { return Ok(form::to_login(HERE)) };
     account::will_answer(StatusCode::FOUND, StatusCode::OK);
-    if let Some(id) = id {
-        token::remove_client(&app, visitor.user_id, ApplicationId(id), ip).await?;
+    if let Some(id) = client(&form) {
+        token::remove_client(app, visitor.user_id, ApplicationId(id), ip).await?;
     }
     Ok(page::found(HERE))
 }

@@ -47,7 +47,7 @@ pub fn documented() -> DocumentedRouter<App> {
         .routes(routes!(revoke::introspect))
         .routes(routes!(userinfo::userinfo, userinfo::userinfo_by_post))
         .routes(routes!(logout::request, logout::answer))
-        .routes(routes!(authorized::list))
+        .routes(routes!(authorized::list, authorized::remove))
         .routes(routes!(authorized::delete))
         .routes(routes!(applications::root, applications::post))
         .routes(routes!(applications::below, applications::post_below))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jhe_authz::{Actor, Authorizer};
-use jhe_domain::consent::{Consent, ConsentAction, ConsentItem};
+use jhe_domain::consent::{Consent, ConsentAction, ConsentBatch};
 use jhe_domain::error::{Error, Lookup};
 use jhe_domain::{PatientId, ScopeCodeId, StudyId};
 use jhe_store::consent::ConsentWrite;
@@ -17,17 +17,11 @@ pub async fn write(
     actor: &Actor,
     patient: PatientId,
     action: ConsentAction,
-    validate: impl FnOnce() -> Result<Vec<ConsentItem>, Error>,
+    validate: impl FnOnce() -> Result<ConsentBatch, Error>,
 ) -> Result<Vec<Consent>, Error> {
     let mut work = app.store().begin().await?;
     Authorizer::new(actor, &mut work).consent_writer(patient).await?;
-    let items = validate()?;
-    let mut studies: Vec<StudyId> = Vec::new();
-    for item in &items {
-        if !studies.contains(&item.study_id) {
-            studies.push(item.study_id);
-        }
-    }
+    let ConsentBatch { studies, items } = validate()?;
     let grant = Authorizer::new(actor, &mut work).write_consents(patient, &studies).await?;
     work.consents().hold(&grant, &studies).await?;
     let mut writes: Vec<ConsentWrite> = Vec::with_capacity(items.len());

@@ -93,9 +93,14 @@ pub async fn update(
     let mut change = validate()?;
     if let Some(email) = &change.telecom_email {
         let stored = seen(&mut work, actor, id).await?;
-        let same = stored.telecom_email.is_some_and(|stored| stored.reveal().eq_ignore_ascii_case(email.reveal()));
+        let same = match (&stored.telecom_email, email) {
+            (Some(stored), Some(email)) => stored.reveal().eq_ignore_ascii_case(email.reveal()),
+            (stored, email) => stored.is_none() && email.is_none(),
+        };
         if same {
             change.telecom_email = None;
+        } else if email.is_none() {
+            return Err(Error::invalid("telecomEmail", "This field may not be null."));
         } else if !actor.is_superuser() {
             return Err(Error::invalid("telecomEmail", "Only an administrator can change a patient's login e-mail."));
         } else if stored.user_id.is_none() {

@@ -156,11 +156,17 @@ pub(crate) async fn sign_in_form(connection: &mut Connection) -> Result<Form> {
     Ok(Form { cookie, field: field.context("a form token")?.to_owned() })
 }
 
-/// Signs in once.
-pub(crate) async fn sign_in_once(connection: &mut Connection, form: &Form) -> Result<bool> {
+/// The bytes that sign in.
+pub(crate) fn sign_in_request(connection: &Connection, form: &Form) -> String {
     let header = format!("cookie: {}\r\n", form.cookie);
     let body = format!("csrfmiddlewaretoken={}&username={MARY}&password={PASSWORD}", form.field);
-    let answer = connection.form("/accounts/login/", &header, &body).await?;
+    connection.form_request("/accounts/login/", &header, &body)
+}
+
+/// Signs in once.
+pub(crate) async fn sign_in_once(connection: &mut Connection, form: &Form) -> Result<bool> {
+    let request = sign_in_request(connection, form);
+    let answer = connection.ask(&request).await?;
     ensure!(answer.status == 302, "refused");
     Ok(true)
 }

@@ -99,7 +99,7 @@ impl Outcome {
 
 /// What one worker reached.
 #[derive(Debug, Default)]
-struct Tally {
+pub(crate) struct Tally {
     times: Vec<Duration>,
     failed: usize,
     failure: Option<String>,
@@ -107,7 +107,7 @@ struct Tally {
 
 impl Tally {
     /// Adds an operation that began, or should have, at a moment. `false` from a worker without work.
-    fn add(&mut self, begun: Instant, outcome: Result<bool>) -> bool {
+    pub(crate) fn add(&mut self, begun: Instant, outcome: Result<bool>) -> bool {
         match outcome {
             Ok(true) => self.times.push(begun.elapsed()),
             Ok(false) => return false,
@@ -117,6 +117,47 @@ impl Tally {
             }
         }
         true
+    }
+
+    fn join(&mut self, other: Self) {
+        self.times.extend(other.times);
+        self.failed += other.failed;
+        self.failure = self.failure.take().or(other.failure);
+    }
+}
+
+/// Time and CPU from here on.
+pub(crate) struct Meter<'a> {
+    place: &'a Place,
+    started: Instant,
+    before: [f64; 3],
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn begin(place: &'a Place) -> Self {
+        Self { place, started: Instant::now(), before: Self::cpu(place) }
+    }
+
+    /// Of the server, the database, the load.
+    fn cpu(place: &Place) -> [f64; 3] {
+        [cpu::of_process(place.server_pid), cpu::of_tree(place.postmaster), cpu::of_process(std::process::id())]
+    }
+
+    pub(crate) fn end(self, name: String, mut all: Tally) -> Outcome {
+        let elapsed = self.started.elapsed();
+        let ([server, database, load], [server_before, database_before, load_before]) =
+            (Self::cpu(self.place), self.before);
+        all.times.sort_unstable();
+        Outcome {
+            name,
+            times: all.times,
+            failed: all.failed,
+            failure: all.failure,
+            elapsed,
+            server: server - server_before,
+            database: database - database_before,
+            load: load - load_before,
+        }
     }
 }
 
@@ -208,9 +249,7 @@ where
     W: 'static,
 {
     let local = tokio::task::LocalSet::new();
-    let before =
-        (cpu::of_process(place.server_pid), cpu::of_tree(place.postmaster), cpu::of_process(std::process::id()));
-    let started = Instant::now();
+    let meter = Meter::begin(place);
     let tasks: Vec<_> = workers
         .into_iter()
         .map(|worker| {
@@ -222,24 +261,10 @@ where
     local
         .run_until(async {
             for task in tasks {
-                let own = task.await.context("a worker ended early")?;
-                all.times.extend(own.times);
-                all.failed += own.failed;
-                all.failure = all.failure.take().or(own.failure);
+                all.join(task.await.context("a worker ended early")?);
             }
             anyhow::Ok(())
         })
         .await?;
-    let elapsed = started.elapsed();
-    all.times.sort_unstable();
-    Ok(Outcome {
-        name,
-        times: all.times,
-        failed: all.failed,
-        failure: all.failure,
-        elapsed,
-        server: cpu::of_process(place.server_pid) - before.0,
-        database: cpu::of_tree(place.postmaster) - before.1,
-        load: cpu::of_process(std::process::id()) - before.2,
-    })
+    Ok(meter.end(name, all))
 }

@@ -13,6 +13,7 @@ mod load;
 mod memory;
 mod overload;
 mod place;
+mod storm;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! Ten times as many sign-ins as can be served: those let in must be answered as fast and as many as ever.
 
 use anyhow::Result;
-use jhe_testkit::connection::Connection;
 
-use crate::identity::{Form, sign_in_form, sign_in_once};
-use crate::load::{Outcome, Plan, drive_at};
+use crate::identity::{sign_in_form, sign_in_request};
+use crate::load::{Outcome, Plan};
 use crate::place::Place;
+use crate::storm::{self, Asker};
 
 /// Browsers; as many as are needed for none to wait for another.
 const CROWD: usize = 400;
@@ -31,11 +31,8 @@ async fn offered(place: &Place, plan: Plan, rate: f64) -> Result<Outcome> {
     let mut crowd = Vec::new();
     for mut connection in place.connections(plan.connections).await? {
         let form = sign_in_form(&mut connection).await?;
-        crowd.push((connection, form));
+        let request = sign_in_request(&connection, &form);
+        crowd.push(Asker::new(connection, request)?);
     }
-    let name = format!("{rate:.0} sign-ins a second");
-    drive_at(name, place, plan, rate, crowd, async |(connection, form): &mut (Connection, Form)| {
-        sign_in_once(connection, form).await
-    })
-    .await
+    tokio::task::block_in_place(|| storm::offer(format!("{rate:.0} sign-ins a second"), place, plan, rate, 302, crowd))
 }

@@ -57,6 +57,15 @@ pub struct ConsentItem {
     pub consented: bool,
 }
 
+/// Consents to write together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConsentBatch {
+    /// Every study that was named, also without an answer.
+    pub studies: Vec<StudyId>,
+    /// The answers.
+    pub items: Vec<ConsentItem>,
+}
+
 /// A written consent.
 #[derive(Debug, Clone)]
 pub struct Consent {

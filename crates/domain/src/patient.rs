@@ -65,8 +65,8 @@ pub struct PatientChange {
     pub birth_date: Option<Option<Phi<NaiveDate>>>,
     /// Phone number.
     pub telecom_phone: Option<Option<Phi<String>>>,
-    /// Login address; superusers only.
-    pub telecom_email: Option<Phi<String>>,
+    /// Login address; only administrators change it, and it is null only where there is none.
+    pub telecom_email: Option<Option<Phi<String>>>,
     /// Replaces all identifiers: (system, value).
     pub identifiers: Option<Vec<(Phi<String>, Phi<String>)>>,
     /// Replaces the identifier of the site itself.

@@ -136,9 +136,9 @@ pub fn has_own_base_path(base: &str) -> bool {
     }
 }
 
-/// A positive integer id, without sign or leading blanks.
+/// A positive integer id, without sign, leading blanks or leading zeros: ids are texts, and each resource has one.
 pub fn positive_id(text: &str) -> Option<i64> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if text.starts_with('0') || text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     text.parse().ok().filter(|id| *id > 0)
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn ids() {
         assert_eq!(positive_id("40001"), Some(40001));
-        for text in ["", "0", "+1", "-1", "1.0", "abc", "99999999999999999999", "１"] {
+        for text in ["", "0", "040001", "+1", "-1", "1.0", "abc", "99999999999999999999", "１"] {
             assert_eq!(positive_id(text), None, "{text}");
         }
     }

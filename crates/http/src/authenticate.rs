@@ -57,9 +57,11 @@ pub async fn find_caller(app: &App, headers: &HeaderMap) -> Result<Actor, Error>
     Ok(actor)
 }
 
-/// Whether a request changes nothing, by its method or although it is a POST.
+/// Whether a request changes nothing, by its method or although it is a POST. The GET that makes an invitation does not
+/// only read: what it answers lets its reader in as the patient.
 pub(crate) fn only_reads(method: &Method, path: &str) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+    let invites = *method == Method::GET && path.starts_with("/api/") && path.ends_with("/invitation_link");
+    (matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !invites)
         || (*method == Method::POST && (path.ends_with("/_search") || path == "/o/userinfo"))
 }
 

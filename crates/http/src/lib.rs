@@ -21,6 +21,7 @@ pub mod origin;
 pub mod overload;
 pub mod page;
 pub mod panics;
+pub mod prefer;
 pub mod query;
 pub mod refuse;
 mod router;

@@ -43,10 +43,16 @@ impl Origin {
 
     /// Reads it from a request. `None` when the host is not an allowed one.
     pub fn of(headers: &HeaderMap, uri: &Uri, peer: Option<IpAddr>, config: &Config) -> Option<Self> {
+        // Of two hosts nobody knows which one is meant (RFC 9112 §3.2); one in the target is it, whatever the header says.
+        let mut named = headers.get_all(header::HOST).iter();
+        let header = named.next().and_then(|host| host.to_str().ok());
+        if named.next().is_some() {
+            return None;
+        }
         let host = forwarded("x-forwarded-host", headers, peer, config)
-            .map(str::to_owned)
-            .or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned))
-            .or_else(|| uri.authority().map(ToString::to_string))?;
+            .or_else(|| uri.authority().map(Authority::as_str))
+            .or(header)?
+            .to_owned();
         let scheme = Self::scheme(headers, peer, config).to_owned();
         let client = Self::address(headers, peer, config);
         (is_host(&host) && config.site.allows_host(&host)).then_some(Self { scheme, host, peer: client })

@@ -511,7 +511,7 @@ impl Patients<'_> {
         let id = grant.id();
         let text = |value: &Option<Option<Phi<String>>>| value.clone().flatten().map(Phi::into_inner);
         // The account before the patient, as everywhere.
-        if let Some(email) = &change.telecom_email {
+        if let Some(Some(email)) = &change.telecom_email {
             sqlx::query(
                 "UPDATE core_jheuser AS u SET email = $2, email_is_verified = false FROM core_patient AS p
                   WHERE p.id = $1 AND u.id = p.jhe_user_id AND u.email <> $2",

@@ -29,10 +29,7 @@ pub struct Answer {
 impl Answer {
     /// A header's first value.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (found, value) = line.split_once(':')?;
-            found.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        header(&self.head, name)
     }
 
     /// A member of a JSON body that is text.
@@ -43,6 +40,46 @@ impl Answer {
     }
 }
 
+/// The head of an answer.
+#[derive(Debug)]
+pub struct Head {
+    /// Status.
+    pub status: u16,
+    /// Status line and headers.
+    pub text: String,
+    /// How many bytes it has, after which the body begins.
+    pub length: usize,
+}
+
+impl Head {
+    /// The head at the beginning of what has arrived; `None` while it is not all there.
+    pub fn of(arrived: &[u8]) -> Result<Option<Self>> {
+        let Some(end) = arrived.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
+        let length = end + 4;
+        let text = String::from_utf8_lossy(arrived.get(..length).unwrap_or_default()).into_owned();
+        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status line")?;
+        Ok(Some(Self { status, text, length }))
+    }
+
+    /// A header's first value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.text, name)
+    }
+
+    /// How many bytes the body has, unless it comes in chunks.
+    pub fn body_length(&self) -> Option<usize> {
+        let chunked = self.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+        (!chunked).then(|| self.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0))
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
 impl Connection {
     /// Opens one.
     pub async fn open(address: SocketAddr) -> Result<Self> {
@@ -51,39 +88,57 @@ impl Connection {
         Ok(Self { stream, host: format!("localhost:{}", address.port()), buffer: Vec::with_capacity(16 * 1024) })
     }
 
+    /// The stream alone, for callers that do not wait.
+    ///
+    /// # Errors
+    /// When the stream cannot leave the runtime.
+    pub fn into_stream(self) -> Result<std::net::TcpStream> {
+        Ok(self.stream.into_std()?)
+    }
+
+    /// The bytes that ask. `headers` are whole lines.
+    pub fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
+        let (host, length) = (&self.host, body.len());
+        format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}content-length: {length}\r\n\r\n{body}")
+    }
+
+    /// The bytes that post a form.
+    pub fn form_request(&self, path: &str, headers: &str, body: &str) -> String {
+        self.request("POST", path, &format!("content-type: application/x-www-form-urlencoded\r\n{headers}"), body)
+    }
+
     /// Posts a form.
     pub async fn form(&mut self, path: &str, headers: &str, body: &str) -> Result<Answer> {
-        self.send("POST", path, &format!("content-type: application/x-www-form-urlencoded\r\n{headers}"), body).await
+        let request = self.form_request(path, headers, body);
+        self.ask(&request).await
     }
 
     /// Asks and waits for the answer. `headers` are whole lines.
     pub async fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Result<Answer> {
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-length: {}\r\n\r\n{body}",
-            self.host,
-            body.len()
-        );
+        let request = self.request(method, path, headers, body);
+        self.ask(&request).await
+    }
+
+    /// Sends bytes that ask and waits for the answer.
+    pub async fn ask(&mut self, request: &str) -> Result<Answer> {
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
-        let head_end = loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
+        let head = loop {
+            if let Some(head) = Head::of(&self.buffer)? {
+                break head;
             }
             self.fill().await?;
         };
-        let head = String::from_utf8_lossy(self.buffer.get(..head_end).unwrap_or_default()).into_owned();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status line")?;
-        let mut answer = Answer { status, head, body: Vec::new() };
-        if answer.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
-            answer.body = self.chunks(head_end).await?;
-            return Ok(answer);
-        }
-        let length: usize = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        while self.buffer.len() < head_end + length {
-            self.fill().await?;
-        }
-        answer.body = self.buffer.split_off(head_end);
-        Ok(answer)
+        let body = match head.body_length() {
+            None => self.chunks(head.length).await?,
+            Some(length) => {
+                while self.buffer.len() < head.length + length {
+                    self.fill().await?;
+                }
+                self.buffer.split_off(head.length)
+            }
+        };
+        Ok(Answer { status: head.status, head: head.text, body })
     }
 
     /// A body in chunks, which begin at a place of the buffer (RFC 9112 §7.1); there are no trailers.

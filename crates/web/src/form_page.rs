@@ -23,8 +23,6 @@ pub(crate) struct FormPage<'a> {
     pub(crate) texts: Vec<Prose>,
     /// What was wrong with the last attempt.
     pub(crate) errors: Vec<Prose>,
-    /// Where the form goes; empty for the page itself, its query included.
-    pub(crate) action: &'a str,
     /// Fields nobody sees.
     pub(crate) hidden: Vec<(&'a str, String)>,
     /// Fields to fill in.

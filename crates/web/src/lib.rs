@@ -57,6 +57,8 @@ pub fn router(app: &App) -> Router<App> {
         .merge(account_pages())
         .route("/auth/callback", get(home::callback))
         .route("/auth/callback/", get(home::callback))
+        .route("/auth/callback_popup/", get(home::callback))
+        .route("/auth/callback_popup", any(home::add_slash))
         .route("/auth/login/", get(home::begin_login))
         .route("/auth/login", any(home::add_slash))
         .route("/.well-known/apple-app-site-association", get(app_links::apple))

@@ -95,6 +95,8 @@ async fn only_the_patient_and_its_managers_write() {
         "Practitioner doesn't have right now for patient."
     );
     post(NOBODY, 40001, body()).await.expect(403);
+    let elsewhere = json!({"studyScopeConsents": [{"studyId": 30003, "scopeConsents": []}]});
+    post(MARY, 40001, elsewhere).await.expect(403);
     let before = server.scalar("SELECT count(*)::text FROM jhe_consent_event").await;
     post(PETER, 40002, body()).await.expect(403);
     assert_eq!(server.scalar("SELECT count(*)::text FROM jhe_consent_event").await, before);
@@ -112,6 +114,10 @@ async fn a_batch_is_checked_whole_before_anything_is_written() {
         (
             answer(30002, "omh:blood-glucose:4.0", json!(true)),
             "Scope omh:blood-glucose:4.0 is not requested by study 30002.",
+        ),
+        (
+            json!({"studyScopeConsents": [{"studyId": 30003, "scopeConsents": []}]}),
+            "Patient is not enrolled in study 30003.",
         ),
         (json!({}), "studyScopeConsents: This field is required."),
         (

@@ -895,6 +895,21 @@ async fn each_study_shows_its_own_data_type() {
     server.stop().await;
 }
 
+/// What is remembered is there: a selection that goes is forgotten.
+#[tokio::test]
+async fn an_organization_that_goes_is_not_remembered() {
+    let server = TestServer::start().await;
+    let settings = async || read(&server, MARY, "users/profile").await.at("/settings");
+    let kept = settings().await;
+    let body = json!({"name": "Soon gone", "type": "team", "partOf": 20003});
+    let made = server.post("/api/v1/organizations").as_user(MARY).json(&body).send().await.expect(201).at("/id");
+    read(&server, MARY, &format!("studies?organization_id={made}")).await;
+    assert_eq!(settings().await["currentOrganizationId"], made);
+    server.delete(&format!("/api/v1/organizations/{made}")).as_user(ADMIN).send().await.expect(204);
+    assert_eq!(settings().await.get("currentOrganizationId"), None, "before: {kept}");
+    server.stop().await;
+}
+
 /// A list of readings without a study forgets the study; patients remember nothing (199, 201).
 #[tokio::test]
 async fn a_list_without_a_study_forgets_it() {

@@ -169,7 +169,14 @@ async fn changes_are_atomic_and_for_managers_of_the_patient() {
             .await
             .expect(200);
     assert_eq!((replaced.at("/identifiers/0/system"), replaced.at("/identifiers/1/system")), (json!("b"), json!("c")));
-    patch(MARY, "40001", json!({"telecomEmail": "other@example.com"})).await.expect(400);
+    for other in ["other@example.com", "no address"] {
+        let refused = patch(MARY, "40001", json!({"telecomEmail": other})).await.expect(400);
+        assert_eq!(refused.at("/telecomEmail/0"), "Only an administrator can change a patient's login e-mail.");
+    }
+    for (wrong, told) in [("", "This field may not be blank."), ("no address", "Enter a valid email address.")] {
+        let refused = patch(ADMIN, "40001", json!({"telecomEmail": wrong})).await.expect(400);
+        assert_eq!(refused.at("/telecomEmail/0"), told);
+    }
     patch(MARY, "40001", json!({"telecomEmail": "LL_PATIENT_PETER@example.com"})).await.expect(200);
     assert_eq!(
         patch(ADMIN, "40001", json!({"telecomEmail": "other@example.com"})).await.expect(200).at("/telecomEmail"),
@@ -339,6 +346,45 @@ async fn who_also_manages_attaches_the_own_record_as_any_other() {
         )
         .await;
     assert_eq!(confirmed, "true", "asked again as the patient, it is agreed to");
+    server.stop().await;
+}
+
+/// §6.4: only an address that differs from the stored one is refused, and one without login has none.
+#[tokio::test]
+async fn a_patient_without_login_is_put_back_as_it_was_read() {
+    let server = TestServer::start().await;
+    server
+        .execute(
+            "INSERT INTO core_patient (id, name_family, name_given) VALUES (45000, 'F', 'G');
+             INSERT INTO core_patientorganization (patient_id, organization_id) VALUES (45000, 20003)",
+        )
+        .await;
+    let path = "/api/v1/patients/45000?organization_id=20003";
+    let mut read = server.get(path).as_user(MARY).send().await.expect(200).json();
+    assert_eq!(read["telecomEmail"], Value::Null);
+    read["nameGiven"] = json!("H");
+    let put = server.put(path).as_user(MARY).json(&read).send().await.expect(200);
+    assert_eq!((put.at("/nameGiven"), put.at("/telecomEmail")), (json!("H"), Value::Null));
+    let named = json!({"telecomEmail": "x@example.com"});
+    server.patch(path).as_user(MARY).json(&named).send().await.expect(400);
+    server.stop().await;
+}
+
+/// §5.4: the organization the caller looks from is the one told.
+#[tokio::test]
+async fn one_patient_is_told_with_the_organization_that_was_asked_for() {
+    let server = TestServer::start().await;
+    server.execute("INSERT INTO core_patientorganization (patient_id, organization_id) VALUES (40001, 20004)").await;
+    let at = async |query: &str| {
+        let path = format!("/api/v1/patients/40001{query}");
+        let call = server.get(&path).as_user(ADMIN).header("prefer", "handling=strict");
+        call.send().await.expect(200).at("/organizationId")
+    };
+    assert_eq!(at("").await, 20003);
+    assert_eq!(at("?organization_id=20004").await, 20004);
+    assert_eq!(at("?organizationId=20004").await, 20004);
+    assert_eq!(at("?organization_id=20001").await, 20003, "it is not in that one");
+    server.get("/api/v1/patients/40001?organization_id=x").as_user(ADMIN).send().await.expect(400);
     server.stop().await;
 }
 

@@ -122,6 +122,7 @@ async fn what_is_written_holds_at_once_and_what_is_secret_stays_so() {
         ("site.url", json!("not a url")),
         ("auth.default_orgs", json!("20003:king")),
         ("auth.default_orgs", json!("99999:member")),
+        ("auth.default_orgs", json!("20003:member;0:viewer")),
         ("auth.patient_access_clients", json!({"a": 1})),
         ("auth.patient.invitation_expiration_days", json!(-1)),
     ] {

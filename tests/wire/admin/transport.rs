@@ -3,6 +3,7 @@
 use jhe_testkit::{ADMIN, MARY, MEGAN, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const LISTS: &[&str] =
     &["organizations", "patients", "studies", "observations", "data_sources", "clients", "invitation"];
@@ -96,6 +97,21 @@ async fn malformed_requests_get_the_documented_bodies() {
     {
         server.get("/api/v1/organizations").as_user(MARY).header("host", host).send().await.expect(400);
     }
+    let host = server.base.trim_start_matches("http://");
+    for (target, hosts, status) in [
+        ("/api/v1/organizations", vec![host], "401"),
+        ("/api/v1/organizations", vec![host, "evil.example"], "400"),
+        ("/api/v1/organizations", vec!["evil.example", host], "400"),
+        ("http://evil.example/api/v1/organizations", vec![host], "400"),
+    ] {
+        let named: String = hosts.iter().map(|host| format!("host: {host}\r\n")).collect();
+        let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\n{named}connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{target} {hosts:?}: {answer}");
+    }
     let coded =
         post().header("content-encoding", "gzip").body("application/json", "x".to_owned()).send().await.expect(415);
     assert_eq!(coded.detail(), "Unsupported content coding \"gzip\" in request.");
@@ -171,8 +187,10 @@ async fn strict_callers_learn_of_parameters_that_mean_nothing() {
     ] {
         let call = || server.get(&format!("/api/v1/{path}?bogus=1")).as_user(MARY);
         call().send().await.expect(200);
-        let reply = call().header("prefer", "handling=strict").send().await.expect(400);
-        assert_eq!(reply.detail(), "Unknown parameter: bogus.", "{path}");
+        for strict in ["handling=strict", "respond-async, Handling=\"strict\""] {
+            let reply = call().header("prefer", strict).send().await.expect(400);
+            assert_eq!(reply.detail(), "Unknown parameter: bogus.", "{path}");
+        }
     }
     server.get("/api/v1/patients/40001").as_user(MARY).header("prefer", "handling=strict").send().await.expect(200);
     server.get("/api/v1/patients").header("accept", "text/xml").send().await.expect(401);

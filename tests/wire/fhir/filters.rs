@@ -171,7 +171,9 @@ async fn the_other_parameters_filter_too() {
     assert_eq!(found(&server, "patient=40001&device=70006").await, Vec::<i64>::new());
     assert_eq!(found(&server, "_id=60003").await, [60003]);
     assert_eq!(found(&server, "_id=60003,60004,not-an-integer").await, [60003, 60004]);
-    assert_eq!(found(&server, "_id=not-an-integer").await, Vec::<i64>::new());
+    for nothing in ["not-an-integer", "060003", "%00", "99999999999999999999"] {
+        assert_eq!(found(&server, &format!("_id={nothing}")).await, Vec::<i64>::new(), "{nothing}");
+    }
     server.execute("INSERT INTO core_patientidentifier (patient_id, system, value) VALUES (40001, 'https://hospital.example.com', 'MRN-12345')").await;
     assert_eq!(found(&server, "patient.identifier=https://hospital.example.com%7CMRN-12345").await.len(), 3);
     assert_eq!(found(&server, "patient.identifier=MRN-12345").await.len(), 3);

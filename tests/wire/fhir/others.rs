@@ -925,6 +925,11 @@ async fn nothing_that_names_somebody_is_ignored() {
         "Observation?patient=40001&group=30001",
         "Observation?patient=40001&study=30001",
         "Device?organization_id=20003",
+        "Observation?patient=40001&patient-identifier=E1234",
+        "Observation?patient=40001&subject_identifier=E1234",
+        "Observation?_lastUpdated=ge2000&patientName=x",
+        "Observation?_lastUpdated=ge2000&patient_organization=20004",
+        "Observation?_lastUpdated=ge2000&studies=30001",
     ] {
         let refused = get(&server, MARY, query).await.expect(400);
         assert_eq!(refused.at("/issue/0/code"), "not-supported", "{query}");

@@ -164,6 +164,7 @@ async fn forms_choose_the_answer_and_headers_stay_short() {
         ("DELETE", "/fhir/r5/Observation", "GET, HEAD, POST, OPTIONS"),
         ("POST", "/fhir/r5/Observation/60003", "GET, HEAD, OPTIONS"),
         ("GET", "/fhir/r5", "POST, OPTIONS"),
+        ("POST", "/.well-known/smart-configuration", "GET, HEAD, OPTIONS"),
     ] {
         let reply = server.call(method.parse().unwrap(), path).as_user(PETER).send().await.expect(405);
         assert_eq!(reply.header("allow"), allowed, "{method} {path}");

@@ -120,8 +120,12 @@ async fn an_address_is_confirmed_by_those_signed_in() {
     let (server, mailbox) = with_mail(&[]).await;
     server.execute("UPDATE core_jheuser SET email_is_verified = false WHERE id = 10002").await;
     let (browser, verify) = (Browser::new(), page(&server, "/accounts/verify_email/"));
-    assert!(browser.get(&verify).await.location.starts_with("/accounts/login/?next="));
+    let done = page(&server, "/accounts/password_change/done/");
+    for path in [&verify, &done] {
+        assert!(browser.get(path).await.location.starts_with("/accounts/login/?next="), "{path}");
+    }
     browser.sign_in(&server, MARY, PASSWORD).await;
+    assert_eq!(browser.get(&done).await.status, 200);
     assert_eq!(browser.submit(&verify, &[]).await.location, "/accounts/verify_email_done");
     let link = mailbox.wait(MARY, 1).await.link(&page(&server, "/accounts/verify_email_confirm/"));
     // A second mail has to wait.
@@ -153,14 +157,15 @@ async fn an_unconfirmed_address_keeps_people_out_only_where_the_site_says_so() {
     assert!(login.location.contains("/accounts/login/"), "nobody was signed in");
     let form = [("grant_type", "password"), ("client_id", "demo-notebook"), ("username", MARY), ("password", PASSWORD)];
     token(&server, &form).await.expect(400);
-    // The button of that page sends the mail.
+    // The button of that page sends the mail, from the page it is shown on.
+    assert!(!asked.text.contains(" action="), "{}", asked.text);
     let field = |name: &str| {
         let rest = asked.text.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
         rest.split('"').next().unwrap().to_owned()
     };
     let (csrf, account) = (field("csrfmiddlewaretoken"), field("account"));
     let sent = browser
-        .forge(&page(&server, "/accounts/verify_email/"), &[("csrfmiddlewaretoken", &csrf), ("account", &account)])
+        .forge(&page(&server, "/accounts/login/"), &[("csrfmiddlewaretoken", &csrf), ("account", &account)])
         .await;
     assert_eq!(sent.location, "/accounts/verify_email_done");
     let link = mailbox.wait(MARY, 1).await.link(&page(&server, "/accounts/verify_email_confirm/"));

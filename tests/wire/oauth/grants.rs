@@ -173,6 +173,10 @@ async fn read_and_write_scopes_bind_only_where_the_site_says_so() {
     let denied = server.scalar(denials).await;
     assert_eq!(denied, "10002 t 403 POST /api/v1/practitioner_clients", "the refusal is in the trail, and it alone");
     server.get("/api/v1/users/profile").bearer(&reader).send().await.expect(200);
+    // What makes an invitation lets its reader in as the patient.
+    let invite = "/api/v1/patients/40001/invitation_link";
+    server.get(invite).bearer(&reader).send().await.expect(403);
+    server.get(invite).bearer(&writer).send().await.expect(200);
     // A search by POST reads.
     let search = [("patient", "40001")];
     server.post("/fhir/r5/Observation/_search").bearer(&reader).form(&search).send().await.expect(200);

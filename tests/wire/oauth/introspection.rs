@@ -193,10 +193,22 @@ async fn a_person_sees_and_ends_what_clients_hold() {
     let foreign = csrf(&stranger.get(&format!("{}/accounts/sessions/", server.base)).await.text).unwrap();
     stranger.forge(&delete, &[("csrfmiddlewaretoken", &foreign)]).await;
     assert_eq!(works().await, 200);
+    stranger.forge(&list, &[("csrfmiddlewaretoken", &foreign), ("id", &id)]).await;
+    assert_eq!(browser.forge(&list, &[("id", &id)]).await.status, 403);
+    assert_eq!(works().await, 200);
     let own = csrf(&page.text).unwrap();
     assert_eq!(browser.forge(&delete, &[("csrfmiddlewaretoken", &own)]).await.location, "/o/authorized_tokens/");
     assert_eq!(works().await, 401);
     assert!(!browser.get(&list).await.text.contains("Notebook"));
+    // The form of the page comes to the page itself.
+    let other = broker(&server, "Second", "openid").await;
+    let access = text(&other.tokens, "access_token");
+    let page = browser.get(&list).await.text;
+    let hidden = page.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(!page.contains(" action="), "{page}");
+    let removed = browser.forge(&list, &[("csrfmiddlewaretoken", &own), ("id", hidden)]).await;
+    assert_eq!(removed.location, "/o/authorized_tokens/");
+    server.get("/api/v1/users/profile").bearer(&access).send().await.expect(401);
     server.stop().await;
 }
 

@@ -177,6 +177,11 @@ async fn links_are_mailed_on_request() {
     let mail = mailbox.wait("ll_patient_peter@example.com", 2).await;
     assert_eq!(mail.subject, "JHE Invitation");
     assert!(mail.text.contains(&text(&made, "invitationLink")), "{}", mail.text);
+    let path = "/api/v1/patients/40001/invitation_link";
+    let posted = server.post(path).as_user(MARY).json(&json!({"sendEmail": true})).send().await.expect(200).json();
+    let mail = mailbox.wait("ll_patient_peter@example.com", 3).await;
+    assert!(mail.text.contains(&text(&posted, "invitationLink")), "{}", mail.text);
+    server.post(path).as_user(MARY).send().await.expect(200);
     // Only the literal truth sends, and nobody but the patient is told.
     let quiet = json!({"patientId": 40001, "clientId": 1, "sendEmail": "false"});
     server.post("/api/v1/invitation").as_user(MARY).json(&quiet).send().await;
@@ -193,7 +198,7 @@ async fn links_are_mailed_on_request() {
         "token",
     );
     server.post(&format!("/api/v1/invitation/{secret}")).send().await.expect(200);
-    assert!(mailbox.wait("ll_patient_peter@example.com", 3).await.text.contains("was connected to your account"));
+    assert!(mailbox.wait("ll_patient_peter@example.com", 4).await.text.contains("was connected to your account"));
     server.stop().await;
 }
 

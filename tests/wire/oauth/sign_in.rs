@@ -137,7 +137,7 @@ async fn the_end_of_a_sign_in_says_whether_it_was_one() {
         ("error=x%22%3E%3Cb%3E", "&lt;b&gt;"),
         (&format!("error=x&error_description={long}"), "xxx"),
     ] {
-        for path in ["/auth/callback", "/auth/callback/"] {
+        for path in ["/auth/callback", "/auth/callback/", "/auth/callback_popup/"] {
             let page = server.get(&format!("{path}?{query}")).send().await.expect(200);
             let text = page.text();
             assert!(text.contains("Sign-in failed") && text.contains(said), "{query}: {text}");
@@ -146,6 +146,8 @@ async fn the_end_of_a_sign_in_says_whether_it_was_one() {
             assert_eq!(page.header("referrer-policy"), "no-referrer");
         }
     }
+    let slash = server.get("/auth/callback_popup?code=x&state=y").send().await.expect(301);
+    assert_eq!(slash.header("location"), "/auth/callback_popup/?code=x&state=y");
     let neither = server.get("/auth/callback").send().await.expect(200).text();
     assert!(!neither.contains("Signed in") && neither.contains("href=\"/auth/login/\""), "{neither}");
     // Signing in begins where it leads on to the web pages; the one for windows of scripts belongs to the console.

@@ -1,10 +1,10 @@
 //! How long the line in front of a few places is: from how many wait, and how long a place was held lately.
 //!
-//! A class that signs in at the same moment is no storm: as long as the line has only just formed, some more may join it
-//! than those who are served within their patience.
+//! A class that signs in at the same moment is no storm: as long as no more are turned away than are served, some more may
+//! join the line than those who are served within their patience.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,25 +16,53 @@ pub(super) struct Line {
     waiting: AtomicUsize,
     /// How long a place is held, in microseconds: recent ones count more. Zero until the first was given back.
     held: AtomicU64,
-    /// When the line formed, in microseconds since `start`; zero while nobody waits.
-    formed: AtomicU64,
-    start: Instant,
+    weather: Mutex<Weather>,
 }
 
-/// How long a line counts as one that has only just formed.
-const JUST: Duration = Duration::from_secs(1);
-/// How many may wait in such a line, however long that takes them …
-const BURST: u64 = 20;
+/// How many may wait while there is no storm, however long that takes them …
+const CROWD: u64 = 20;
 /// … up to this.
-const BURST_PATIENCE: Duration = Duration::from_secs(3);
+const CROWD_PATIENCE: Duration = Duration::from_secs(3);
+/// How long is counted before it is told whether there is a storm.
+const SPELL: Duration = Duration::from_secs(1);
+
+/// Whether far more come than can be served.
+struct Weather {
+    since: Instant,
+    turned_away: u64,
+    served: u64,
+    was_stormy: bool,
+}
+
+impl Weather {
+    fn new(now: Instant) -> Self {
+        Self { since: now, turned_away: 0, served: 0, was_stormy: false }
+    }
+
+    /// More are turned away than a crowd is, and than are served.
+    fn blows(&self) -> bool {
+        self.turned_away > CROWD && self.turned_away > self.served
+    }
+
+    /// The weather now: of the spell before, and of this one as soon as it is told.
+    fn is_stormy(&mut self, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.since);
+        if age >= SPELL {
+            // After a quiet spell whatever was before is over.
+            let was_stormy = age < 2 * SPELL && self.blows();
+            *self = Self { was_stormy, ..Self::new(now) };
+        }
+        self.was_stormy || self.blows()
+    }
+}
 
 /// How much of the average the latest one is: a storm is noticed within a second, one slow check is not a storm.
 const WEIGHT: u64 = 8;
 
 impl Line {
     pub(super) fn new(places: usize, patience: Duration) -> Self {
-        let (waiting, held, formed) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { places, patience, waiting, held, formed, start: Instant::now() }
+        let (waiting, held) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { places, patience, waiting, held, weather: Mutex::new(Weather::new(Instant::now())) }
     }
 
     /// How long one more may wait for its turn; `None` when that would take too long, as far as one can tell.
@@ -42,23 +70,25 @@ impl Line {
         let ahead = u64::try_from(self.waiting.load(Ordering::Relaxed)).unwrap_or(u64::MAX).saturating_add(1);
         let places = u64::try_from(self.places).unwrap_or(1).max(1);
         let expected = ahead.saturating_mul(self.held.load(Ordering::Relaxed)) / places;
-        if Duration::from_micros(expected) <= self.patience {
+        let expected = Duration::from_micros(expected);
+        if expected <= self.patience {
             return Some(self.patience);
         }
-        let formed = self.formed.load(Ordering::Relaxed);
-        let age = Duration::from_micros(self.now().saturating_sub(formed));
-        (formed > 0 && age < JUST && ahead <= BURST).then_some(BURST_PATIENCE.max(self.patience))
+        let mut weather = self.weather();
+        if ahead <= CROWD && expected <= CROWD_PATIENCE && !weather.is_stormy(Instant::now()) {
+            return Some(CROWD_PATIENCE.max(self.patience));
+        }
+        weather.turned_away += 1;
+        None
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1)
+    fn weather(&self) -> std::sync::MutexGuard<'_, Weather> {
+        self.weather.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Joins the line until the value is dropped, also by somebody who gives up.
     pub(super) fn enter(&self) -> Waiting<'_> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.formed.store(self.now(), Ordering::Relaxed);
-        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         Waiting(self)
     }
 
@@ -69,6 +99,7 @@ impl Line {
         let next = if average == 0 { latest } else { average - average / WEIGHT + latest / WEIGHT };
         // Of two that end at once one may be missing in the average, which changes little.
         self.held.store(next, Ordering::Relaxed);
+        self.weather().served += 1;
     }
 }
 
@@ -77,9 +108,7 @@ pub(super) struct Waiting<'a>(&'a Line);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.formed.store(0, Ordering::Relaxed);
-        }
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -114,39 +143,61 @@ mod tests {
         waiting
     }
 
-    fn old(line: &Line) {
-        line.formed.store(1, Ordering::Relaxed);
-        std::thread::sleep(JUST);
+    fn storm(line: &Line) {
+        for _ in 0..100 {
+            line.weather().turned_away += 1;
+        }
     }
 
     #[test]
-    fn a_line_is_as_long_as_those_who_wait_need() {
+    fn in_a_storm_a_line_is_as_long_as_those_who_wait_need() {
         let line = Line::new(2, Duration::from_millis(150));
         assert_eq!(line.allowance(), Some(Duration::from_millis(150)), "nothing is known yet");
         line.note(Duration::from_millis(50));
-        let first = line.enter();
-        old(&line);
+        storm(&line);
         let mut waiting = fill(&line);
-        assert_eq!(waiting.len(), 5, "the sixth waits for 150 ms, one more would for 175");
+        assert_eq!(waiting.len(), 6, "the sixth waits for 150 ms, one more would for 175");
         waiting.pop();
         assert!(line.allowance().is_some());
-        for _ in 0..100 {
+        for _ in 0..50 {
             line.note(Duration::from_millis(500));
         }
-        waiting.clear();
+        waiting.truncate(1);
         assert!(line.allowance().is_none(), "one waits, and each of two places is held for half a second");
-        drop(first);
     }
 
     #[test]
-    fn a_crowd_that_comes_at_once_is_served_and_a_storm_is_not() {
+    fn a_crowd_is_served_and_a_storm_is_not() {
         let line = Line::new(2, Duration::from_millis(150));
         line.note(Duration::from_millis(50));
-        let crowd = fill(&line);
+        let mut crowd = fill(&line);
         assert_eq!(crowd.len(), 20, "a class that signs in together");
-        old(&line);
-        assert!(line.allowance().is_none());
-        drop(crowd);
+        crowd.truncate(10);
+        for _ in 0..20 {
+            assert!(line.allowance().is_some(), "those who wait longer than usual are no storm");
+            line.note(Duration::from_millis(50));
+        }
+        storm(&line);
+        assert!(line.allowance().is_none(), "many more are turned away than are served");
+        crowd.clear();
         assert!(line.allowance().is_some(), "nobody waits any more");
+    }
+
+    #[test]
+    fn a_storm_is_over_when_a_spell_was_without() {
+        let begin = Instant::now();
+        let mut weather = Weather::new(begin);
+        let at = |tenths: u32| begin + SPELL / 10 * tenths;
+        weather.turned_away = CROWD;
+        assert!(!weather.is_stormy(at(1)), "a crowd that was too large");
+        weather.turned_away += 1;
+        assert!(weather.is_stormy(at(2)));
+        weather.served = weather.turned_away;
+        assert!(!weather.is_stormy(at(3)), "as many are served");
+        weather.turned_away += 1;
+        assert!(weather.is_stormy(at(11)), "the next spell, after a stormy one");
+        assert!(!weather.is_stormy(at(22)), "after one without");
+        weather.turned_away = 100;
+        assert!(!weather.is_stormy(at(45)), "long ago");
     }
 }

@@ -191,22 +191,22 @@ fn common(name: &str) -> Option<Parameter> {
 /// Whether a name that means nothing here sounds as if it named people, a study or an organization: whoever sends it wants
 /// to see less, and must not see more because it is ignored (FHIR G5).
 fn names_somebody(name: &str) -> bool {
+    let name = name.trim_end_matches("id");
+    let begins = ["patient", "subject", "study", "organization"].iter().any(|start| name.starts_with(start));
+    if begins || name.ends_with("identifier") {
+        return true;
+    }
     matches!(
-        name.trim_end_matches("id"),
+        name,
         "author"
             | "email"
             | "generalpractitioner"
             | "group"
-            | "identifier"
             | "link"
             | "member"
-            | "organization"
-            | "patient"
             | "performer"
             | "person"
             | "practitioner"
-            | "study"
-            | "subject"
             | "user"
     )
 }

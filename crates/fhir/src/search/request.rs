@@ -192,7 +192,9 @@ impl SearchRequest {
                 _ if raw.is_empty() => {}
                 Lookup::Unsupported => return Err(catalogue::unsupported_parameter(name)),
                 // No value of ours holds it, and the database cannot be asked about it.
-                Lookup::Known(_, shown, _) if raw.contains('\0') => return Err(catalogue::invalid_value(shown, raw)),
+                Lookup::Known(parameter, shown, _) if raw.contains('\0') && parameter != Parameter::Id => {
+                    return Err(catalogue::invalid_value(shown, raw));
+                }
                 Lookup::Known(parameter, shown, modifier) => {
                     if is_condition(parameter) && !is_reference(parameter) {
                         alternatives += split_list(raw).len();

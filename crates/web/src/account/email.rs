@@ -23,7 +23,8 @@ const PURPOSE: &str = "verify e-mail";
 /// The field that holds it.
 const ACCOUNT: &str = "account";
 
-/// The page for those who proved who they are but may not go on before the address is confirmed.
+/// The page for those who proved who they are but may not go on before the address is confirmed. Its form comes to the page
+/// it is shown on: see [`asked_again`].
 pub(super) fn ask(app: &App, visit: &Visit, user: UserId) -> Response {
     let sealed = match app.identity().sealing().seal(PURPOSE, &format!("{} {}", user.0, app.now().timestamp())) {
         Ok(sealed) => sealed,
@@ -32,7 +33,6 @@ pub(super) fn ask(app: &App, visit: &Visit, user: UserId) -> Response {
     let shown = FormPage {
         heading: "Confirm your e-mail address",
         texts: vec!["Please open the link we sent to your address, then log in again.".into()],
-        action: "/accounts/verify_email/",
         hidden: vec![(ACCOUNT, sealed)],
         buttons: vec![Button::main("Send the link again")],
         ..FormPage::default()
@@ -46,6 +46,12 @@ fn sealed_account(app: &App, sealed: &str) -> Option<UserId> {
     let (id, since) = text.split_once(' ')?;
     let since = DateTime::from_timestamp(since.parse().ok()?, 0)?;
     (app.now() - since < TimeDelta::hours(1)).then_some(UserId(id.parse().ok()?))
+}
+
+/// What the form of [`ask`] asks for; `None` when it is another form of the same page.
+pub(super) async fn asked_again(app: &App, visit: &Visit) -> Option<Response> {
+    visit.form.get(ACCOUNT)?;
+    Some(send(app, visit).await.unwrap_or_else(|error| home::failure(&error)))
 }
 
 /// `GET /accounts/verify_email/`.

@@ -96,6 +96,9 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
         Ok(visit) => visit,
         Err(page) => return page,
     };
+    if let Some(response) = super::email::asked_again(&app, &visit).await {
+        return response;
+    }
     let username = visit.form.get("username").unwrap_or_default();
     let password = visit.form.get("password").unwrap_or_default();
     if username.trim().is_empty() || password.is_empty() {

@@ -68,7 +68,11 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
 }
 
 /// `GET /accounts/password_change/done/`.
-pub(crate) async fn done() -> Response {
+pub(crate) async fn done(State(app): State<App>, request: Request<Body>) -> Response {
     let text = "Your password was changed, and your other browsers were signed out.";
-    home::linked(StatusCode::OK, "Password changed", text, ("/accounts/profile/", "Go on"))
+    match page::visitor(&app, request.headers()).await {
+        Ok(Some(_)) => home::linked(StatusCode::OK, "Password changed", text, ("/accounts/profile/", "Go on")),
+        Ok(None) => sign_in_first("/accounts/password_change/done/"),
+        Err(error) => home::failure(&error),
+    }
 }

@@ -52,6 +52,9 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
         Ok(visit) => visit,
         Err(page) => return page,
     };
+    if let Some(response) = super::email::asked_again(&app, &visit).await {
+        return response;
+    }
     // As sent: what is no address and no code must not become one.
     let field = |name| visit.form.get(name).unwrap_or_default();
     let (code, email, password) = (field("joincode"), field("email"), field("password"));
