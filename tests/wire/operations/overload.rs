@@ -61,7 +61,7 @@ async fn a_storm_of_sign_ins_is_refused_at_once_and_the_first_come_in() {
         ("username", "manager_mary@example.com"),
         ("password", "Jhe1234!"),
     ];
-    let tries: Vec<_> = (0..24).map(|_| tokio::spawn(server.post("/o/token/").form(&form).send())).collect();
+    let tries: Vec<_> = (0..60).map(|_| tokio::spawn(server.post("/o/token/").form(&form).send())).collect();
     let mut statuses = Vec::new();
     for attempt in tries {
         let reply = attempt.await.unwrap();
