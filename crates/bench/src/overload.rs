@@ -9,8 +9,10 @@ use crate::storm::{self, Asker};
 
 /// Browsers; as many as are needed for none to wait for another.
 const CROWD: usize = 400;
-/// Rates offered, as parts of what one password hash allows on all cores.
-const OFFERED: [f64; 6] = [0.5, 0.7, 0.9, 2.0, 5.0, 10.0];
+/// Rates up to what can be served, as parts of what one password hash allows on all cores.
+const CALM: [f64; 3] = [0.5, 0.7, 0.9];
+/// Rates beyond, as multiples of the most that was served.
+const STORM: [f64; 3] = [2.0, 5.0, 10.0];
 
 /// Offers more and more sign-ins and prints what came of each.
 pub(crate) async fn run(place: &Place, plan: Plan, hashes: f64) -> Result<()> {
@@ -18,11 +20,14 @@ pub(crate) async fn run(place: &Place, plan: Plan, hashes: f64) -> Result<()> {
         "sign-ins offered at a steady rate, {hashes:.0}/s being what argon2id alone allows; what is refused counts as failed:"
     );
     let mut peak: f64 = 0.0;
-    for part in OFFERED {
-        let rate = hashes * part;
-        let outcome = offered(place, plan.with(CROWD), rate).await?;
+    for part in CALM {
+        let outcome = offered(place, plan.with(CROWD), hashes * part).await?;
         peak = peak.max(outcome.rate());
-        outcome.print(&format!("{:.0} % of the peak", outcome.rate() / peak * 100.0));
+        outcome.print("");
+    }
+    for times in STORM {
+        let outcome = offered(place, plan.with(CROWD), peak * times).await?;
+        outcome.print(&format!("{times:.0} times the most, {:.0} % of it", outcome.rate() / peak * 100.0));
     }
     Ok(())
 }

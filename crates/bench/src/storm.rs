@@ -14,7 +14,7 @@ use crate::load::{Meter, Outcome, Plan, Tally};
 use crate::place::Place;
 
 /// How far apart portions are.
-const PORTION: Duration = Duration::from_millis(5);
+const PORTION: Duration = Duration::from_millis(10);
 /// How long answers are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
