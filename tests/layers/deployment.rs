@@ -12,6 +12,7 @@ use super::{root, rust_files};
 /// Variables that others read: PostgreSQL's driver, `jhe user`, the containers beside the server.
 const ELSEWHERE: &[&str] =
     &["PGSSLMODE", "PGSSLROOTCERT", "JHE_PASSWORD", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_USER"];
+
 fn read(path: &str) -> String {
     let text = std::fs::read_to_string(root().join(path));
     assert!(text.is_ok(), "{path}: {text:?}");

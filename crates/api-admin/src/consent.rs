@@ -1,5 +1,7 @@
 //! Consents of a patient: contract admin-api §6.4, data model §6.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use axum::response::Response;
 use jhe_app::App;
@@ -244,6 +246,7 @@ const REQUIRED: &str = "This field is required.";
 /// The studies and answers of a body. All that is wrong with the first bad one is told.
 fn batch(fields: &Fields, action: ConsentAction) -> Result<ConsentBatch, Error> {
     let mut batch = ConsentBatch::default();
+    let mut known = HashSet::new();
     for study in list(fields.get("studyScopeConsents"), "studyScopeConsents")? {
         let mut faults = Violations::default();
         let study_id = study.get("study_id").filter(|id| !id.is_null());
@@ -278,7 +281,7 @@ fn batch(fields: &Fields, action: ConsentAction) -> Result<ConsentBatch, Error> 
             }
         }
         faults.into_result()?;
-        batch.studies.extend(study_id.map(StudyId).filter(|id| !batch.studies.contains(id)));
+        batch.studies.extend(study_id.map(StudyId).filter(|id| known.insert(*id)));
     }
     Ok(batch)
 }

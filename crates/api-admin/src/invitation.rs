@@ -18,7 +18,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::error::AdminError;
-use crate::fields::{Fields, Sent, boolean, lenient_id};
+use crate::fields::{Fields, Sent, lenient_id};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
 use crate::path::{PathId, PathText, SentPath, parse};
 use crate::query::AdminQuery;
@@ -87,6 +87,7 @@ pub(crate) async fn link(
 /// The same by POST, which may say `sendEmail` in its body.
 #[utoipa::path(post, path = "/api/v1/patients/{id}/invitation_link", tag = "invitations",
     params(("id" = i64, Path), ("send_email" = Option<bool>, Query), ("client_id" = Option<String>, Query)),
+    request_body(content = Option<Object>, description = "`sendEmail`"),
     responses((status = 200, description = "The link", body = Object), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.patients.invitation_link", skip_all)]
 pub(crate) async fn link_by_post(
@@ -96,8 +97,8 @@ pub(crate) async fn link_by_post(
     query: AdminQuery,
     fields: Fields,
 ) -> Result<Response, AdminError> {
-    let told = fields.get("sendEmail").and_then(boolean);
-    make_link(&app, &actor, id, &query, told.unwrap_or_else(|| query.is_true("send_email"))).await
+    let mail = fields.get("sendEmail") == Some(&Sent::Bool(true)) || query.is_true("send_email");
+    make_link(&app, &actor, id, &query, mail).await
 }
 
 async fn make_link(

@@ -7,7 +7,8 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use jhe_domain::error::{Error, Violation, Violations};
-use jhe_http::{prefer, query};
+use jhe_http::prefer::{self, Handling};
+use jhe_http::query;
 
 use crate::fields::to_snake;
 
@@ -34,7 +35,7 @@ impl AdminQuery {
     pub(crate) fn of(parts: &Parts) -> Self {
         Self {
             raw: query::pairs(parts.uri.query().unwrap_or_default()),
-            strict: prefer::is_strict(&parts.headers),
+            strict: prefer::handling(&parts.headers) == Some(Handling::Strict),
             is_probe: parts.method == Method::HEAD,
         }
     }

@@ -1,7 +1,7 @@
 //! The `Prefer` header (RFC 7240), as far as FHIR uses it.
 
 use axum::http::{HeaderMap, HeaderValue};
-use jhe_http::prefer::preferences;
+use jhe_http::prefer::{Handling, handling, preference};
 
 /// What to answer to a create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,18 +28,14 @@ pub(crate) struct Prefer {
 impl Prefer {
     /// Reads the header; of a repeated preference the first wins (RFC 7240 §2).
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
-        for (name, value) in preferences(headers) {
-            match (name.as_str(), value) {
-                ("return", "minimal") => found.answer = Some(Return::Minimal),
-                ("return", "representation") => found.answer = Some(Return::Representation),
-                ("return", "OperationOutcome") => found.answer = Some(Return::Outcome),
-                ("handling", "strict") => found.strict = true,
-                ("handling", "lenient") => found.lenient = true,
-                _ => {}
-            }
-        }
-        found
+        let answer = match preference(headers, "return") {
+            Some("minimal") => Some(Return::Minimal),
+            Some("representation") => Some(Return::Representation),
+            Some("OperationOutcome") => Some(Return::Outcome),
+            _ => None,
+        };
+        let handling = handling(headers);
+        Self { answer, strict: handling == Some(Handling::Strict), lenient: handling == Some(Handling::Lenient) }
     }
 
     /// `Preference-Applied` of a search: what of it was honoured.

@@ -72,8 +72,7 @@ async fn check(work: &mut Work, actor: &Actor, key: &str, value: &SettingValue) 
             };
             let ids: Vec<i64> = memberships.iter().map(|(id, _)| id.0).collect();
             let admin = Authorizer::new(actor, work).administer()?;
-            // Nobody joins the root, which is above everybody's.
-            if !ids.contains(&0) && work.settings().organizations_exist(&admin, &ids).await? {
+            if work.settings().organizations_exist(&admin, &ids).await? {
                 Ok(())
             } else {
                 Err(wrong("An organization does not exist."))

@@ -76,17 +76,20 @@ pub(crate) fn offer(
     let meter = Meter::begin(place);
     let started = Instant::now();
     for portion in 1_u32.. {
-        loop {
+        let all_sent = loop {
             let offset = Duration::from_secs_f64(f64::from(next) / rate);
-            if offset >= plan.duration || offset > started.elapsed() {
-                break;
+            if offset >= plan.duration {
+                break true;
+            }
+            if offset > started.elapsed() {
+                break false;
             }
             // Whose turn it is waits for somebody who can ask, and the time counts.
-            let Some(mut asker) = free.pop() else { break };
+            let Some(mut asker) = free.pop() else { break false };
             asker.ask(started + offset)?;
             busy.push(asker);
             next += 1;
-        }
+        };
         let mut waiting = Vec::with_capacity(busy.len());
         for mut asker in busy {
             match asker.answer()? {
@@ -99,7 +102,7 @@ pub(crate) fn offer(
             }
         }
         busy = waiting;
-        if started.elapsed() >= plan.duration && busy.is_empty() {
+        if all_sent && busy.is_empty() {
             break;
         }
         ensure!(started.elapsed() < plan.duration + PATIENCE, "{} requests are not answered", busy.len());

@@ -155,7 +155,11 @@ pub const VARIABLES: &[Variable] = &[
     secret("OIDC_RSA_PRIVATE_KEYS_INACTIVE", "-", "Earlier keys, published but not used, separated by blank lines"),
     plain("OIDC_CLIENT_ID", "made once", "client_id of the web console"),
     plain("AUTH_PASSWORD_GRANT", "true", "false refuses the password grant for every client"),
-    plain("JHE_LOGIN_WAIT_MS", "150", "Milliseconds a sign-in may wait for its turn; beyond that it is answered 503"),
+    plain(
+        "JHE_LOGIN_WAIT_MS",
+        "150",
+        "Milliseconds a sign-in may wait for its turn while far more come than can be served; beyond that it is answered 503",
+    ),
     plain("AUTH_THROTTLE", "1", "0 switches throttling off; refused in production mode"),
     secret(
         "REGISTRATION_INVITE_CODE",

@@ -98,7 +98,8 @@ pub struct Membership {
 }
 
 /// Reads the setting `auth.default_orgs`: `organization:role` pairs separated by `;`, roles also as `v` and `m` for
-/// viewer and member. Empty is nobody's membership; `None` when it is malformed or names an organization twice.
+/// viewer and member. Empty is nobody's membership; `None` when it is malformed, names an organization twice, or names ROOT,
+/// which is above everybody's.
 pub fn parse_memberships(text: &str) -> Option<Vec<(OrganizationId, Role)>> {
     let mut memberships: Vec<(OrganizationId, Role)> = Vec::new();
     for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -109,7 +110,7 @@ pub fn parse_memberships(text: &str) -> Option<Vec<(OrganizationId, Role)>> {
             "m" => Role::Member,
             name => Role::parse_stored(name)?,
         };
-        if memberships.iter().any(|(known, _)| *known == id) {
+        if id == OrganizationId::ROOT || memberships.iter().any(|(known, _)| *known == id) {
             return None;
         }
         memberships.push((id, role));
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(read("20003:member"), Some(vec![(OrganizationId(20003), Role::Member)]));
         let both = vec![(OrganizationId(20003), Role::Member), (OrganizationId(20001), Role::Viewer)];
         assert_eq!(read("20003:m; 20001:v;"), Some(both));
-        for bad in ["20003", "20003:owner", "x:member", "1:member;1:viewer", "1:super_user"] {
+        for bad in ["20003", "20003:owner", "x:member", "1:member;1:viewer", "1:super_user", "0:viewer"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -76,7 +76,7 @@ fn asked_for(method: &Method, path: &str) -> AuditAction {
         Method::POST => AuditAction::Create,
         Method::PUT | Method::PATCH => AuditAction::Update,
         Method::DELETE => AuditAction::Delete,
-        // Methods that nobody has change nothing.
+        // An invitation that is read is one that is made; methods that nobody has change nothing.
         _ => AuditAction::Read,
     }
 }

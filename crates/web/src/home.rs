@@ -142,7 +142,8 @@ fn reason(answer: &[(String, String)]) -> Option<String> {
     Some(visible.take(SHOWN).collect())
 }
 
-/// `/auth/callback`, and the same in a window of its own: where the answers for scripts and tools arrive; the address carries a code, so nothing may learn it.
+/// `/auth/callback`, and the same in a window of its own: where the answers for scripts and tools arrive. The address carries
+/// a code, so nothing may learn it.
 pub(crate) async fn callback(request: Request<Body>) -> Response {
     let answer = query::pairs(request.uri().query().unwrap_or_default());
     let again = ("/auth/login/", "Log in");

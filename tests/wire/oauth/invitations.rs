@@ -182,6 +182,7 @@ async fn links_are_mailed_on_request() {
     let mail = mailbox.wait("ll_patient_peter@example.com", 3).await;
     assert!(mail.text.contains(&text(&posted, "invitationLink")), "{}", mail.text);
     server.post(path).as_user(MARY).send().await.expect(200);
+    server.post(path).as_user(MARY).json(&json!({"sendEmail": "true"})).send().await.expect(200);
     // Only the literal truth sends, and nobody but the patient is told.
     let quiet = json!({"patientId": 40001, "clientId": 1, "sendEmail": "false"});
     server.post("/api/v1/invitation").as_user(MARY).json(&quiet).send().await;

@@ -35,7 +35,8 @@ pub(super) struct Hashing {
 }
 
 impl Hashing {
-    /// Starts the threads, which end with the last reference to this. Nobody waits for a place longer than `patience`.
+    /// Starts the threads, which end with the last reference to this. Nobody waits for a place longer than `patience`
+    /// while far more come than can be served.
     pub(super) fn start(patience: Duration) -> Result<Self, Error> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let (jobs, queue) = mpsc::channel();
@@ -68,7 +69,11 @@ impl Hashing {
         let waiting = self.line.enter();
         let permit = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_owned()).await;
         drop(waiting);
-        let permit = permit.map_err(|_| turned_away())?.map_err(Error::internal)?;
+        let permit = permit.map_err(|_| {
+            self.line.gave_up();
+            turned_away()
+        })?;
+        let permit = permit.map_err(Error::internal)?;
         Ok(Place { held: Arc::new(Held::new(permit, Arc::clone(&self.line))), jobs: self.jobs.clone() })
     }
 }
@@ -164,9 +169,14 @@ mod tests {
         while hashing.places.available_permits() > 0 {
             held.push(hashing.place().await.unwrap());
         }
+        for _ in 0..100 {
+            hashing.line.gave_up();
+        }
         // Nobody has given a place back yet, so it is not known how long that takes: one may try.
         assert!(matches!(hashing.place().await, Err(Error::Overloaded { .. })));
-        hashing.line.note(Duration::from_secs(1));
+        for _ in 0..20 {
+            hashing.line.note(Duration::from_secs(1));
+        }
         let asked = std::time::Instant::now();
         assert!(hashing.admit().is_err() && hashing.place().await.is_err());
         assert!(asked.elapsed() < Duration::from_millis(20), "at once");

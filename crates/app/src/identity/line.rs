@@ -1,7 +1,7 @@
 //! How long the line in front of a few places is: from how many wait, and how long a place was held lately.
 //!
-//! A class that signs in at the same moment is no storm: as long as no more are turned away than are served, some more may
-//! join the line than those who are served within their patience.
+//! A class that signs in at the same moment is no storm: as long as no more are turned away than a class is, and than are
+//! served, some more may join the line than those who are served within their patience.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,15 +71,21 @@ impl Line {
         let places = u64::try_from(self.places).unwrap_or(1).max(1);
         let expected = ahead.saturating_mul(self.held.load(Ordering::Relaxed)) / places;
         let expected = Duration::from_micros(expected);
+        let mut weather = self.weather();
+        let stormy = weather.is_stormy(Instant::now());
+        if !stormy && ahead <= CROWD && expected <= CROWD_PATIENCE {
+            return Some(CROWD_PATIENCE.max(self.patience));
+        }
         if expected <= self.patience {
             return Some(self.patience);
         }
-        let mut weather = self.weather();
-        if ahead <= CROWD && expected <= CROWD_PATIENCE && !weather.is_stormy(Instant::now()) {
-            return Some(CROWD_PATIENCE.max(self.patience));
-        }
         weather.turned_away += 1;
         None
+    }
+
+    /// Somebody gave up waiting, which is as good as being turned away.
+    pub(super) fn gave_up(&self) {
+        self.weather().turned_away += 1;
     }
 
     fn weather(&self) -> std::sync::MutexGuard<'_, Weather> {
@@ -152,9 +158,9 @@ mod tests {
     #[test]
     fn in_a_storm_a_line_is_as_long_as_those_who_wait_need() {
         let line = Line::new(2, Duration::from_millis(150));
-        assert_eq!(line.allowance(), Some(Duration::from_millis(150)), "nothing is known yet");
         line.note(Duration::from_millis(50));
         storm(&line);
+        assert_eq!(line.allowance(), Some(Duration::from_millis(150)));
         let mut waiting = fill(&line);
         assert_eq!(waiting.len(), 6, "the sixth waits for 150 ms, one more would for 175");
         waiting.pop();
@@ -169,6 +175,7 @@ mod tests {
     #[test]
     fn a_crowd_is_served_and_a_storm_is_not() {
         let line = Line::new(2, Duration::from_millis(150));
+        assert_eq!(line.allowance(), Some(Duration::from_secs(3)), "nothing is known yet");
         line.note(Duration::from_millis(50));
         let mut crowd = fill(&line);
         assert_eq!(crowd.len(), 20, "a class that signs in together");

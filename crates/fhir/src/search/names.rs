@@ -192,7 +192,7 @@ fn common(name: &str) -> Option<Parameter> {
 /// to see less, and must not see more because it is ignored (FHIR G5).
 fn names_somebody(name: &str) -> bool {
     let name = name.trim_end_matches("id");
-    let begins = ["patient", "subject", "study", "organization"].iter().any(|start| name.starts_with(start));
+    let begins = ["patient", "subject", "study", "studies", "organization"].iter().any(|start| name.starts_with(start));
     if begins || name.ends_with("identifier") {
         return true;
     }
