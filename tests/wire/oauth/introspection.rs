@@ -204,9 +204,9 @@ async fn a_person_sees_and_ends_what_clients_hold() {
     let other = broker(&server, "Second", "openid").await;
     let access = text(&other.tokens, "access_token");
     let page = browser.get(&list).await.text;
-    let hidden = page.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-    assert!(!page.contains(" action="), "{page}");
-    let removed = browser.forge(&list, &[("csrfmiddlewaretoken", &own), ("id", hidden)]).await;
+    let id = server.scalar("SELECT id::text FROM oauth2_provider_application WHERE name = 'Second'").await;
+    assert!(page.contains(&format!("name=\"id\" value=\"{id}\"")) && !page.contains(" action="), "{page}");
+    let removed = browser.forge(&list, &[("csrfmiddlewaretoken", &own), ("id", &id)]).await;
     assert_eq!(removed.location, "/o/authorized_tokens/");
     server.get("/api/v1/users/profile").bearer(&access).send().await.expect(401);
     server.stop().await;
