@@ -104,7 +104,7 @@ async fn malformed_requests_get_the_documented_bodies() {
         ("/api/v1/organizations", vec!["evil.example", host], "400"),
         ("http://evil.example/api/v1/organizations", vec![host], "400"),
     ] {
-        let named: String = hosts.iter().map(|host| format!("host: {host}\r\n")).collect();
+        let named = format!("host: {}\r\n", hosts.join("\r\nhost: "));
         let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
         let request = format!("GET {target} HTTP/1.1\r\n{named}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
