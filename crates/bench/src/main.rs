@@ -74,7 +74,7 @@ fn main() -> Result<()> {
 
 async fn run(cli: &Cli, server: PathBuf) -> Result<()> {
     // Those who wait for their answers are not to be turned away, but for the suite that is about just that.
-    let patience = if cli.suites.contains(&Suite::Overload) { "150" } else { "60000" };
+    let patience = if cli.suites.contains(&Suite::Overload) { "100" } else { "60000" };
     let place = place::Place::start(&server, patience, cli.database.clone()).await.context("no server")?;
     let outcome = drive(cli, &place).await;
     place.stop().await?;

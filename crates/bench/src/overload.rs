@@ -11,7 +11,7 @@ use crate::storm::{self, Asker};
 const CROWD: usize = 400;
 /// Rates up to what can be served, as parts of what one password hash allows on all cores.
 const CALM: [f64; 3] = [0.5, 0.7, 0.9];
-/// Rates beyond, as multiples of the most that was served.
+/// Rates beyond, as multiples of the most that was served until then.
 const STORM: [f64; 3] = [2.0, 5.0, 10.0];
 
 /// Offers more and more sign-ins and prints what came of each.
@@ -25,9 +25,11 @@ pub(crate) async fn run(place: &Place, plan: Plan, hashes: f64) -> Result<()> {
         peak = peak.max(outcome.rate());
         outcome.print("");
     }
+    let calm = peak;
     for times in STORM {
-        let outcome = offered(place, plan.with(CROWD), peak * times).await?;
-        outcome.print(&format!("{times:.0} times the most, {:.0} % of it", outcome.rate() / peak * 100.0));
+        let outcome = offered(place, plan.with(CROWD), calm * times).await?;
+        peak = peak.max(outcome.rate());
+        outcome.print(&format!("{times:.0} times as many, {:.0} % of the most so far", outcome.rate() / peak * 100.0));
     }
     Ok(())
 }

@@ -636,7 +636,7 @@ fn read_auth(reader: &mut Reader<'_>, production: bool) -> Auth {
         ),
         password_grant: reader.flag("AUTH_PASSWORD_GRANT", true),
         throttle,
-        hashing_wait: reader.milliseconds("JHE_LOGIN_WAIT_MS", 150, 1),
+        hashing_wait: reader.milliseconds("JHE_LOGIN_WAIT_MS", 100, 1),
         registration_invite_code: reader.get("REGISTRATION_INVITE_CODE"),
         sof_allow_private: reader.flag("JHE_SOF_ALLOW_PRIVATE", false),
         sof_ca_file: reader.get("JHE_SOF_CA_FILE").map(PathBuf::from),

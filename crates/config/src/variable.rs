@@ -157,7 +157,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("AUTH_PASSWORD_GRANT", "true", "false refuses the password grant for every client"),
     plain(
         "JHE_LOGIN_WAIT_MS",
-        "150",
+        "100",
         "Milliseconds a sign-in may wait for its turn while far more come than can be served; beyond that it is answered 503",
     ),
     plain("AUTH_THROTTLE", "1", "0 switches throttling off; refused in production mode"),

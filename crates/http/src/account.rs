@@ -1,6 +1,6 @@
 //! Accounting for requests: what one did with data of people is in the audit trail before its answer leaves.
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use jhe_app::App;
@@ -13,6 +13,7 @@ use crate::known::{self, Known};
 use crate::layers::RequestId;
 use crate::origin::{Origin, peer};
 use crate::refuse::{Refusal, Refuse};
+use crate::route;
 use crate::target::{Target, WHOLE};
 
 /// How many entries of a Bundle were refused as not permitted, in the extensions of an answer that is no refusal itself.
@@ -40,7 +41,7 @@ pub async fn account(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let route = route::of(&request).to_owned();
     let facts = RequestFacts {
         id,
         template: format!("{} {route}", request.method()),

@@ -4,16 +4,16 @@ use std::any::Any;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use uuid::Uuid;
 
-use crate::known;
 use crate::refuse::Refusal;
 use crate::timeout::TimeLimit;
 use crate::trace::{Parent, TraceId};
+use crate::{known, route};
 
 /// Header that carries the id of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,7 +32,7 @@ pub async fn log(mut request: Request, next: impl AsyncFnOnce(Request) -> Respon
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let parent = Parent::of(request.headers());
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let route = route::of(&request).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
     let started = Instant::now();
     let (mut response, caller) = known::within(async { (next(request).await, known::current()) }).await;

@@ -24,6 +24,7 @@ pub mod panics;
 pub mod prefer;
 pub mod query;
 pub mod refuse;
+pub mod route;
 mod router;
 pub mod stopping;
 mod target;

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::Method;
 use axum::response::Response;
+
+use crate::route;
 
 /// Requests, by method, route and status.
 pub const REQUESTS: &str = "jhe_http_requests_total";
@@ -23,12 +25,11 @@ pub fn in_flight() -> u64 {
 /// Layer: counts and times requests.
 pub async fn measure(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let method = method(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route::of(&request).to_owned();
     let under_way = UnderWay::begin();
     let started = Instant::now();
     let response = next(request).await;
     drop(under_way);
-    let route = route.as_ref().map_or("-", MatchedPath::as_str).to_owned();
     metrics::histogram!(DURATION, "method" => method, "route" => route.clone()).record(started.elapsed());
     let status = response.status().as_u16().to_string();
     metrics::counter!(REQUESTS, "method" => method, "route" => route, "status" => status).increment(1);

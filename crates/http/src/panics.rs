@@ -2,25 +2,25 @@
 
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use jhe_domain::error::Error;
 
 use crate::layers::RequestId;
 use crate::refuse::{Refusal, Refuse};
+use crate::route;
 
 /// Layer: answers 500 where a handler panics. What the panic said is not repeated: it may hold a person's data.
 pub async fn catch(refuse: Refuse, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
     let uri = request.uri().clone();
     let id = request.extensions().get::<RequestId>().cloned();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route::of(&request).to_owned();
     // What the handler was changing is dropped with it: units of work take back what was not committed.
     if let Ok(response) = AssertUnwindSafe(next(request)).catch_unwind().await {
         return response;
     }
     let id = id.map(|RequestId(id)| id).unwrap_or_default();
-    let route = route.as_ref().map_or("-", MatchedPath::as_str);
     tracing::error!(route, request.id = id, "a handler panicked");
     metrics::counter!("jhe_http_panics_total").increment(1);
     refuse(&uri, Refusal::Error(Error::internal(format!("request {id} ended in a panic"))))

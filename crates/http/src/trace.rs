@@ -3,7 +3,7 @@
 //!
 //! A span says what a line of the log says, and no more: never the path, the query, an address or who asked.
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use jhe_app::App;
@@ -15,6 +15,7 @@ use opentelemetry::{Context, KeyValue};
 use crate::layers::{RequestId, is_probe};
 use crate::metrics::{OTHER, method};
 use crate::origin::{Origin, peer};
+use crate::route;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -73,7 +74,7 @@ pub async fn record<T: Tracer>(
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = route::matched(&request);
     let Some(tracer) = tracer.filter(|_| !route.is_some_and(is_probe)) else {
         return next(request).await;
     };

@@ -8,10 +8,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::response::Response;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use pace::{Busy, Pace, Paced};
 
@@ -41,8 +41,19 @@ const LAST_GUESTS: usize = 1024;
 /// How long to wait when there are no more file descriptors.
 const BREATH: Duration = Duration::from_millis(200);
 
+/// What answers requests.
+pub trait Serves:
+    Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> Serves for S where
+    S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
 /// Serves connections until `stopped` says so or can say so no more; then finishes the requests under way, closes what is idle, and returns.
-pub async fn serve(listener: TcpListener, service: Router, bounds: Bounds, stopped: watch::Receiver<bool>) {
+pub async fn serve<S: Serves>(listener: TcpListener, service: S, bounds: Bounds, stopped: watch::Receiver<bool>) {
     let (open, mut all_closed) = mpsc::channel::<Infallible>(1);
     let welcome = |stream: TcpStream, peer: SocketAddr| {
         let connection = connection(stream, peer, service.clone(), bounds, stopped.clone());
@@ -89,10 +100,10 @@ fn concerns_one(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connection(
+async fn connection<S: Serves>(
     stream: TcpStream,
     peer: SocketAddr,
-    service: Router,
+    service: S,
     bounds: Bounds,
     mut stopped: watch::Receiver<bool>,
 ) {

@@ -1,17 +1,19 @@
 //! All routes of the server, and the layers around them.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use jhe_app::App;
+use jhe_domain::error::Error;
 use jhe_http::family::Family;
 use jhe_http::head::HeadLimits;
 use jhe_http::overload::Gate;
 use jhe_http::refuse::Refusal;
+use jhe_http::route::Route;
 use jhe_http::stopping::Stopping;
 use jhe_http::timeout::TimeLimit;
 use jhe_http::{
@@ -19,7 +21,7 @@ use jhe_http::{
     timeout, trace,
 };
 use jhe_outbound::trace::Tracer;
-use tower::{ServiceBuilder, ServiceExt as _};
+use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -27,27 +29,39 @@ use tower_http::compression::predicate::SizeAbove;
 use crate::{openapi, probes};
 
 /// The whole server as a service for one address. With a tracer every request is a span.
-pub fn service(app: &App, stopping: &Stopping, tracer: Option<Tracer>) -> Router {
+pub fn service(
+    app: &App,
+    stopping: &Stopping,
+    tracer: Option<Tracer>,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    let around = Arc::new(Around::new(app, stopping, tracer));
     let api = DocumentedRouter::new()
         .merge(jhe_api_admin::router(app))
         .merge(jhe_api_fhir::router(app))
         .merge(jhe_api_oauth::router(app));
     let (api, _) = api.split_for_parts();
-    let around = ServiceBuilder::new()
+    let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024)))
         .layer(CatchPanicLayer::custom(layers::on_panic))
-        .layer(from_fn_with_state(Arc::new(Around::new(app, stopping, tracer)), around));
-    let router = api
+        .layer(from_fn_with_state(Arc::clone(&around), route));
+    let routes = api
         .merge(openapi::pages(&openapi::document()))
         .merge(jhe_web::router(app))
         .merge(probes::router(stopping))
         .fallback(unknown)
-        .layer(around)
+        .layer(layers)
         .with_state(app.clone());
     // Paths are rewritten before routing, which a layer of the router would be too late for.
-    Router::new().fallback_service(
-        router.map_request(jhe_http::normalize::normalize).map_response(jhe_http::normalize::complete_allow),
-    )
+    let routes = routes.map_request(jhe_http::normalize::normalize).map_response(jhe_http::normalize::complete_allow);
+    service_fn(move |request: Request| {
+        let (around, routes) = (Arc::clone(&around), routes.clone());
+        async move {
+            match around.admit(&request) {
+                Ok(()) => routes.oneshot(request).await,
+                Err(error) => Ok(around.turn_away(request, error).await),
+            }
+        }
+    })
 }
 
 /// What is around every route of one server.
@@ -73,15 +87,41 @@ impl Around {
         }
     }
 
+    /// Asks those who would wait too long to sign in to come back. A storm of them is turned away before it is routed, since
+    /// whatever is done for it is taken from those who were let in.
+    fn admit(&self, request: &Request) -> Result<(), Error> {
+        if request.method() == Method::POST && request.uri().path() == jhe_web::SIGN_IN {
+            self.app.identity().admit_sign_in()?;
+        }
+        Ok(())
+    }
+
+    async fn turn_away(&self, mut request: Request, error: Error) -> Response {
+        request.extensions_mut().insert(Route(jhe_web::SIGN_IN));
+        self.observe(request, async |request| {
+            layers::secure(&self.app, request, |request| {
+                layers::read_short_bodies(self.time, request, async |request| {
+                    refuse(request.uri(), Refusal::Error(error))
+                })
+            })
+            .await
+        })
+        .await
+    }
+
+    /// What a routed request goes through.
+    async fn lead(&self, request: Request, next: Next) -> Response {
+        self.observe(request, async |request| {
+            account::account(&self.app, refuse, request, |request| Box::pin(self.guard(request, next))).await
+        })
+        .await
+    }
+
     /// What sees every request and its answer, outermost first.
-    async fn observe(&self, request: Request, next: Next) -> Response {
+    async fn observe(&self, request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
         layers::log(request, |request| {
             trace::record(&self.app, self.tracer.as_ref(), request, |request| {
-                metrics::measure(request, |request| {
-                    stopping::say_so(&self.stopping, request, |request| {
-                        account::account(&self.app, refuse, request, |request| Box::pin(self.guard(request, next)))
-                    })
-                })
+                metrics::measure(request, |request| stopping::say_so(&self.stopping, request, |request| next(request)))
             })
         })
         .await
@@ -108,8 +148,8 @@ impl Around {
     }
 }
 
-async fn around(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
-    around.observe(request, next).await
+async fn route(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
+    around.lead(request, next).await
 }
 
 /// A path nobody serves, in the words of the family it would belong to.

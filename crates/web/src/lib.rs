@@ -23,6 +23,9 @@ use jhe_http::account::will_answer;
 use jhe_http::family::Family;
 use jhe_http::origin;
 
+/// Where people sign in with a password.
+pub const SIGN_IN: &str = "/accounts/login/";
+
 /// Pages as a family.
 #[derive(Debug, Clone, Copy)]
 pub enum Web {}
@@ -84,7 +87,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
 fn account_pages() -> Router<App> {
     use account::{email, login, logout, one_time_code, password_change, password_reset, session, sign_up};
     let with_slash = Router::new()
-        .route("/accounts/login/", get(login::show).post(login::submit))
+        .route(SIGN_IN, get(login::show).post(login::submit))
         .route("/accounts/logout/", get(logout::show).post(logout::submit))
         .route("/accounts/profile/", get(account::profile))
         .route("/accounts/signup/", get(sign_up::show).post(sign_up::submit))

@@ -1,8 +1,10 @@
 //! More than can be done at once: refused quickly, with a time to come back.
 
 use jhe_testkit::{MARY, PETER, TestServer};
+use tokio::task::JoinHandle;
 
 use super::{FAMILIES, Wire, assert_in_family, head};
+use crate::privacy::log;
 
 const WAITS: &str = "Content-Type: application/fhir+json\r\nContent-Length: 600000\r\n";
 
@@ -54,7 +56,8 @@ async fn without_a_free_connection_the_answer_is_to_come_back() {
 
 #[tokio::test]
 async fn a_storm_of_sign_ins_is_refused_at_once_and_the_first_come_in() {
-    let server = TestServer::with(&[("JHE_LOGIN_WAIT_MS", "1")]).await;
+    log();
+    let server = TestServer::with(&[("JHE_LOGIN_WAIT_MS", "1"), ("JHE_METRICS_BIND", "127.0.0.1:0")]).await;
     let form = [
         ("grant_type", "password"),
         ("client_id", "demo-notebook"),
@@ -64,6 +67,26 @@ async fn a_storm_of_sign_ins_is_refused_at_once_and_the_first_come_in() {
     // More than are checked and wait, however many cores there are.
     let most = 40 + 2 * std::thread::available_parallelism().unwrap().get();
     let tries: Vec<_> = (0..most).map(|_| tokio::spawn(server.post("/o/token/").form(&form).send())).collect();
+    // The page is refused before anything about the request is looked at, and told like every other answer.
+    let page = loop {
+        let form = [("username", "manager_mary@example.com"), ("password", "Jhe1234!")];
+        let reply = server.post("/accounts/login/").header("x-request-id", "storm-1").form(&form).send().await;
+        assert!(matches!(reply.status.as_u16(), 403 | 503), "{reply:?}");
+        if reply.status.as_u16() == 503 || tries.iter().all(JoinHandle::is_finished) {
+            break reply.expect(503);
+        }
+    };
+    assert_in_family("/accounts/login/", &page);
+    assert_eq!(page.header("retry-after"), "1");
+    assert_eq!(page.header("x-request-id"), "storm-1");
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    let line = log().written().lines().any(|line| {
+        line.contains("storm-1") && line.contains("route=\"/accounts/login/\"") && line.contains("status=503")
+    });
+    assert!(line, "no line in the log");
+    let told = server.get(&server.metrics_url()).send().await.expect(200);
+    let series = r#"jhe_http_requests_total{method="POST",route="/accounts/login/",status="503"}"#;
+    assert!(told.text().contains(series), "{}", told.text());
     let mut statuses = Vec::new();
     for attempt in tries {
         let reply = attempt.await.unwrap();

@@ -27,7 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long somebody waits who found a place free and lost it to another.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// As many places as there are cores, and a thread for each.
+/// A thread for each core, and one place more than that: whoever holds a place also asks the database before and after,
+/// and a thread need not wait for that.
 pub(super) struct Hashing {
     places: Arc<Semaphore>,
     line: Arc<Line>,
@@ -48,7 +49,8 @@ impl Hashing {
                 .spawn(move || work(&queue))
                 .map_err(Error::internal)?;
         }
-        Ok(Self { places: Arc::new(Semaphore::new(cores)), line: Arc::new(Line::new(cores, patience)), jobs })
+        let places = cores.saturating_add(1);
+        Ok(Self { places: Arc::new(Semaphore::new(places)), line: Arc::new(Line::new(places, patience)), jobs })
     }
 
     /// Turns away whoever would wait too long, before anything is done for them.

@@ -5,11 +5,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Version;
-use futures_util::task::AtomicWaker;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -28,9 +28,9 @@ struct Shared {
     busy: AtomicUsize,
     /// Requests so far.
     begun: AtomicUsize,
+    /// When the latest answer was sent.
+    answered: Mutex<Option<Instant>>,
     first: Notify,
-    /// Who looks at the bytes: to be told when a request has ended, since nothing else may happen then.
-    reader: AtomicWaker,
     /// Requests share the connection, so that what comes next does not begin when one ends.
     multiplexed: AtomicBool,
 }
@@ -62,9 +62,13 @@ impl Pace {
         self.0.begun.load(Ordering::Relaxed)
     }
 
+    fn answered(&self) -> Instant {
+        self.0.answered.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(Instant::now)
+    }
+
     /// Whether nothing is expected of the client for now.
     fn is_busy(&self) -> bool {
-        self.0.busy.load(Ordering::Relaxed) > 0 || self.0.multiplexed.load(Ordering::Relaxed)
+        self.0.busy.load(Ordering::Acquire) > 0 || self.0.multiplexed.load(Ordering::Relaxed)
     }
 }
 
@@ -74,8 +78,8 @@ pub(super) struct UnderWay(Arc<Shared>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
-        self.0.reader.wake();
+        *self.0.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.0.busy.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -114,7 +118,7 @@ impl HttpBody for Busy {
 /// What the client does, as far as its bytes tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Nothing, between requests.
+    /// Nothing, between requests and while one is answered.
     Idle,
     /// It sends a head. A new connection is expected to begin with one.
     Head,
@@ -140,13 +144,13 @@ impl Paced {
         Self { stream, pace, bounds, phase: Phase::Head, begun: 0, end, unread: None }
     }
 
-    fn enter(&mut self, phase: Phase) {
+    fn enter(&mut self, phase: Phase, since: Instant) {
         let time = match phase {
             Phase::Idle => self.bounds.keep_alive,
             Phase::Head => self.bounds.header_timeout,
         };
         self.phase = phase;
-        self.end.as_mut().reset(Instant::now() + time);
+        self.end.as_mut().reset(since + time);
     }
 
     /// Notices that requests were answered since.
@@ -154,7 +158,18 @@ impl Paced {
         let begun = self.pace.begun();
         if begun != self.begun {
             self.begun = begun;
-            self.enter(Phase::Idle);
+            self.enter(Phase::Idle, self.pace.answered());
+        }
+    }
+
+    /// While a request is under way. Nothing tells when it has ended, which would wake the connection once more for each:
+    /// where no more is read right then, it is looked at again before the time to be idle can be over.
+    fn look_again(&mut self, context: &mut Context<'_>) {
+        if self.phase == Phase::Head {
+            self.enter(Phase::Idle, Instant::now());
+        }
+        while self.end.as_mut().poll(context).is_ready() {
+            self.enter(Phase::Idle, Instant::now());
         }
     }
 
@@ -177,17 +192,18 @@ impl AsyncRead for Paced {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Before the look at what is under way, so that an end in between is not missed.
-        self.pace.0.reader.register(context.waker());
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
         if self.pace.is_busy() {
+            if outcome.is_pending() {
+                self.look_again(context);
+            }
             return outcome;
         }
         self.catch_up();
         if outcome.is_ready() {
             if buffer.filled().len() > before && self.phase == Phase::Idle {
-                self.enter(Phase::Head);
+                self.enter(Phase::Head, Instant::now());
             }
             return outcome;
         }

@@ -89,9 +89,6 @@ pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Resp
 /// `POST /accounts/login/`.
 #[tracing::instrument(name = "web.sign_in", skip_all)]
 pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Response {
-    if let Err(error) = app.identity().admit_sign_in() {
-        return home::failure(&error);
-    }
     let visit = match Visit::posted(&app, request).await {
         Ok(visit) => visit,
         Err(page) => return page,
