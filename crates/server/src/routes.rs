@@ -1,6 +1,5 @@
 //! All routes of the server, and the layers around them.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -21,19 +20,16 @@ use jhe_http::{
     timeout, trace,
 };
 use jhe_outbound::trace::Tracer;
-use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
+use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
+use crate::connections::Serves;
 use crate::{openapi, probes};
 
 /// The whole server as a service for one address. With a tracer every request is a span.
-pub fn service(
-    app: &App,
-    stopping: &Stopping,
-    tracer: Option<Tracer>,
-) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
+pub fn service(app: &App, stopping: &Stopping, tracer: Option<Tracer>) -> impl Serves {
     let around = Arc::new(Around::new(app, stopping, tracer));
     let api = DocumentedRouter::new()
         .merge(jhe_api_admin::router(app))

@@ -7,12 +7,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jhe_crypto::password::{self, Verdict};
 use jhe_crypto::{OsEntropy, client_secret};
 use jhe_domain::error::Error;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::line::{Held, Line};
 
@@ -26,6 +26,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long somebody waits who found a place free and lost it to another.
 const LONGEST: Duration = Duration::from_secs(3);
+
+/// How often those who wait look at the weather.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// A thread for each core, and one place more than that: whoever holds a place also asks the database before and after,
 /// and a thread need not wait for that.
@@ -65,16 +68,32 @@ impl Hashing {
         free.or_else(|| self.line.allowance()).ok_or_else(turned_away)
     }
 
+    /// Waits for its turn. Whoever joined the line as one of a crowd leaves it when a storm has come since.
+    async fn turn(&self, patience: Duration) -> Option<Result<OwnedSemaphorePermit, AcquireError>> {
+        let since = Instant::now();
+        let turn = Arc::clone(&self.places).acquire_owned();
+        tokio::pin!(turn);
+        loop {
+            let rest = patience.saturating_sub(since.elapsed());
+            if let Ok(permit) = tokio::time::timeout(rest.min(GLANCE), turn.as_mut()).await {
+                return Some(permit);
+            }
+            if rest <= GLANCE || self.line.is_hopeless(since.elapsed()) {
+                return None;
+            }
+        }
+    }
+
     /// Waits for a place.
     pub(super) async fn place(&self) -> Result<Place, Error> {
         let patience = self.patience()?;
         let waiting = self.line.enter();
-        let permit = tokio::time::timeout(patience, Arc::clone(&self.places).acquire_owned()).await;
+        let permit = self.turn(patience).await;
         drop(waiting);
-        let permit = permit.map_err(|_| {
+        let Some(permit) = permit else {
             self.line.gave_up();
-            turned_away()
-        })?;
+            return Err(turned_away());
+        };
         let permit = permit.map_err(Error::internal)?;
         Ok(Place { held: Arc::new(Held::new(permit, Arc::clone(&self.line))), jobs: self.jobs.clone() })
     }
@@ -184,6 +203,23 @@ mod tests {
         assert!(asked.elapsed() < Duration::from_millis(20), "at once");
         held.clear();
         assert!(hashing.admit().is_ok(), "a free place is a free place");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_leaves_when_a_storm_comes() {
+        let hashing = Hashing::start(Duration::from_millis(20)).unwrap();
+        let mut held = Vec::new();
+        while hashing.places.available_permits() > 0 {
+            held.push(hashing.place().await.unwrap());
+        }
+        let waits = hashing.place();
+        tokio::pin!(waits);
+        assert!(tokio::time::timeout(2 * GLANCE, waits.as_mut()).await.is_err(), "one of a crowd waits");
+        for _ in 0..100 {
+            hashing.line.gave_up();
+        }
+        let left = tokio::time::timeout(10 * GLANCE, waits).await.expect("not until the end of its patience");
+        assert!(matches!(left, Err(Error::Overloaded { .. })));
     }
 
     #[cfg(target_os = "linux")]

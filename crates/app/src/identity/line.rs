@@ -54,6 +54,11 @@ impl Weather {
         }
         self.was_stormy || self.blows()
     }
+
+    /// Whether it is no large class that comes, beyond doubt.
+    fn rages(&mut self, now: Instant) -> bool {
+        self.is_stormy(now) && (self.was_stormy || self.turned_away > 2 * CROWD)
+    }
 }
 
 /// How much of the average the latest one is: a storm is noticed within a second, one slow check is not a storm.
@@ -81,6 +86,11 @@ impl Line {
         }
         weather.turned_away += 1;
         None
+    }
+
+    /// Whether somebody who joined the line before a storm came, and has waited so long, had better leave it.
+    pub(super) fn is_hopeless(&self, waited: Duration) -> bool {
+        waited >= self.patience && self.weather().rages(Instant::now())
     }
 
     /// Somebody gave up waiting, which is as good as being turned away.
@@ -199,10 +209,14 @@ mod tests {
         assert!(!weather.is_stormy(at(1)), "a crowd that was too large");
         weather.turned_away += 1;
         assert!(weather.is_stormy(at(2)));
+        assert!(!weather.rages(at(2)), "a class of that size waits on");
+        weather.turned_away += CROWD;
+        assert!(weather.rages(at(2)), "which this is not");
         weather.served = weather.turned_away;
         assert!(!weather.is_stormy(at(3)), "as many are served");
         weather.turned_away += 1;
         assert!(weather.is_stormy(at(11)), "the next spell, after a stormy one");
+        assert!(weather.rages(at(11)), "it goes on");
         assert!(!weather.is_stormy(at(22)), "after one without");
         weather.turned_away = 100;
         assert!(!weather.is_stormy(at(45)), "long ago");
