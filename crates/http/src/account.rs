@@ -1,7 +1,7 @@
 //! Accounting for requests: what one did with data of people is in the audit trail before its answer leaves.
 
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use jhe_app::App;
 use jhe_authz::port::Attribution;
@@ -60,7 +60,7 @@ pub async fn account(
         let entry = denied().rows(i64::try_from(*rows).unwrap_or(i64::MAX));
         trail.note(who, entry.status(StatusCode::FORBIDDEN.as_u16()));
     } else if superuser && trail.is_empty() {
-        trail.note(who, AuditEntry::new(asked_for(&method, uri.path()), WHOLE));
+        trail.note(who, AuditEntry::new(asked_for(&method, &uri), WHOLE));
     }
     match trail.end(status.as_u16()).await {
         Ok(()) => response,
@@ -69,15 +69,15 @@ pub async fn account(
 }
 
 /// What a request of which the trail says nothing else wanted to do.
-fn asked_for(method: &Method, path: &str) -> AuditAction {
-    if only_reads(method, path) {
+fn asked_for(method: &Method, uri: &Uri) -> AuditAction {
+    if only_reads(method, uri) {
         return AuditAction::Read;
     }
     match *method {
         Method::POST => AuditAction::Create,
         Method::PUT | Method::PATCH => AuditAction::Update,
         Method::DELETE => AuditAction::Delete,
-        // An invitation that is read is one that is made; methods that nobody has change nothing.
+        // What made an invitation or forgot consents says so itself; methods that nobody has change nothing.
         _ => AuditAction::Read,
     }
 }
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn a_request_is_called_by_what_its_method_would_do() {
-        let check = |method: Method, path: &str, expected: AuditAction| {
-            assert_eq!(asked_for(&method, path), expected, "{method} {path}");
+        let check = |method: Method, path: &'static str, expected: AuditAction| {
+            assert_eq!(asked_for(&method, &Uri::from_static(path)), expected, "{method} {path}");
         };
         check(Method::GET, "/api/v1/users", AuditAction::Read);
         check(Method::HEAD, "/api/v1/users", AuditAction::Read);

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use jhe_app::App;
 use jhe_app::identity::token::has_scope;
@@ -11,6 +11,7 @@ use jhe_domain::error::{CredentialFault, Error, Why};
 
 use crate::family::Family;
 use crate::known::{self, Known};
+use crate::query;
 
 /// The authenticated caller, put there by [`authenticate`].
 #[derive(Debug, Clone)]
@@ -57,18 +58,27 @@ pub async fn find_caller(app: &App, headers: &HeaderMap) -> Result<Actor, Error>
     Ok(actor)
 }
 
-/// Whether a request changes nothing, by its method or although it is a POST. The GET that makes an invitation does not
-/// only read: what it answers lets its reader in as the patient.
-pub(crate) fn only_reads(method: &Method, path: &str) -> bool {
-    let invites = *method == Method::GET && path.starts_with("/api/") && path.ends_with("/invitation_link");
-    (matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !invites)
-        || (*method == Method::POST && (path.ends_with("/_search") || path == "/o/userinfo"))
+/// Whether a request changes nothing, by its method or although it is a POST. Two GETs do not only read: the one that makes an
+/// invitation, whose answer lets its reader in as the patient, and the one that forgets consents.
+pub(crate) fn only_reads(method: &Method, uri: &Uri) -> bool {
+    let path = uri.path();
+    let forgets = || {
+        let is_reset =
+            |(name, value): &(String, String)| name.eq_ignore_ascii_case("reset") && value.eq_ignore_ascii_case("true");
+        path.ends_with("/consents") && query::pairs(uri.query().unwrap_or_default()).iter().any(is_reset)
+    };
+    match *method {
+        Method::GET => !(path.starts_with("/api/") && (path.ends_with("/invitation_link") || forgets())),
+        Method::HEAD | Method::OPTIONS => true,
+        Method::POST => path.ends_with("/_search") || path == "/o/userinfo",
+        _ => false,
+    }
 }
 
 /// Where the site enforces OAuth scopes, a token with `read` but without `write` only reads (identity §2.8). Scopes never
 /// widen what roles permit, and tokens with neither are as before.
 fn within_scope(app: &App, actor: &Actor, request: &Request) -> Result<(), Error> {
-    let reads = only_reads(request.method(), request.uri().path());
+    let reads = only_reads(request.method(), request.uri());
     let reader = has_scope(actor.oauth_scope(), "read") && !has_scope(actor.oauth_scope(), "write");
     if reader && !reads && app.settings().bool("auth.enforce_rw_scopes", false) {
         return Err(Error::denied(Why::NotPermitted));

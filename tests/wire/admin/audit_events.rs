@@ -5,8 +5,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use jhe_app::audit::Expired;
 use jhe_domain::audit::Seal;
-use jhe_testkit::{ADMIN, MARK, MARY, MEGAN, NOBODY, PETER, TOM, TestServer, VICTOR};
+use jhe_testkit::{ADMIN, MARK, MARY, MEGAN, NOBODY, PETER, TOM, TestServer, VICTOR, omh};
 use serde_json::{Value, json};
+
+use crate::fhir::HEART_RATE;
 
 const EVENTS: &str = "/api/v1/audit_events";
 
@@ -180,6 +182,85 @@ async fn managers_read_the_trail_of_their_organizations_alone() {
     let id = all.first().map(|event| event["id"].clone()).expect("an entry");
     server.get(&format!("{EVENTS}/{id}")).as_user(ADMIN).send().await.expect(200);
     server.get(&format!("{EVENTS}/{id}")).as_user(MARK).send().await.expect(404);
+    server.stop().await;
+}
+
+/// Of a patient whom two organizations look after, the managers of each are told what concerns them: nothing of studies, consents
+/// and readings of the other (R1, H-18).
+#[tokio::test]
+async fn what_concerns_another_organization_is_its_own() {
+    let server = TestServer::start().await;
+    // Peter belongs to an organization of Mark too, with no study there; Victor works for both.
+    server
+        .execute(
+            "CREATE TEMPORARY VIEW led AS SELECT min(m.organization_id) AS id FROM jhe_leads AS m
+               JOIN core_practitioner AS p ON p.id = m.practitioner_id WHERE p.jhe_user_id = 10008;
+             INSERT INTO core_patientorganization (patient_id, organization_id, confirmed) SELECT 40001, id, true FROM led;
+             INSERT INTO core_practitionerorganization (practitioner_id, organization_id, role)
+             SELECT p.id, led.id, 'viewer' FROM core_practitioner AS p, led WHERE p.jhe_user_id = 10004",
+        )
+        .await;
+    let upload = omh::observation(40001, 70001, HEART_RATE, &omh::heart_rate("61"));
+    server.post("/fhir/r5/Observation").as_user(PETER).json(&upload).send().await.expect(201);
+    for person in [PETER, MARY, VICTOR, ADMIN] {
+        server.get("/fhir/r5/Observation?patient=40001").as_user(person).send().await.expect(200);
+    }
+    server.get("/api/v1/patients/40001").as_user(VICTOR).send().await.expect(200);
+    let consent = json!({"studyScopeConsents": [{"studyId": 30001, "scopeConsents": [
+        {"codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": true}]}]});
+    server.patch("/api/v1/patients/40001/consents").as_user(PETER).json(&consent).send().await.expect(200);
+    let study = json!({"patientIds": [40001]});
+    server.delete("/api/v1/studies/30001/patients").as_user(MARY).json(&study).send().await.expect(204);
+    server.post("/api/v1/studies/30001/patients").as_user(MARY).json(&study).send().await.expect(201);
+
+    let of = |event: &Value| {
+        let readings = if event["resource"] == "Observation" { event["rows"].clone() } else { Value::Null };
+        format!("{} {} {} {}", event["action"], event["resource"], event["actorUserId"], readings).replace('"', "")
+    };
+    let told = async |person| -> Vec<String> {
+        events(&server, person, "?patientId=40001")
+            .await
+            .iter()
+            .map(of)
+            .filter(|line| !line.contains("AuditEvent"))
+            .collect()
+    };
+    assert_eq!(
+        told(MARK).await,
+        ["read Patient 10004 null", "read Observation 10001 null", "read Observation 10004 null"],
+        "{:?}",
+        events(&server, MARK, "?patientId=40001").await
+    );
+    let consents: Vec<Value> =
+        events(&server, MARK, "?patientId=40001").await.iter().map(|event| event["consents"].clone()).collect();
+    assert!(consents.iter().all(|held| held.as_array().is_none_or(Vec::is_empty)), "{consents:?}");
+    let exported = server.get("/fhir/r5/AuditEvent?patient=40001").as_user(MARK).send().await.expect(200).text();
+    assert!(!exported.contains("30001") && !exported.contains("Observation/6"), "{exported}");
+    // An administrator without a name has none.
+    let unnamed = events(&server, MARK, "?patientId=40001&actorUserId=10001").await;
+    assert!(unnamed.iter().all(|event| event["actorName"].is_null()), "{unnamed:?}");
+    let own = told(MARY).await;
+    for line in ["create StudyPatient 10002 null", "update Consent 10006 null", "read Observation 10002 3"] {
+        assert!(own.iter().any(|one| one == line), "{line}: {own:?}");
+    }
+    server.stop().await;
+}
+
+/// Of a page with readings of several patients nobody is told how many were of patients that are none of theirs.
+#[tokio::test]
+async fn a_page_of_many_tells_each_patient_of_itself_alone() {
+    let server = TestServer::start().await;
+    server.get("/fhir/r5/Observation?_has:Group:member:_id=30001").as_user(MARY).send().await.expect(200);
+    let page = |events: Vec<Value>| {
+        let event = events.into_iter().find(|event| event["resource"] == "Observation").expect("an entry");
+        (event["patientIds"].clone(), event["patientCount"].clone(), event["rows"].clone())
+    };
+    assert_eq!(page(events(&server, PETER, "").await), (json!([40001]), json!(1), Value::Null));
+    let (patients, count, rows) = page(events(&server, MARY, "").await);
+    assert!(
+        patients.as_array().is_some_and(|all| json!(all.len()) == count) && rows.is_i64(),
+        "{patients} {count} {rows}"
+    );
     server.stop().await;
 }
 

@@ -362,7 +362,8 @@ async fn a_condition_that_fits_several_or_a_strangers_is_refused() {
     server.stop().await;
 }
 
-/// Writing for a patient is no right to read: without consent nothing of a reading comes back (R1).
+/// Writing for a patient is no right to read: without consent nothing of a reading comes back, not where it is nor since when
+/// (R1, B-4).
 #[tokio::test]
 async fn a_condition_shows_nothing_without_consent() {
     let server = TestServer::start().await;
@@ -376,15 +377,21 @@ async fn a_condition_shows_nothing_without_consent() {
         server.execute(statement).await;
         for person in [MARY, ADMIN] {
             let call = server.post("/fhir/r5/Observation").as_user(person).header("if-none-exist", &condition);
-            let reply = call.header("prefer", "return=representation").json(&body).send().await;
-            assert!(matches!(reply.status.as_u16(), 200 | 403 | 409), "{statement}: {}", reply.text());
-            let said = reply.text();
-            assert!(!said.contains("valueAttachment") && !said.contains("effectiveDateTime"), "{statement}: {said}");
+            let reply = call.header("prefer", "return=representation").json(&body).send().await.expect(409);
+            assert_eq!(reply.at("/issue/0/code"), "duplicate", "{statement}");
+            for header in ["location", "etag", "last-modified"] {
+                assert_eq!(reply.header(header), "", "{statement}: {header}");
+            }
             let bundle = bundle("batch", &[(body.clone(), Some(condition.as_str()))]);
             let call = server.post("/fhir/r5").as_user(person).header("prefer", "return=representation");
-            let said = call.json(&bundle).send().await.expect(200).text();
-            assert!(!said.contains("valueAttachment") && !said.contains("effectiveDateTime"), "{statement}: {said}");
+            let reply = call.json(&bundle).send().await.expect(200);
+            assert_eq!(statuses(&reply), ["409 Conflict"], "{statement}");
+            for told in ["location", "etag", "lastModified", "resource"] {
+                assert_eq!(reply.at(&format!("/entry/0/response/{told}")), Value::Null, "{statement}: {told}");
+            }
         }
+        // Its own is its own.
+        unless(&server, PETER, &condition, &body).await.expect(200);
         assert_eq!(observations(&server).await, before, "{statement}");
     }
     server.stop().await;

@@ -177,6 +177,11 @@ async fn read_and_write_scopes_bind_only_where_the_site_says_so() {
     let invite = "/api/v1/patients/40001/invitation_link";
     server.get(invite).bearer(&reader).send().await.expect(403);
     server.get(invite).bearer(&writer).send().await.expect(200);
+    // And so does what forgets consents not only read.
+    let consents = "/api/v1/patients/40001/consents";
+    server.get(consents).bearer(&reader).send().await.expect(200);
+    server.get(&format!("{consents}?reset=true")).bearer(&reader).send().await.expect(403);
+    server.get(&format!("{consents}?reset=true")).bearer(&writer).send().await.expect(200);
     // A search by POST reads.
     let search = [("patient", "40001")];
     server.post("/fhir/r5/Observation/_search").bearer(&reader).form(&search).send().await.expect(200);

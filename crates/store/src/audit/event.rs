@@ -191,13 +191,40 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
     whose
 }
 
-/// Pushes the condition that a manager may know of what was done: by the own people, by the patient, by the server. What
-/// anybody else tried in vain is told as well, but not by whom: see [`named`].
+/// The patients of an entry.
+const PATIENTS: &str = "unnest(coalesce(e.patient_ids, ARRAY[e.patient_id])) AS x (patient_id)";
+
+/// The condition that what was done to patient `x` concerns the led organizations: by people who look after the patient there, by
+/// the server, or by the patient, of whose own readings an organization is told only while one of its studies may read some.
+/// Of consents only changes towards studies of these organizations; the change is stored right before its entry. What anybody else
+/// tried in vain is told as well, but not by whom: see [`named`].
+const CONCERNS: &str = "(e.action = 'denied' OR e.actor_user_id IS NULL
+      OR EXISTS (SELECT 1 FROM core_practitioner AS p JOIN jhe_shares AS s ON s.practitioner_id = p.id
+                   JOIN led ON led.organization_id = s.organization_id
+                  WHERE p.jhe_user_id = e.actor_user_id AND s.patient_id = x.patient_id)
+      OR (EXISTS (SELECT 1 FROM core_patient AS pt WHERE pt.id = x.patient_id AND pt.jhe_user_id = e.actor_user_id)
+          AND (e.resource NOT IN ('Observation', 'Consent')
+               OR (e.resource = 'Consent' AND e.action IN ('update', 'delete'))
+               OR EXISTS (SELECT 1 FROM jhe_releases AS r JOIN led ON led.organization_id = r.organization_id
+                           WHERE r.patient_id = x.patient_id))))
+     AND (e.resource <> 'Consent' OR e.action NOT IN ('update', 'delete')
+          OR EXISTS (SELECT 1 FROM jhe_consent_event AS c JOIN core_study AS s ON s.id = c.study_id
+                       JOIN led ON led.organization_id = s.organization_id
+                      WHERE c.patient_id = x.patient_id
+                        AND c.occurred_at BETWEEN e.occurred_at - interval '1 minute' AND e.occurred_at + interval '1 second'))";
+
+/// Pushes the condition that a manager may know of what was done to one of the patients asked for. Nothing of what is known to
+/// be another organization's, nor of its studies.
 fn push_permitted(sql: &mut QueryBuilder<Postgres>, reach: Reach) {
     if matches!(reach, Reach::Shared(_)) {
         sql.push(
-            " AND (e.action = 'denied' OR e.actor_user_id IS NULL OR e.actor_user_id IN (SELECT user_id FROM staff))",
+            " AND (e.organization_id IS NULL OR e.organization_id IN (SELECT organization_id FROM led))
+              AND CASE WHEN e.resource = 'StudyPatient' THEN EXISTS (
+                      SELECT 1 FROM core_study AS s JOIN led ON led.organization_id = s.organization_id
+                       WHERE s.id = e.resource_id::bigint) ELSE true END
+              AND EXISTS (SELECT 1 FROM ",
         );
+        sql.push(PATIENTS).push(" WHERE x.patient_id IN (SELECT patient_id FROM asked) AND ").push(CONCERNS).push(")");
     }
 }
 
@@ -300,10 +327,10 @@ impl AuditEvents<'_> {
         }
         sql.push(" ORDER BY id DESC OFFSET ").push_bind(window.offset);
         sql.push(" LIMIT ").push_bind(window.reach()).push(") ");
-        push_columns(&mut sql, scope, whose);
+        push_columns(&mut sql, scope);
+        push_seen(&mut sql, reach, whose);
         sql.push(
-            " FROM found JOIN jhe_audit_event AS e ON e.id = found.id
-              LEFT JOIN core_jheuser AS u ON u.id = e.actor_user_id
+            " LEFT JOIN core_jheuser AS u ON u.id = e.actor_user_id
               LEFT JOIN oauth2_provider_application AS a ON a.id = e.application_id
              ORDER BY e.id DESC",
         );
@@ -317,11 +344,44 @@ impl AuditEvents<'_> {
     }
 }
 
-fn push_columns(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::AuditEvent>, whose: Whose) {
+/// The condition that whoever reads an entry may know all patients it is about; else how much there was is told of others too.
+const WHOLLY_SEEN: &str =
+    "cardinality(seen.patients) = coalesce(cardinality(e.patient_ids), (e.patient_id IS NOT NULL)::int)";
+
+/// The condition that how many readings there were, and which one, is known of by the led organizations: those who read them could
+/// read nothing but by these, or asked for one of these.
+const AMONG_THEM: &str = "(e.resource <> 'Observation' OR e.organization_id IS NOT NULL
+    OR (EXISTS (SELECT 1 FROM core_practitioner AS p WHERE p.jhe_user_id = e.actor_user_id)
+        AND NOT EXISTS (SELECT 1 FROM core_patient AS pt WHERE pt.jhe_user_id = e.actor_user_id)
+        AND NOT EXISTS (SELECT 1 FROM core_practitioner AS p JOIN jhe_member AS m ON m.practitioner_id = p.id
+                         WHERE p.jhe_user_id = e.actor_user_id
+                           AND m.organization_id NOT IN (SELECT organization_id FROM led))))";
+
+/// Pushes what columns are taken from, with the patients that whoever reads an entry may know: of a page, other patients are
+/// nobody's business but those who may know them.
+fn push_seen(sql: &mut QueryBuilder<Postgres>, reach: Reach, whose: Whose) {
+    sql.push(" FROM found JOIN jhe_audit_event AS e ON e.id = found.id CROSS JOIN LATERAL (SELECT ");
+    match whose {
+        Whose::Everybodys => {
+            sql.push("coalesce(e.patient_ids, array_remove(ARRAY[e.patient_id], NULL))");
+        }
+        Whose::Theirs => {
+            sql.push("ARRAY(SELECT x.patient_id FROM ").push(PATIENTS);
+            sql.push(" WHERE x.patient_id IN (SELECT patient_id FROM people)");
+            if matches!(reach, Reach::Shared(_)) {
+                sql.push(" AND (e.organization_id IS NOT NULL OR ").push(CONCERNS).push(")");
+            }
+            sql.push(" ORDER BY x.patient_id)");
+        }
+    }
+    sql.push(" AS patients) AS seen");
+}
+
+fn push_columns(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::AuditEvent>) {
     sql.push("SELECT ");
     for (column, name) in [
         ("e.actor_user_id", "actor_user_id"),
-        ("concat_ws(' ', u.first_name, u.last_name)", "actor_name"),
+        ("btrim(concat_ws(' ', u.first_name, u.last_name))", "actor_name"),
         ("e.application_id", "application_id"),
         ("a.name", "application_name"),
         ("host(e.ip)", "ip"),
@@ -329,19 +389,26 @@ fn push_columns(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::
         sql.push("CASE WHEN ").push(named(*scope.reach())).push(" THEN ").push(column);
         sql.push(" END AS ").push(name).push(", ");
     }
-    sql.push(
-        "e.id, e.occurred_at, e.action, e.resource, e.resource_id, e.organization_id, e.rows, e.status, e.request_id, e.template,
-                e.reason,
-                coalesce(cardinality(e.patient_ids), (e.patient_id IS NOT NULL)::int)::bigint AS patient_count, ",
-    );
-    // Other patients of a page are nobody's business but those who may know them.
-    sql.push(match whose {
-        Whose::Everybodys => "coalesce(e.patient_ids, array_remove(ARRAY[e.patient_id], NULL)) AS patients, ",
-        Whose::Theirs => {
-            "ARRAY(SELECT p FROM unnest(coalesce(e.patient_ids, ARRAY[e.patient_id])) AS p
-                    WHERE p IN (SELECT patient_id FROM people) ORDER BY p) AS patients, "
+    sql.push("e.id, e.occurred_at, e.action, e.resource, e.organization_id, e.status, e.request_id, e.template, e.reason, seen.patients, ");
+    match *scope.reach() {
+        Reach::Own(_) => {
+            sql.push(format!(
+                "e.resource_id, CASE WHEN {WHOLLY_SEEN} THEN e.rows END AS rows, cardinality(seen.patients)::bigint"
+            ));
         }
-    });
+        Reach::Shared(_) => {
+            sql.push(format!(
+                "CASE WHEN {AMONG_THEM} THEN e.resource_id END AS resource_id,
+                CASE WHEN {WHOLLY_SEEN} AND {AMONG_THEM} THEN e.rows END AS rows, cardinality(seen.patients)::bigint"
+            ));
+        }
+        Reach::Superuser | Reach::Internal(_) | Reach::Nothing | Reach::Account(_) => {
+            sql.push(
+                "e.resource_id, e.rows, coalesce(cardinality(e.patient_ids), (e.patient_id IS NOT NULL)::int)::bigint",
+            );
+        }
+    }
+    sql.push(" AS patient_count, ");
     let one = match (*scope.reach(), scope.within().patients.as_deref()) {
         (Reach::Own(patient), _) => Some(patient),
         (_, Some([patient])) => Some(*patient),
@@ -364,6 +431,11 @@ fn push_columns(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::
               JOIN core_codeableconcept AS k ON k.id = h.scope_code_id
               JOIN core_practitioner AS p ON p.jhe_user_id = e.actor_user_id
               JOIN jhe_member AS m ON m.practitioner_id = p.id AND m.organization_id = s.organization_id
-             WHERE h.consented) END AS consents",
+             WHERE h.consented",
     );
+    if matches!(scope.reach(), Reach::Shared(_)) {
+        // Consents towards others are theirs to know.
+        sql.push(" AND s.organization_id IN (SELECT organization_id FROM led)");
+    }
+    sql.push(") END AS consents");
 }

@@ -191,8 +191,11 @@ impl Observations<'_> {
               CROSS JOIN LATERAL (
                   SELECT o.id, o.last_updated, o.status, k.coding_system, k.coding_code, k.text AS coding_text,
                          coalesce(o.subject_patient_id = $4, false)
-                           OR EXISTS (SELECT 1 FROM jhe_manages_patient AS g
-                                       WHERE g.patient_id = o.subject_patient_id AND g.practitioner_id = $5) AS writable
+                           OR (EXISTS (SELECT 1 FROM jhe_manages_patient AS g
+                                        WHERE g.patient_id = o.subject_patient_id AND g.practitioner_id = $5)
+                               AND EXISTS (SELECT 1 FROM jhe_readable AS r
+                                            WHERE r.practitioner_id = $5 AND r.patient_id = o.subject_patient_id
+                                              AND r.scope_code_id = o.codeable_concept_id AND r.may_read)) AS writable
                     FROM core_observationidentifier AS i
                     JOIN core_observation AS o ON o.id = i.observation_id
                     JOIN core_codeableconcept AS k ON k.id = o.codeable_concept_id
