@@ -134,24 +134,21 @@ const REMEMBERED: &[(i64, i64, i64)] = &[
     (80005, 20008, 30005),
 ];
 
-/// A demo study: id, name, description, organization, scopes, data sources, clients.
-type DemoStudy = (i64, &'static str, &'static str, i64, &'static [i64], &'static [i64], &'static [i64]);
+/// A demo study: id, name, description, organization, scopes.
+type DemoStudy = (i64, &'static str, &'static str, i64, &'static [i64]);
 
 const STUDIES: &[DemoStudy] = &[
-    (
-        30001,
-        "Lifespan Study on BP & HR",
-        "Blood Pressure & Heart Rate",
-        20003,
-        &[50002, 50004, 50011],
-        &[70001, 70005],
-        &[1, 3],
-    ),
-    (30002, "Lifespan Study on BP", "Blood Pressure", 20003, &[50002, 50011], &[70001, 70005], &[1]),
-    (30003, "Cardiology Div Study on BGL", "Blood Glucose", 20006, &[50001], &[70002], &[2]),
-    (30004, "Nep Pulse Lab Study on BT", "Body Temperature", 20007, &[50003], &[70003], &[2]),
-    (30005, "Cosmic Cardio Lab Study on O2", "Oxygen Saturation", 20008, &[50005], &[], &[]),
+    (30001, "Lifespan Study on BP & HR", "Blood Pressure & Heart Rate", 20003, &[50002, 50004, 50011]),
+    (30002, "Lifespan Study on BP", "Blood Pressure", 20003, &[50002, 50011]),
+    (30003, "Cardiology Div Study on BGL", "Blood Glucose", 20006, &[50001]),
+    (30004, "Nep Pulse Lab Study on BT", "Body Temperature", 20007, &[50003]),
+    (30005, "Cosmic Cardio Lab Study on O2", "Oxygen Saturation", 20008, &[50005]),
 ];
+/// Data sources of studies, by the ids of their links from 1.
+const STUDY_DATA_SOURCES: &[(i64, i64)] =
+    &[(30001, 70001), (30001, 70005), (30002, 70001), (30002, 70005), (30004, 70003), (30003, 70002)];
+/// Clients of studies, by the ids of their links from 1.
+const STUDY_CLIENTS: &[(i64, i64)] = &[(30001, 1), (30002, 1), (30001, 3), (30004, 2), (30003, 2)];
 /// Enrolments: row, study, patient, consented scopes.
 const ENROLMENTS: &[(i64, i64, i64, &[i64])] = &[
     (1, 30001, 40001, &[50002, 50004, 50011]),
@@ -165,15 +162,15 @@ const ENROLMENTS: &[(i64, i64, i64, &[i64])] = &[
 ];
 /// Observations: id, patient, scope, data source. One for each Open mHealth consent.
 const OBSERVATIONS: &[(i64, i64, i64, Option<i64>)] = &[
-    (60001, 40003, 50003, Some(70003)),
-    (60002, 40004, 50005, None),
+    (60001, 40002, 50002, Some(70001)),
+    (60002, 40002, 50002, Some(70001)),
     (60003, 40001, 50002, Some(70001)),
-    (60004, 40001, 50004, Some(70001)),
-    (60005, 40002, 50002, Some(70001)),
+    (60004, 40002, 50004, Some(70001)),
+    (60005, 40001, 50004, Some(70001)),
     (60006, 40005, 50001, Some(70002)),
-    (60007, 40002, 50004, Some(70001)),
-    (60008, 40002, 50002, Some(70001)),
-    (60009, 40005, 50005, None),
+    (60007, 40003, 50003, Some(70003)),
+    (60008, 40005, 50005, None),
+    (60009, 40004, 50005, None),
 ];
 
 /// The codes of the demo observations, in id order: what documents are needed.
@@ -419,29 +416,21 @@ impl Work {
     }
 
     async fn seed_studies(&mut self, demo: &DemoOptions) -> Result<(), Error> {
-        for (id, name, description, organization, scopes, sources, clients) in STUDIES {
+        for (id, name, description, organization, scopes) in STUDIES {
             let sql = "INSERT INTO core_study (id, organization_id, name, description) VALUES ($1, $2, $3, $4)";
             self.insert(sql, &[*id, *organization], &[name, description]).await?;
             for scope in *scopes {
-                self.insert(
-                    "INSERT INTO core_studyscoperequest (study_id, scope_code_id) VALUES ($1, $2)",
-                    &[*id, *scope],
-                    &[],
-                )
-                .await?;
+                let sql = "INSERT INTO core_studyscoperequest (study_id, scope_code_id) VALUES ($1, $2)";
+                self.insert(sql, &[*id, *scope], &[]).await?;
             }
-            for source in *sources {
-                self.insert(
-                    "INSERT INTO core_studydatasource (study_id, data_source_id) VALUES ($1, $2)",
-                    &[*id, *source],
-                    &[],
-                )
-                .await?;
-            }
-            for client in *clients {
-                self.insert("INSERT INTO core_studyclient (study_id, client_id) VALUES ($1, $2)", &[*id, *client], &[])
-                    .await?;
-            }
+        }
+        for (study, source) in STUDY_DATA_SOURCES {
+            let sql = "INSERT INTO core_studydatasource (study_id, data_source_id) VALUES ($1, $2)";
+            self.insert(sql, &[*study, *source], &[]).await?;
+        }
+        for (study, client) in STUDY_CLIENTS {
+            let sql = "INSERT INTO core_studyclient (study_id, client_id) VALUES ($1, $2)";
+            self.insert(sql, &[*study, *client], &[]).await?;
         }
         for (id, study, patient, scopes) in ENROLMENTS {
             let sql = "INSERT INTO core_studypatient (id, study_id, patient_id) VALUES ($1, $2, $3)";

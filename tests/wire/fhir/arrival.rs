@@ -52,10 +52,10 @@ async fn upload(server: &TestServer) -> i64 {
 async fn every_arrival_is_told_once_in_order() {
     let server = TestServer::start().await;
     let (seen, number) = since(&server, MARY, RATES, "0").await;
-    assert_eq!(seen, [60004]);
+    assert_eq!(seen, [60005]);
     assert_eq!(since(&server, MARY, RATES, &number).await.0, Vec::<i64>::new());
     store_many(&server, PETER, 25).await;
-    server.execute("UPDATE core_observation SET status = 'amended' WHERE id = 60004").await;
+    server.execute("UPDATE core_observation SET status = 'amended' WHERE id = 60005").await;
     // Smaller pages tell the same.
     let (few, _) = since(&server, MARY, &format!("{RATES}&_count=4"), &number).await;
     let (many, next) = since(&server, MARY, &format!("{RATES}&_count=1000"), &number).await;
@@ -123,7 +123,7 @@ async fn arrivals_are_told_to_those_who_may_read_them() {
     for (person, expected) in [(MARY, 5), (ADMIN, 9), (MARK, 2), (NOBODY, 0)] {
         assert_eq!(since(&server, person, all, "0").await.0.len(), expected, "{person:?}");
     }
-    assert_eq!(since(&server, PETER, "Observation", "0").await.0, [60003, 60004]);
+    assert_eq!(since(&server, PETER, "Observation", "0").await.0, [60003, 60005]);
     assert_eq!(since(&server, PAMELA, "Observation", "0").await.0.len(), 3);
     let (_, number) = since(&server, MARY, RATES, "0").await;
     upload(&server).await;
@@ -181,7 +181,7 @@ async fn arrivals_go_on_in_another_cluster() {
     let database = server.database();
     let moved = TestServer::on(database, &[]).await;
     let (seen, number) = since(&moved, MARY, RATES, "0").await;
-    assert_eq!(seen, [60004]);
+    assert_eq!(seen, [60005]);
     let document = omh::observation(40001, 70001, HEART_RATE, &omh::heart_rate("61"));
     let reply = moved.post("/fhir/r5/Observation").as_user(PETER).json(&document).send().await.expect(201);
     let new: i64 = reply.at("/id").as_str().unwrap().parse().unwrap();
@@ -190,7 +190,7 @@ async fn arrivals_go_on_in_another_cluster() {
     let shift = moved.scalar("SELECT shift::text FROM jhe_arrival_shift").await;
     let again = TestServer::on(server.database(), &[]).await;
     assert_eq!(again.scalar("SELECT shift::text FROM jhe_arrival_shift").await, shift);
-    assert_eq!(since(&again, MARY, RATES, "0").await.0, [60004, new]);
+    assert_eq!(since(&again, MARY, RATES, "0").await.0, [60005, new]);
     for one in [again, moved, server] {
         one.stop().await;
     }

@@ -151,7 +151,7 @@ async fn a_key_sees_what_its_owner_sees() {
         ("Observation?patient=40001&_count=1", 200),
         ("Observation", 400),
         ("Patient", 200),
-        ("Observation/60001", 200),
+        ("Observation/60007", 200),
         ("Observation/60006", 404),
         ("Patient/40002", 200),
     ] {
@@ -400,7 +400,7 @@ async fn a_grant_reaches_its_own_institution_only() {
     check(MARK, "_has:Group:member:_id=30004&patient=40001", 2).await;
     get(&server, MARY, "Observation/61001").await.expect(404);
     get(&server, MARK, "Observation/60003").await.expect(404);
-    get(&server, MARK, "Observation/60004").await.expect(200);
+    get(&server, MARK, "Observation/60005").await.expect(200);
     get(&server, MARY, "Observation?_has:Group:member:_id=30004").await.expect(403);
     get(&server, MARK, "Observation?_has:Group:member:_id=30001").await.expect(403);
     // Tom belongs to both; all that is named must hold in one study.
@@ -414,8 +414,8 @@ async fn a_grant_reaches_its_own_institution_only() {
     check(MARK, "patient=40001", 2).await;
     check(TOM, "patient=40001", 3).await;
     check(TOM, "patient=40001&patient.organization=20003", 1).await;
-    get(&server, MARY, "Observation/60004").await.expect(404);
-    get(&server, MARK, "Observation/60004").await.expect(200);
+    get(&server, MARY, "Observation/60005").await.expect(404);
+    get(&server, MARK, "Observation/60005").await.expect(200);
     server.stop().await;
 }
 
@@ -478,7 +478,7 @@ async fn a_shared_patient_shows_no_reading_without_consent() {
         let reply = get(&server, person, "Observation?patient=40002").await.expect(200);
         assert_eq!((reply.at("/total"), ids(&reply)), (json!(0), vec![]), "{person:?}");
         get(&server, person, "Patient/40002").await.expect(200);
-        get(&server, person, "Observation/60005").await.expect(404);
+        get(&server, person, "Observation/60001").await.expect(404);
         assert_eq!(total(get(&server, person, "Observation?patient=40001").await), 2, "{person:?}");
     }
     assert_eq!(total(get(&server, PAMELA, "Observation").await), 3);
@@ -493,20 +493,20 @@ async fn what_is_granted_or_requested_again_is_seen_again() {
         let mut found = ids(&get(&server, MARY, "Observation?patient=40001").await.expect(200));
         found.sort_unstable();
         assert_eq!(found, expected);
-        for id in [60003, 60004] {
+        for id in [60003, 60005] {
             let status = if expected.contains(&id) { 200 } else { 404 };
             get(&server, MARY, &format!("Observation/{id}")).await.expect(status);
         }
     };
-    seen(&[60003, 60004]).await;
+    seen(&[60003, 60005]).await;
     server.execute("UPDATE core_studypatientscopeconsent SET consented = false WHERE scope_code_id = 50004").await;
     seen(&[60003]).await;
     server.execute("UPDATE core_studypatientscopeconsent SET consented = true WHERE scope_code_id = 50004").await;
-    seen(&[60003, 60004]).await;
+    seen(&[60003, 60005]).await;
     server.execute("DELETE FROM core_studyscoperequest WHERE scope_code_id = 50004").await;
     seen(&[60003]).await;
     server.execute("INSERT INTO core_studyscoperequest (study_id, scope_code_id) VALUES (30001, 50004)").await;
-    seen(&[60003, 60004]).await;
+    seen(&[60003, 60005]).await;
     server.stop().await;
 }
 
@@ -521,7 +521,7 @@ async fn who_leaves_an_organization_is_hidden_from_it() {
         get(&server, MARY, "Patient/40001").await.expect(200);
         server.execute(statement).await;
         for person in [MARY, VICTOR] {
-            assert_eq!(total(get(&server, person, "Observation?_id=60003,60004").await), 0, "{what}");
+            assert_eq!(total(get(&server, person, "Observation?_id=60003,60005").await), 0, "{what}");
             assert_eq!(total(get(&server, person, "Observation?_has:Group:member:_id=30001").await), 3, "{what}");
             assert_eq!(total(get(&server, person, "Patient").await), 1, "{what}");
             get(&server, person, "Observation/60003").await.expect(404);
@@ -555,7 +555,7 @@ async fn what_is_shared_twice_is_listed_once() {
             ("Observation?patient=40001&_sort=date", 2),
             ("Observation?patient=40001&_has:Group:member:_id=30001,31001", 2),
             ("Observation?patient=40001&patient.organization=20002,20003", 2),
-            ("Observation?_id=60003,60004", 2),
+            ("Observation?_id=60003,60005", 2),
             ("Patient?patient=40001", 1),
             ("Patient?_has:Group:member:_id=30001,31001", 2),
             ("Patient?patient.organization=20002,20003", 2),
@@ -619,7 +619,7 @@ async fn an_account_of_both_kinds_is_what_its_client_is_for() {
     server.execute("UPDATE core_studypatientscopeconsent SET consented = false WHERE study_patient_id = 1 AND scope_code_id = 50004").await;
     assert_eq!(total(get(&server, PETER, "Observation").await), 2);
     assert_eq!(total(console("Observation?patient=40001").await), 1);
-    console("Observation/60004").await.expect(404);
+    console("Observation/60005").await.expect(404);
     server.execute("UPDATE core_studypatientscopeconsent SET consented = true").await;
     // Writing follows the same rule.
     let pamelas = omh::observation(40002, 70001, HEART_RATE, &omh::heart_rate("60"));

@@ -57,7 +57,7 @@ async fn the_newest_of_each_kind_is_found_by_when_it_was_taken() {
     check(rate, &[summer]).await;
     check(&format!("{rate}&max=1"), &[summer]).await;
     check(&format!("{rate}&max=2"), &[summer, spring]).await;
-    check(&format!("{rate}&max=100"), &[summer, spring, winter, 60004]).await;
+    check(&format!("{rate}&max=100"), &[summer, spring, winter, 60005]).await;
     check("patient=40001", &[summer, 60003]).await;
     check("patient=40001&max=2", &[summer, spring, 60003]).await;
     check("subject=Patient/40001&code=omh:blood-pressure:4.0,omh:heart-rate:2.0", &[summer, 60003]).await;
@@ -65,14 +65,14 @@ async fn the_newest_of_each_kind_is_found_by_when_it_was_taken() {
     check("patient=40001&code=omh:body-weight:3.0", &[]).await;
     // Conditions come first: the newest of what they leave.
     check(&format!("{rate}&date=lt2026-07"), &[spring]).await;
-    check(&format!("{rate}&date=2025,2026-01&max=2"), &[winter, 60004]).await;
+    check(&format!("{rate}&date=2025,2026-01&max=2"), &[winter, 60005]).await;
     check(&format!("{rate}&status=amended"), &[]).await;
     // Pamela has one heart rate and two blood pressures that were taken together.
     let both = last(&server, MARY, "patient=40001,40002").await;
-    assert!(both.len() == 4 && both.contains(&summer) && both.contains(&60003) && both.contains(&60007), "{both:?}");
-    check("patient=40001,40002&code=omh:heart-rate:2.0", &[summer, 60007]).await;
-    check("_has:Group:member:_id=30001&code=omh:heart-rate:2.0", &[summer, 60007]).await;
-    check("patient=40002&code=omh:blood-pressure:4.0&max=2", &[60005, 60008]).await;
+    assert!(both.len() == 4 && both.contains(&summer) && both.contains(&60003) && both.contains(&60004), "{both:?}");
+    check("patient=40001,40002&code=omh:heart-rate:2.0", &[summer, 60004]).await;
+    check("_has:Group:member:_id=30001&code=omh:heart-rate:2.0", &[summer, 60004]).await;
+    check("patient=40002&code=omh:blood-pressure:4.0&max=2", &[60001, 60002]).await;
     server.stop().await;
 }
 
@@ -84,11 +84,11 @@ async fn undated_readings_count_by_their_last_change() {
     server
         .execute(
             "UPDATE core_observation SET effective_date_time = NULL WHERE codeable_concept_id = 50004;
-             UPDATE core_observation SET status = 'amended' WHERE id = 60004;",
+             UPDATE core_observation SET status = 'amended' WHERE id = 60005;",
         )
         .await;
     let rate = "patient=40001&code=omh:heart-rate:2.0";
-    assert_eq!(last(&server, MARY, rate).await, BTreeSet::from([60004]));
+    assert_eq!(last(&server, MARY, rate).await, BTreeSet::from([60005]));
     assert_eq!(last(&server, MARY, &format!("{rate}&max=100")).await.len(), 4);
     server.stop().await;
 }
@@ -116,11 +116,11 @@ async fn the_newest_is_what_the_caller_may_read() {
     for (person, expected) in [(MARY, 4), (VICTOR, 4), (ADMIN, 8), (MARK, 2), (NOBODY, 0)] {
         assert_eq!(last(&server, person, all).await.len(), expected, "{person:?}");
     }
-    assert_eq!(last(&server, PETER, "").await, BTreeSet::from([60003, 60004]));
-    assert_eq!(last(&server, PAMELA, "code=omh:heart-rate:2.0").await, BTreeSet::from([60007]));
+    assert_eq!(last(&server, PETER, "").await, BTreeSet::from([60003, 60005]));
+    assert_eq!(last(&server, PAMELA, "code=omh:heart-rate:2.0").await, BTreeSet::from([60004]));
     server.execute("UPDATE core_studypatientscopeconsent SET consented = false WHERE study_patient_id = 1 AND scope_code_id = 50004").await;
     assert_eq!(last(&server, MARY, "patient=40001").await, BTreeSet::from([60003]));
-    assert_eq!(last(&server, PETER, "").await, BTreeSet::from([60003, 60004]));
+    assert_eq!(last(&server, PETER, "").await, BTreeSet::from([60003, 60005]));
     server.execute("UPDATE core_studypatientscopeconsent SET scope_actions = 'r'").await;
     assert_eq!(last(&server, MARY, "patient=40001").await, BTreeSet::new());
     server.stop().await;
@@ -197,7 +197,7 @@ async fn pages_of_the_newest_stay_put_while_readings_arrive() {
         rates.push(taken(&server, &format!("2026-{month}-01T00:00:00Z")).await);
     }
     // Peter's heart rates lie in the middle: blood pressure before them, Pamela's behind.
-    let expected: Vec<i64> = [vec![60003], rates.clone(), vec![60008, 60005], vec![60007]].concat();
+    let expected: Vec<i64> = [vec![60003], rates.clone(), vec![60002, 60001], vec![60004]].concat();
     let query = "Observation/$lastn?patient=40001,40002&max=3&_count=2";
     assert_eq!(pages(&server, query, async || ()).await.concat(), expected);
     let arriving = async || {
@@ -205,7 +205,7 @@ async fn pages_of_the_newest_stay_put_while_readings_arrive() {
             taken(&server, time).await;
         }
         let pressure = "INSERT INTO core_observation (subject_patient_id, codeable_concept_id, omh_data, effective_date_time)
-            SELECT subject_patient_id, codeable_concept_id, omh_data, now() FROM core_observation WHERE id IN (60003, 60005)";
+            SELECT subject_patient_id, codeable_concept_id, omh_data, now() FROM core_observation WHERE id IN (60003, 60001)";
         server.execute(pressure).await;
     };
     assert_eq!(pages(&server, query, arriving).await.concat(), expected);
@@ -216,7 +216,7 @@ async fn pages_of_the_newest_stay_put_while_readings_arrive() {
     let seen = pages(&server, query, async || {
         server
             .execute("INSERT INTO core_observation (subject_patient_id, codeable_concept_id, omh_data)
-                      SELECT subject_patient_id, codeable_concept_id, omh_data FROM core_observation WHERE id IN (60003, 60004, 60007)")
+                      SELECT subject_patient_id, codeable_concept_id, omh_data FROM core_observation WHERE id IN (60003, 60005, 60004)")
             .await;
     })
     .await;

@@ -951,7 +951,7 @@ async fn a_superuser_is_a_member_everywhere_with_whatever_profiles() {
         }
         assert_eq!(found(&server, ADMIN, "Observation?patient=40001").await, with_profile, "{with_patient}");
         assert!(!found(&server, ADMIN, "Group").await.is_empty() && !found(&server, ADMIN, "Patient").await.is_empty());
-        get(&server, ADMIN, "Observation/60001").await.expect(200);
+        get(&server, ADMIN, "Observation/60007").await.expect(200);
         get(&server, ADMIN, "Observation?_count=1").await.expect(400);
         server.get("/api/v1/patients/me").as_user(ADMIN).send().await.expect(403);
         let source = json!({"dataSource": 70006, "label": "x", "fhirBaseUrl": "https://x.example"});

@@ -96,7 +96,7 @@ pub(super) fn operations() -> Vec<Operation> {
         get("newest readings of all one may read", "/Observation/$lastn", "/Observation/$lastn?_lastUpdated=ge2000"),
         get("read a reading (FHIR)", "/Observation/{id}", "/Observation/60003"),
         get("read a reading that no study releases", "/Observation/{id}", "/Observation/69001"),
-        get("read a reading of others", "/Observation/{id}", "/Observation/60009"),
+        get("read a reading of others", "/Observation/{id}", "/Observation/60008"),
     ]);
     for Kind { name, many, ours, theirs } in KINDS {
         let search = |what: &str, query: &str| {

@@ -138,6 +138,30 @@ async fn the_rich_demo_is_read_in_full_through_both_apis() {
     server.stop().await;
 }
 
+/// Programs and guides name rows of the demo data by their ids (R33).
+#[tokio::test]
+async fn rows_of_the_demo_data_have_the_ids_they_are_known_by() {
+    let server = TestServer::start().await;
+    let observations =
+        "SELECT string_agg(concat_ws(' ', o.id, o.subject_patient_id, k.coding_code), ', ' ORDER BY o.id)
+                          FROM core_observation AS o JOIN core_codeableconcept AS k ON k.id = o.codeable_concept_id";
+    assert_eq!(
+        server.scalar(observations).await,
+        "60001 40002 omh:blood-pressure:4.0, 60002 40002 omh:blood-pressure:4.0, 60003 40001 omh:blood-pressure:4.0, \
+         60004 40002 omh:heart-rate:2.0, 60005 40001 omh:heart-rate:2.0, 60006 40005 omh:blood-glucose:4.0, \
+         60007 40003 omh:body-temperature:4.0, 60008 40005 omh:oxygen-saturation:2.0, 60009 40004 omh:oxygen-saturation:2.0"
+    );
+    let links = "SELECT string_agg(concat_ws(' ', id, study_id, client_id), ', ' ORDER BY id) FROM core_studyclient";
+    assert_eq!(server.scalar(links).await, "1 30001 1, 2 30002 1, 3 30001 3, 4 30004 2, 5 30003 2");
+    let sources =
+        "SELECT string_agg(concat_ws(' ', id, study_id, data_source_id), ', ' ORDER BY id) FROM core_studydatasource";
+    assert_eq!(
+        server.scalar(sources).await,
+        "1 30001 70001, 2 30001 70005, 3 30002 70001, 4 30002 70005, 5 30004 70003, 6 30003 70002"
+    );
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn the_rich_demo_is_made_once_and_beside_nobody_elses_data() {
     let server = TestServer::start().await;

@@ -58,7 +58,9 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
     // As sent: what is no address and no code must not become one.
     let field = |name| visit.form.get(name).unwrap_or_default();
     let (code, email, password) = (field("joincode"), field("email"), field("password"));
-    let application = Application { code, email, password, repeated: visit.form.get("password2") };
+    // Scripts send the second field empty; the page requires it.
+    let repeated = visit.form.get("password2").filter(|text| !text.is_empty());
+    let application = Application { code, email, password, repeated };
     match sign_up::sign_up(&app, application, visit.ip).await {
         Ok(Ok(account)) if !jhe_app::identity::account::email::suffices(&app, &account) => {
             super::email::ask(&app, &visit, account.id)
