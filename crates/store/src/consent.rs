@@ -1,6 +1,6 @@
 //! Consents: what is asked, what was answered. Their history is kept by the database itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use jhe_authz::{AccessScope, Grant, Reach, action, resource};
@@ -49,6 +49,7 @@ struct ConsentRow {
     id: i64,
     study_patient_id: i64,
     study_id: i64,
+    organization_id: i64,
     scope_code_id: i64,
     consented: bool,
     consented_time: DateTime<Utc>,
@@ -234,8 +235,8 @@ impl Consents<'_> {
                  ON CONFLICT ON CONSTRAINT core_studypatientscopeconsent_pair_key
                  DO UPDATE SET consented = excluded.consented, consented_time = excluded.consented_time
                  RETURNING c.id, c.study_patient_id, c.scope_code_id, c.consented, c.consented_time)
-             SELECT x.id, x.study_patient_id, e.study_id, x.scope_code_id, x.consented, x.consented_time
-               FROM written AS x JOIN core_studypatient AS e ON e.id = x.study_patient_id
+             SELECT x.id, x.study_patient_id, e.study_id, s.organization_id, x.scope_code_id, x.consented, x.consented_time
+               FROM written AS x JOIN core_studypatient AS e ON e.id = x.study_patient_id JOIN core_study AS s ON s.id = e.study_id
                JOIN wanted AS w ON w.study_id = e.study_id AND w.scope_code_id = x.scope_code_id ORDER BY w.n",
         )
         .bind(&studies)
@@ -267,7 +268,7 @@ impl Consents<'_> {
         .await
         .db()?;
         let texts: HashMap<i64, ScopeCode> = texts.into_iter().map(|row| (row.scope_id, row.into())).collect();
-        self.0.audit(AuditEntry::new(AuditAction::Update, "Consent").id(patient.0).patient(patient));
+        self.note(AuditAction::Update, patient, rows.iter().map(|row| row.organization_id).collect());
         Ok(rows
             .into_iter()
             .filter_map(|row| {
@@ -292,19 +293,31 @@ impl Consents<'_> {
     ) -> Result<(), Error> {
         let patient = grant.id();
         self.0.tell_actor().await?;
-        sqlx::query(
+        let gone: Vec<i64> = sqlx::query_scalar(
             "DELETE FROM core_studypatientscopeconsent AS c
-              USING core_studypatient AS e, unnest($2::bigint[], $3::bigint[]) AS w (study_id, scope_code_id)
-              WHERE e.id = c.study_patient_id AND e.patient_id = $1 AND e.study_id = w.study_id AND c.scope_code_id = w.scope_code_id",
+              USING core_studypatient AS e, core_study AS s, unnest($2::bigint[], $3::bigint[]) AS w (study_id, scope_code_id)
+              WHERE e.id = c.study_patient_id AND s.id = e.study_id AND e.patient_id = $1 AND e.study_id = w.study_id
+                AND c.scope_code_id = w.scope_code_id RETURNING s.organization_id",
         )
         .bind(patient.0)
         .bind(targets.iter().map(|(study, _)| study.0).collect::<Vec<_>>())
         .bind(targets.iter().map(|(_, code)| code.0).collect::<Vec<_>>())
-        .execute(self.0.connection())
+        .fetch_all(self.0.connection())
         .await
         .db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Delete, "Consent").id(patient.0).patient(patient));
+        self.note(AuditAction::Delete, patient, gone.into_iter().collect());
         Ok(())
+    }
+
+    /// Records a change of consents, for each organization to whose studies it was: each is told of its own.
+    fn note(&mut self, action: AuditAction, patient: PatientId, organizations: BTreeSet<i64>) {
+        let entry = AuditEntry::new(action, "Consent").id(patient.0).patient(patient);
+        if organizations.is_empty() {
+            self.0.audit(entry.clone());
+        }
+        for organization in organizations {
+            self.0.audit(entry.clone().organization(OrganizationId(organization)));
+        }
     }
 
     /// Takes all answers of the patient in `grant` to these studies back; how many there were.
@@ -319,17 +332,18 @@ impl Consents<'_> {
             .execute(self.0.connection())
             .await
             .db()?;
-        let gone = sqlx::query(
-            "DELETE FROM core_studypatientscopeconsent AS c USING core_studypatient AS e
-              WHERE e.id = c.study_patient_id AND e.patient_id = $1 AND e.study_id = ANY ($2)",
+        let gone: Vec<i64> = sqlx::query_scalar(
+            "DELETE FROM core_studypatientscopeconsent AS c USING core_studypatient AS e, core_study AS s
+              WHERE e.id = c.study_patient_id AND s.id = e.study_id AND e.patient_id = $1 AND e.study_id = ANY ($2)
+              RETURNING s.organization_id",
         )
         .bind(patient.0)
         .bind(studies.iter().map(|id| id.0).collect::<Vec<_>>())
-        .execute(self.0.connection())
+        .fetch_all(self.0.connection())
         .await
-        .db()?
-        .rows_affected();
-        self.0.audit(AuditEntry::new(AuditAction::Delete, "Consent").id(patient.0).patient(patient));
-        Ok(gone)
+        .db()?;
+        let count = u64::try_from(gone.len()).unwrap_or(u64::MAX);
+        self.note(AuditAction::Delete, patient, gone.into_iter().collect());
+        Ok(count)
     }
 }

@@ -25,7 +25,7 @@ use self::row::{Beside, observation, observations};
 use self::ways::{EXTENT, push_newest, push_pairs, push_probes, push_walk};
 use crate::fault::Db;
 use crate::keyset::push_order_of_keys;
-use crate::scope::{Access, push_readable};
+use crate::scope::{Access, push_readable, sole_organization};
 use crate::work::Work;
 
 pub use arrival::{Arrival, Arrived};
@@ -133,7 +133,7 @@ impl Observations<'_> {
     fn audit_total(&mut self, scope: &AccessScope<resource::Observation>, count: i64) {
         let mut entry = AuditEntry::new(AuditAction::Read, "Observation").rows(count);
         let within = scope.within();
-        entry.organization_id = within.organizations.as_ref().and_then(|ids| ids.first().copied());
+        entry.organization_id = sole_organization(within);
         self.0.audit(entry.patients(within.patients.iter().flatten().copied()));
     }
 
@@ -142,7 +142,7 @@ impl Observations<'_> {
         let within = scope.within();
         let rows = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let mut entry = AuditEntry::new(AuditAction::Read, "Observation");
-        entry.organization_id = within.organizations.as_ref().and_then(|ids| ids.first().copied());
+        entry.organization_id = sole_organization(within);
         match within.patients.as_deref() {
             None | Some([]) => {
                 let patients = shown.iter().copied().map(PatientId);

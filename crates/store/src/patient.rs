@@ -14,7 +14,7 @@ use sqlx::{Postgres, QueryBuilder};
 use crate::fault::Db;
 use crate::filter::{PersonFilter, push_person, push_same_email};
 use crate::keyset::{Key, Order, numbered, push_window, time_key};
-use crate::scope::push_patient_scope;
+use crate::scope::{push_patient_scope, sole_organization};
 use crate::work::Work;
 
 /// Access to patients.
@@ -201,7 +201,7 @@ impl Patients<'_> {
         let count = self.count(scope, query).await?;
         let mut entry = AuditEntry::new(AuditAction::Read, "Patient").rows(count);
         let within = scope.within();
-        entry.organization_id = within.organizations.as_ref().and_then(|ids| ids.first().copied());
+        entry.organization_id = sole_organization(within);
         // A number about somebody who was named tells something of that person.
         let named = query.ids.iter().flatten().copied().map(PatientId);
         self.0.audit(entry.patients(within.patients.iter().flatten().copied().chain(named)));
@@ -276,11 +276,14 @@ impl Patients<'_> {
         window: Window,
     ) -> Result<Page<Patient>, Error> {
         let study: StudyId = grant.id();
-        let count = sqlx::query_scalar("SELECT count(*) FROM core_studypatient WHERE study_id = $1")
-            .bind(study.0)
-            .fetch_one(self.0.connection())
-            .await
-            .db()?;
+        let (count, organization): (i64, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM core_studypatient WHERE study_id = $1),
+                    (SELECT organization_id FROM core_study WHERE id = $1)",
+        )
+        .bind(study.0)
+        .fetch_one(self.0.connection())
+        .await
+        .db()?;
         let mut sql = QueryBuilder::new("");
         push_from(&mut sql, viewer.reach(), None);
         sql.push("EXISTS (SELECT 1 FROM core_studypatient AS e WHERE e.patient_id = p.id AND e.study_id = ");
@@ -290,7 +293,8 @@ impl Patients<'_> {
         let rows = self.assemble(viewer.reach(), rows).await?;
         let page = Page::of(&window, count, rows, |row| numbered(row.id.0));
         let shown = i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
-        let entry = AuditEntry::new(AuditAction::Read, "StudyPatient").id(study.0).rows(shown);
+        let mut entry = AuditEntry::new(AuditAction::Read, "StudyPatient").id(study.0).rows(shown);
+        entry.organization_id = organization.map(OrganizationId);
         self.0.audit(entry.patients(page.rows.iter().map(|row| row.id)));
         Ok(page)
     }

@@ -1,6 +1,7 @@
 //! Where a reach becomes SQL: the only place. Each fragment is built on the predicate views of `migrations/`.
 
 use jhe_authz::{AccessScope, Location, Reach, resource};
+use jhe_domain::OrganizationId;
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::filter::{PersonFilter, push_person};
@@ -16,6 +17,14 @@ pub(crate) enum Access {
 
 fn organizations(within: &Location) -> Option<Vec<i64>> {
     within.organizations.as_ref().map(|ids| ids.iter().map(|id| id.0).collect())
+}
+
+/// The one organization that a question is asked within. What concerns several is nobody's alone.
+pub(crate) fn sole_organization(within: &Location) -> Option<OrganizationId> {
+    match within.organizations.as_deref() {
+        Some([one]) => Some(*one),
+        _ => None,
+    }
 }
 
 fn studies(within: &Location) -> Option<Vec<i64>> {

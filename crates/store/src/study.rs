@@ -272,19 +272,19 @@ impl Studies<'_> {
         .execute(self.0.connection())
         .await
         .db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Update, "Study").id(id.0));
+        self.note(AuditEntry::new(AuditAction::Update, "Study"), id).await?;
         self.by_id(id).await
     }
 
     /// Deletes the study in `grant` with enrolments and consents. Observations stay.
     pub async fn delete(&mut self, grant: &Grant<resource::Study, action::Manage>) -> Result<(), Error> {
         self.0.tell_actor().await?;
+        self.note(AuditEntry::new(AuditAction::Delete, "Study"), grant.id()).await?;
         sqlx::query("DELETE FROM core_study WHERE id = $1")
             .bind(grant.id().0)
             .execute(self.0.connection())
             .await
             .db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Delete, "Study").id(grant.id().0));
         Ok(())
     }
 
@@ -337,9 +337,8 @@ impl Studies<'_> {
         .db()?
         .into_iter()
         .collect();
-        for (_, patient) in &created {
-            self.0.audit(AuditEntry::new(AuditAction::Create, "StudyPatient").id(study.0).patient(PatientId(*patient)));
-        }
+        let made = created.iter().map(|(_, patient)| PatientId(*patient));
+        self.note_enrolments(AuditAction::Create, study, made).await?;
         Ok(Some(
             patients
                 .iter()
@@ -373,11 +372,39 @@ impl Studies<'_> {
         .fetch_all(self.0.connection())
         .await
         .db()?;
-        for patient in gone {
-            let entry = AuditEntry::new(AuditAction::Delete, "StudyPatient").id(grant.id().0);
-            self.0.audit(entry.patient(PatientId(patient)));
+        self.note_enrolments(AuditAction::Delete, grant.id(), gone.into_iter().map(PatientId)).await
+    }
+
+    async fn note_enrolments(
+        &mut self,
+        action: AuditAction,
+        study: StudyId,
+        patients: impl Iterator<Item = PatientId>,
+    ) -> Result<(), Error> {
+        let organization = self.organization(study).await?;
+        for patient in patients {
+            let mut entry = AuditEntry::new(action, "StudyPatient").id(study.0).patient(patient);
+            entry.organization_id = organization;
+            self.0.audit(entry);
         }
         Ok(())
+    }
+
+    /// Records what happens to a study, which its organization is told.
+    async fn note(&mut self, entry: AuditEntry, study: StudyId) -> Result<(), Error> {
+        let mut entry = entry.id(study.0);
+        entry.organization_id = self.organization(study).await?;
+        self.0.audit(entry);
+        Ok(())
+    }
+
+    async fn organization(&mut self, study: StudyId) -> Result<Option<OrganizationId>, Error> {
+        let id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM core_study WHERE id = $1")
+            .bind(study.0)
+            .fetch_optional(self.0.connection())
+            .await
+            .db()?;
+        Ok(id.map(OrganizationId))
     }
 
     /// Asks for a data type. `None` when there is no such data type.
@@ -479,7 +506,7 @@ impl Studies<'_> {
             Some(id) => id,
             None => sqlx::query_scalar(select).bind(study).bind(other).fetch_one(self.0.connection()).await.db()?,
         };
-        self.0.audit(AuditEntry::new(AuditAction::Update, "Study").id(study));
+        self.note(AuditEntry::new(AuditAction::Update, "Study"), grant.id()).await?;
         Ok(Some(Linked { id: LinkId(id), created: created.is_some() }))
     }
 
@@ -490,8 +517,7 @@ impl Studies<'_> {
         other: i64,
     ) -> Result<(), Error> {
         sqlx::query(delete).bind(grant.id().0).bind(other).execute(self.0.connection()).await.db()?;
-        self.0.audit(AuditEntry::new(AuditAction::Update, "Study").id(grant.id().0));
-        Ok(())
+        self.note(AuditEntry::new(AuditAction::Update, "Study"), grant.id()).await
     }
 }
 

@@ -109,6 +109,8 @@ async fn a_number_is_recorded_like_what_it_counts() {
     assert_eq!(told, format!("read Patient {number}"));
     let (told, number) = ask("/fhir/r5/Patient?patient.organization=20003&_id=40001&_summary=count", "/total").await;
     assert_eq!(told, format!("read Patient 40001 20003 {number}"), "also of whom, where somebody was named");
+    let (told, number) = ask("/fhir/r5/Observation?patient.organization=20002,20003&_summary=count", "/total").await;
+    assert_eq!(told, format!("read Observation {number}"), "what concerns several is nobody's alone");
     // With rows there is one entry, of them.
     let entries = "SELECT count(*)::text FROM jhe_audit_event WHERE resource = 'Organization'";
     let before: i64 = server.scalar(entries).await.parse().unwrap();
@@ -205,6 +207,7 @@ async fn what_concerns_another_organization_is_its_own() {
     for person in [PETER, MARY, VICTOR, ADMIN] {
         server.get("/fhir/r5/Observation?patient=40001").as_user(person).send().await.expect(200);
     }
+    server.get("/fhir/r5/Observation/60003").as_user(VICTOR).send().await.expect(200);
     server.get("/api/v1/patients/40001").as_user(VICTOR).send().await.expect(200);
     let consent = json!({"studyScopeConsents": [{"studyId": 30001, "scopeConsents": [
         {"codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": true}]}]});
@@ -227,7 +230,12 @@ async fn what_concerns_another_organization_is_its_own() {
     };
     assert_eq!(
         told(MARK).await,
-        ["read Patient 10004 null", "read Observation 10001 null", "read Observation 10004 null"],
+        [
+            "read Patient 10004 null",
+            "read Observation 10004 null",
+            "read Observation 10001 null",
+            "read Observation 10004 null"
+        ],
         "{:?}",
         events(&server, MARK, "?patientId=40001").await
     );
@@ -239,6 +247,10 @@ async fn what_concerns_another_organization_is_its_own() {
     // An administrator without a name has none.
     let unnamed = events(&server, MARK, "?patientId=40001&actorUserId=10001").await;
     assert!(unnamed.iter().all(|event| event["actorName"].is_null()), "{unnamed:?}");
+    // The trail outlives the study.
+    server.delete("/api/v1/studies/30001").as_user(MARY).send().await.expect(204);
+    let gone = events(&server, MARY, "?organizationId=20003&resource=Study").await;
+    assert!(gone.iter().any(|event| event["action"] == "delete" && event["resourceId"] == "30001"), "{gone:?}");
     let own = told(MARY).await;
     for line in ["create StudyPatient 10002 null", "update Consent 10006 null", "read Observation 10002 3"] {
         assert!(own.iter().any(|one| one == line), "{line}: {own:?}");

@@ -32,11 +32,12 @@ struct Weather {
     turned_away: u64,
     served: u64,
     was_stormy: bool,
+    was_raging: bool,
 }
 
 impl Weather {
     fn new(now: Instant) -> Self {
-        Self { since: now, turned_away: 0, served: 0, was_stormy: false }
+        Self { since: now, turned_away: 0, served: 0, was_stormy: false, was_raging: false }
     }
 
     /// More are turned away than a crowd is, and than are served.
@@ -50,14 +51,19 @@ impl Weather {
         if age >= SPELL {
             // After a quiet spell whatever was before is over.
             let was_stormy = age < 2 * SPELL && self.blows();
-            *self = Self { was_stormy, ..Self::new(now) };
+            let was_raging = was_stormy && self.exceeds_a_class();
+            *self = Self { was_stormy, was_raging, ..Self::new(now) };
         }
         self.was_stormy || self.blows()
     }
 
     /// Whether it is no large class that comes, beyond doubt.
     fn rages(&mut self, now: Instant) -> bool {
-        self.is_stormy(now) && (self.was_stormy || self.turned_away > 2 * CROWD)
+        self.is_stormy(now) && (self.was_raging || self.exceeds_a_class())
+    }
+
+    fn exceeds_a_class(&self) -> bool {
+        self.turned_away > 2 * CROWD
     }
 }
 
@@ -217,6 +223,9 @@ mod tests {
         weather.turned_away += 1;
         assert!(weather.is_stormy(at(11)), "the next spell, after a stormy one");
         assert!(weather.rages(at(11)), "it goes on");
+        let mut weather = Weather::new(begin);
+        weather.turned_away = CROWD + 1;
+        assert!(weather.is_stormy(at(11)) && !weather.rages(at(11)), "a large class on a slow machine waits on");
         assert!(!weather.is_stormy(at(22)), "after one without");
         weather.turned_away = 100;
         assert!(!weather.is_stormy(at(45)), "long ago");

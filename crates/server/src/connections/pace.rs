@@ -135,12 +135,14 @@ pub(super) struct Paced {
     end: Pin<Box<Sleep>>,
     /// The end of a client's time to read more, while it reads nothing.
     unread: Option<Pin<Box<Sleep>>>,
+    /// When it last read on after it had read nothing.
+    waited: Option<Instant>,
 }
 
 impl Paced {
     pub(super) fn new(stream: TcpStream, pace: Pace, bounds: Bounds) -> Self {
         let end = Box::pin(sleep(bounds.header_timeout));
-        Self { stream, pace, bounds, phase: Phase::Head, begun: 0, end, unread: None }
+        Self { stream, pace, bounds, phase: Phase::Head, begun: 0, end, unread: None, waited: None }
     }
 
     fn enter(&mut self, phase: Phase, since: Instant) {
@@ -157,7 +159,10 @@ impl Paced {
         let begun = self.pace.begun();
         if begun != self.begun {
             self.begun = begun;
-            self.enter(Phase::Idle, self.pace.answered());
+            self.enter(
+                Phase::Idle,
+                self.waited.map_or(self.pace.answered(), |waited| waited.max(self.pace.answered())),
+            );
         }
     }
 
@@ -175,7 +180,9 @@ impl Paced {
     /// Ends a connection whose client leaves what it gets unread.
     fn written<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.unread = None;
+            if self.unread.take().is_some() {
+                self.waited = Some(Instant::now());
+            }
             return outcome;
         }
         let limit = self.bounds.keep_alive;
@@ -193,7 +200,8 @@ impl AsyncRead for Paced {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if self.pace.is_busy() {
+        // An answer that is still being sent is under way as well, however slowly it is read.
+        if self.pace.is_busy() || self.unread.is_some() {
             if outcome.is_pending() {
                 self.look_again(context);
             }
@@ -240,5 +248,60 @@ impl AsyncWrite for Paced {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(250);
+
+    /// A connection whose only request was answered, and the client at its other end.
+    async fn answered() -> (Paced, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let pace = Pace::new();
+        drop(pace.begin(Version::HTTP_11));
+        let bounds = Bounds { header_timeout: SHORT, keep_alive: SHORT, head_bytes: 1024 };
+        (Paced::new(stream, pace, bounds), client)
+    }
+
+    async fn read(paced: &mut Paced) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 16];
+        poll_fn(|context| Poll::Ready(Pin::new(&mut *paced).poll_read(context, &mut ReadBuf::new(&mut bytes)))).await
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_ends_and_one_that_is_still_written_to_does_not() {
+        let (mut idle, _client) = answered().await;
+        assert!(read(&mut idle).await.is_pending());
+        tokio::time::sleep(2 * SHORT).await;
+        assert!(matches!(read(&mut idle).await, Poll::Ready(Ok(()))), "as if the client had closed it");
+
+        let (mut slow, client) = answered().await;
+        tokio::time::sleep(2 * SHORT).await;
+        let part = vec![0; 64 * 1024];
+        poll_fn(|context| {
+            while Pin::new(&mut slow).poll_write(context, &part).is_ready() {}
+            Poll::Ready(())
+        })
+        .await;
+        assert!(read(&mut slow).await.is_pending(), "its client has not read the answer yet");
+        // What was sent is read at last: the time to be idle begins then.
+        tokio::spawn(async move {
+            let mut client = client;
+            tokio::io::copy(&mut client, &mut tokio::io::sink()).await
+        });
+        poll_fn(|context| Pin::new(&mut slow).poll_write(context, &part)).await.unwrap();
+        assert!(read(&mut slow).await.is_pending());
+        tokio::time::sleep(2 * SHORT).await;
+        assert!(matches!(read(&mut slow).await, Poll::Ready(Ok(()))));
     }
 }

@@ -125,7 +125,8 @@ enum Whose {
     Theirs,
 }
 
-/// Pushes `led`, `people` and `staff`: organizations, patients and accounts by whose rows entries are found and permitted.
+/// Pushes organizations, patients and accounts by whose rows entries are found and permitted: `led`, `people` and those `asked`
+/// for of them; `staff` is named, `helpers` are staff by organization, and of those `released` some study of these may read some.
 fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::AuditEvent>) -> Whose {
     let within = scope.within();
     let organizations: Option<Vec<i64>> = within.organizations.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
@@ -187,7 +188,14 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
                 JOIN core_practitioner AS p ON p.id = s.practitioner_id",
         );
     }
-    sql.push(")");
+    sql.push(
+        "), helpers AS MATERIALIZED (
+             SELECT p.jhe_user_id AS user_id, led.organization_id FROM jhe_member AS m
+               JOIN led ON led.organization_id = m.organization_id JOIN core_practitioner AS p ON p.id = m.practitioner_id
+         ), released AS MATERIALIZED (
+             SELECT DISTINCT r.patient_id FROM asked JOIN jhe_releases AS r ON r.patient_id = asked.patient_id
+               JOIN led ON led.organization_id = r.organization_id)",
+    );
     whose
 }
 
@@ -195,36 +203,29 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
 const PATIENTS: &str = "unnest(coalesce(e.patient_ids, ARRAY[e.patient_id])) AS x (patient_id)";
 
 /// The condition that what was done to patient `x` concerns the led organizations: by people who look after the patient there, by
-/// the server, or by the patient, of whose own readings an organization is told only while one of its studies may read some.
-/// Of consents only changes towards studies of these organizations; the change is stored right before its entry. What anybody else
-/// tried in vain is told as well, but not by whom: see [`named`].
+/// the server, or by the patient, of whose own readings and consents an organization is told only while one of its studies may
+/// read some. What anybody else tried in vain is told as well, but not by whom: see [`named`].
 const CONCERNS: &str = "(e.action = 'denied' OR e.actor_user_id IS NULL
-      OR EXISTS (SELECT 1 FROM core_practitioner AS p JOIN jhe_shares AS s ON s.practitioner_id = p.id
-                   JOIN led ON led.organization_id = s.organization_id
-                  WHERE p.jhe_user_id = e.actor_user_id AND s.patient_id = x.patient_id)
+      OR EXISTS (SELECT 1 FROM helpers JOIN jhe_in_org AS i ON i.organization_id = helpers.organization_id
+                  WHERE helpers.user_id = e.actor_user_id AND i.patient_id = x.patient_id)
       OR (EXISTS (SELECT 1 FROM core_patient AS pt WHERE pt.id = x.patient_id AND pt.jhe_user_id = e.actor_user_id)
-          AND (e.resource NOT IN ('Observation', 'Consent')
-               OR (e.resource = 'Consent' AND e.action IN ('update', 'delete'))
-               OR EXISTS (SELECT 1 FROM jhe_releases AS r JOIN led ON led.organization_id = r.organization_id
-                           WHERE r.patient_id = x.patient_id))))
-     AND (e.resource <> 'Consent' OR e.action NOT IN ('update', 'delete')
-          OR EXISTS (SELECT 1 FROM jhe_consent_event AS c JOIN core_study AS s ON s.id = c.study_id
-                       JOIN led ON led.organization_id = s.organization_id
-                      WHERE c.patient_id = x.patient_id
-                        AND c.occurred_at BETWEEN e.occurred_at - interval '1 minute' AND e.occurred_at + interval '1 second'))";
+          AND (e.resource NOT IN ('Observation', 'Consent') OR x.patient_id IN (SELECT patient_id FROM released))))";
 
-/// Pushes the condition that a manager may know of what was done to one of the patients asked for. Nothing of what is known to
-/// be another organization's, nor of its studies.
+/// Pushes the condition that a manager may know of what was done to one of the patients asked for. What is recorded as an
+/// organization's is its own; changes of enrolments and of consents are always recorded so.
 fn push_permitted(sql: &mut QueryBuilder<Postgres>, reach: Reach) {
     if matches!(reach, Reach::Shared(_)) {
         sql.push(
-            " AND (e.organization_id IS NULL OR e.organization_id IN (SELECT organization_id FROM led))
-              AND CASE WHEN e.resource = 'StudyPatient' THEN EXISTS (
-                      SELECT 1 FROM core_study AS s JOIN led ON led.organization_id = s.organization_id
-                       WHERE s.id = e.resource_id::bigint) ELSE true END
-              AND EXISTS (SELECT 1 FROM ",
+            " AND (e.organization_id IN (SELECT organization_id FROM led)
+                   OR (e.organization_id IS NULL
+                       AND (e.action = 'denied' OR e.actor_user_id IS NULL OR e.actor_user_id IN (SELECT user_id FROM staff))
+                       AND NOT (e.resource IN ('StudyPatient', 'Consent') AND e.action IN ('create', 'update', 'delete'))
+                       AND EXISTS (SELECT 1 FROM ",
         );
-        sql.push(PATIENTS).push(" WHERE x.patient_id IN (SELECT patient_id FROM asked) AND ").push(CONCERNS).push(")");
+        sql.push(PATIENTS)
+            .push(" WHERE x.patient_id IN (SELECT patient_id FROM asked) AND ")
+            .push(CONCERNS)
+            .push(")))");
     }
 }
 
@@ -315,11 +316,12 @@ impl AuditEvents<'_> {
             let of_patient = "e.patient_id = asked.patient_id";
             push_branch(&mut sql, "asked", of_patient, reach, false, filter, window)?;
             sql.push(
-                " UNION SELECT e.id FROM jhe_audit_event AS e
-                        WHERE e.patient_ids && (SELECT array_agg(patient_id) FROM asked)",
+                " UNION (SELECT e.id FROM jhe_audit_event AS e
+                         WHERE e.patient_ids && (SELECT array_agg(patient_id) FROM asked)",
             );
             push_permitted(&mut sql, reach);
             push_filter(&mut sql, reach, filter, window)?;
+            sql.push(" ORDER BY e.id DESC LIMIT ").push_bind(window.offset.saturating_add(window.reach())).push(")");
             if scope.within().patients.is_none() {
                 sql.push(" UNION ");
                 push_branch(&mut sql, "led", "e.organization_id = led.organization_id", reach, true, filter, window)?;

@@ -20,7 +20,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder};
 use crate::fault::Db;
 use crate::filter::{PersonFilter, TextMatch, TimeMatch, push_any, push_text, push_time};
 use crate::keyset::{Counted, Key, Order, push_window, time_key};
-use crate::scope::{Relation, push_record_scope};
+use crate::scope::{Relation, push_record_scope, sole_organization};
 use crate::work::Work;
 
 pub use data_source::{DataSourceRow, DataSources};
@@ -199,7 +199,7 @@ impl Records<'_> {
     fn audit<R: Record>(&mut self, scope: &AccessScope<R::Kind>, rows: usize) {
         let mut entry = AuditEntry::new(AuditAction::Read, R::NAME).rows(i64::try_from(rows).unwrap_or(i64::MAX));
         entry.patient_id = scope.within().patients.as_ref().and_then(|ids| ids.first().copied());
-        entry.organization_id = scope.within().organizations.as_ref().and_then(|ids| ids.first().copied());
+        entry.organization_id = sole_organization(scope.within());
         self.0.audit(entry);
     }
 
