@@ -156,22 +156,24 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
     sql.push("), people AS MATERIALIZED (");
     match *scope.reach() {
         Reach::Own(patient) => {
-            sql.push("SELECT ").push_bind(patient.0).push("::bigint AS patient_id");
+            sql.push("SELECT ").push_bind(patient.0).push("::bigint AS patient_id, NULL::bigint[] AS organizations");
         }
         Reach::Superuser | Reach::Internal(_) if organizations.is_none() => {
             let patients = patients.clone().unwrap_or_default();
-            sql.push("SELECT patient_id FROM unnest(").push_bind(patients).push("::bigint[]) AS p (patient_id)");
+            sql.push("SELECT patient_id, NULL::bigint[] AS organizations FROM unnest(");
+            sql.push_bind(patients).push("::bigint[]) AS p (patient_id)");
         }
         Reach::Shared(_) | Reach::Superuser | Reach::Internal(_) => {
             sql.push(
-                "SELECT DISTINCT i.patient_id FROM jhe_in_org AS i JOIN led ON led.organization_id = i.organization_id",
+                "SELECT i.patient_id, array_agg(i.organization_id) AS organizations
+                   FROM jhe_in_org AS i JOIN led ON led.organization_id = i.organization_id GROUP BY i.patient_id",
             );
         }
         Reach::Nothing | Reach::Account(_) => {
-            sql.push("SELECT NULL::bigint AS patient_id WHERE false");
+            sql.push("SELECT NULL::bigint AS patient_id, NULL::bigint[] AS organizations WHERE false");
         }
     }
-    sql.push("), asked AS MATERIALIZED (SELECT patient_id FROM people WHERE true");
+    sql.push("), asked AS MATERIALIZED (SELECT patient_id, organizations FROM people WHERE true");
     if let Some(patients) = &patients {
         sql.push(" AND patient_id = ANY (").push_bind(patients.clone()).push(")");
     }
@@ -190,8 +192,9 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
     }
     sql.push(
         "), helpers AS MATERIALIZED (
-             SELECT p.jhe_user_id AS user_id, led.organization_id FROM jhe_member AS m
+             SELECT p.jhe_user_id AS user_id, array_agg(led.organization_id) AS organizations FROM jhe_member AS m
                JOIN led ON led.organization_id = m.organization_id JOIN core_practitioner AS p ON p.id = m.practitioner_id
+              GROUP BY p.jhe_user_id
          ), released AS MATERIALIZED (
              SELECT DISTINCT r.patient_id FROM asked JOIN jhe_releases AS r ON r.patient_id = asked.patient_id
                JOIN led ON led.organization_id = r.organization_id)",
@@ -199,33 +202,27 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
     whose
 }
 
-/// The patients of an entry.
-const PATIENTS: &str = "unnest(coalesce(e.patient_ids, ARRAY[e.patient_id])) AS x (patient_id)";
-
 /// The condition that what was done to patient `x` concerns the led organizations: by people who look after the patient there, by
 /// the server, or by the patient, of whose own readings and consents an organization is told only while one of its studies may
 /// read some. What anybody else tried in vain is told as well, but not by whom: see [`named`].
 const CONCERNS: &str = "(e.action = 'denied' OR e.actor_user_id IS NULL
-      OR EXISTS (SELECT 1 FROM helpers JOIN jhe_in_org AS i ON i.organization_id = helpers.organization_id
-                  WHERE helpers.user_id = e.actor_user_id AND i.patient_id = x.patient_id)
-      OR (EXISTS (SELECT 1 FROM core_patient AS pt WHERE pt.id = x.patient_id AND pt.jhe_user_id = e.actor_user_id)
+      OR coalesce(x.organizations && (SELECT organizations FROM helpers WHERE user_id = e.actor_user_id), false)
+      OR (e.actor_user_id = (SELECT jhe_user_id FROM core_patient WHERE id = x.patient_id)
           AND (e.resource NOT IN ('Observation', 'Consent') OR x.patient_id IN (SELECT patient_id FROM released))))";
 
-/// Pushes the condition that a manager may know of what was done to one of the patients asked for. What is recorded as an
-/// organization's is its own; changes of enrolments and of consents are always recorded so.
-fn push_permitted(sql: &mut QueryBuilder<Postgres>, reach: Reach) {
+/// Pushes the condition that a manager may know of what was done to one of the patients asked for, which `concerned` says of an
+/// entry that is recorded as no organization's. What is recorded as one's is its own; changes of enrolments and of consents are
+/// always recorded so.
+fn push_permitted(sql: &mut QueryBuilder<Postgres>, reach: Reach, concerned: &str) {
     if matches!(reach, Reach::Shared(_)) {
         sql.push(
             " AND (e.organization_id IN (SELECT organization_id FROM led)
                    OR (e.organization_id IS NULL
                        AND (e.action = 'denied' OR e.actor_user_id IS NULL OR e.actor_user_id IN (SELECT user_id FROM staff))
                        AND NOT (e.resource IN ('StudyPatient', 'Consent') AND e.action IN ('create', 'update', 'delete'))
-                       AND EXISTS (SELECT 1 FROM ",
+                       AND ",
         );
-        sql.push(PATIENTS)
-            .push(" WHERE x.patient_id IN (SELECT patient_id FROM asked) AND ")
-            .push(CONCERNS)
-            .push(")))");
+        sql.push(concerned).push("))");
     }
 }
 
@@ -276,20 +273,21 @@ fn push_filter(
     Ok(())
 }
 
-/// Pushes the newest entries with one of these people or organizations in a column; of what `is_permitted` all of them.
+/// Pushes the newest entries with one of these people or organizations in a column: see [`push_permitted`]; without
+/// a condition all of them.
 fn push_branch(
     sql: &mut QueryBuilder<Postgres>,
     from: &'static str,
     joint: &'static str,
     reach: Reach,
-    is_permitted: bool,
+    concerned: Option<&str>,
     filter: &AuditFilter,
     window: &Window,
 ) -> Result<(), Error> {
     sql.push("SELECT e.id FROM ").push(from).push(" CROSS JOIN LATERAL (SELECT e.id FROM jhe_audit_event AS e WHERE ");
     sql.push(joint);
-    if !is_permitted {
-        push_permitted(sql, reach);
+    if let Some(concerned) = concerned {
+        push_permitted(sql, reach, concerned);
     }
     push_filter(sql, reach, filter, window)?;
     sql.push(" ORDER BY e.id DESC LIMIT ").push_bind(window.offset.saturating_add(window.reach())).push(") AS e");
@@ -313,18 +311,23 @@ impl AuditEvents<'_> {
             sql.push("SELECT e.id FROM jhe_audit_event AS e WHERE true");
             push_filter(&mut sql, reach, filter, window)?;
         } else {
-            let of_patient = "e.patient_id = asked.patient_id";
-            push_branch(&mut sql, "asked", of_patient, reach, false, filter, window)?;
+            let of_patient = "e.patient_id = x.patient_id";
+            push_branch(&mut sql, "asked AS x", of_patient, reach, Some(CONCERNS), filter, window)?;
             sql.push(
                 " UNION (SELECT e.id FROM jhe_audit_event AS e
                          WHERE e.patient_ids && (SELECT array_agg(patient_id) FROM asked)",
             );
-            push_permitted(&mut sql, reach);
+            // Fenced, so that the condition is asked of the patients of the entry alone.
+            let of_one = format!(
+                "EXISTS (SELECT 1 FROM (SELECT asked.* FROM unnest(e.patient_ids) AS one (id)
+                                          JOIN asked ON asked.patient_id = one.id OFFSET 0) AS x WHERE {CONCERNS})"
+            );
+            push_permitted(&mut sql, reach, &of_one);
             push_filter(&mut sql, reach, filter, window)?;
             sql.push(" ORDER BY e.id DESC LIMIT ").push_bind(window.offset.saturating_add(window.reach())).push(")");
             if scope.within().patients.is_none() {
                 sql.push(" UNION ");
-                push_branch(&mut sql, "led", "e.organization_id = led.organization_id", reach, true, filter, window)?;
+                push_branch(&mut sql, "led", "e.organization_id = led.organization_id", reach, None, filter, window)?;
             }
         }
         sql.push(" ORDER BY id DESC OFFSET ").push_bind(window.offset);
@@ -368,10 +371,12 @@ fn push_seen(sql: &mut QueryBuilder<Postgres>, reach: Reach, whose: Whose) {
             sql.push("coalesce(e.patient_ids, array_remove(ARRAY[e.patient_id], NULL))");
         }
         Whose::Theirs => {
-            sql.push("ARRAY(SELECT x.patient_id FROM ").push(PATIENTS);
-            sql.push(" WHERE x.patient_id IN (SELECT patient_id FROM people)");
+            sql.push(
+                "ARRAY(SELECT x.patient_id FROM (SELECT people.* FROM unnest(coalesce(e.patient_ids, ARRAY[e.patient_id])) AS one (id)
+                                                   JOIN people ON people.patient_id = one.id OFFSET 0) AS x",
+            );
             if matches!(reach, Reach::Shared(_)) {
-                sql.push(" AND (e.organization_id IS NOT NULL OR ").push(CONCERNS).push(")");
+                sql.push(" WHERE e.organization_id IS NOT NULL OR ").push(CONCERNS);
             }
             sql.push(" ORDER BY x.patient_id)");
         }
