@@ -154,7 +154,7 @@ async fn filters_narrow_and_never_widen() {
     server.get("/api/v1/observations/60003").as_user(MARY).send().await.expect(200);
     server.get("/api/v1/observations?ordering=x").as_user(MARY).send().await.expect(400);
     let oldest = server.get("/api/v1/observations?ordering=created").as_user(MARY).send().await.expect(200);
-    assert_eq!(oldest.at("/results/0/id"), 60003);
+    assert_eq!(oldest.at("/results/0/id"), 60001);
     let page =
         server.get("/api/v1/observations?organization_id=20003&study_id=30001&patient_id=40001&limit=1").as_user(MARY);
     let page = page.send().await.expect(200);
