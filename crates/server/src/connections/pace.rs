@@ -27,7 +27,7 @@ struct Shared {
     busy: AtomicUsize,
     /// Requests so far.
     begun: AtomicUsize,
-    /// When the latest answer was sent.
+    /// When the latest answer was handed over to be sent.
     answered: Mutex<Option<Instant>>,
     first: Notify,
     /// Requests share the connection, so that what comes next does not begin when one ends.

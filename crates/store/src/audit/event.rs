@@ -126,7 +126,7 @@ enum Whose {
 }
 
 /// Pushes organizations, patients and accounts by whose rows entries are found and permitted: `led`, `people` and those `asked`
-/// for of them; `staff` is named, `helpers` are staff by organization, and of those `released` some study of these may read some.
+/// for of them; `helpers` are the accounts that work there, `staff` are all who are named, and of those `released` some study of these may read some.
 fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::AuditEvent>) -> Whose {
     let within = scope.within();
     let organizations: Option<Vec<i64>> = within.organizations.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
@@ -178,9 +178,12 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
         sql.push(" AND patient_id = ANY (").push_bind(patients.clone()).push(")");
     }
     sql.push(
-        "), staff AS MATERIALIZED (
-             SELECT p.jhe_user_id AS user_id FROM jhe_member AS m JOIN led ON led.organization_id = m.organization_id
-               JOIN core_practitioner AS p ON p.id = m.practitioner_id
+        "), helpers AS MATERIALIZED (
+             SELECT p.jhe_user_id AS user_id, array_agg(led.organization_id) AS organizations FROM jhe_member AS m
+               JOIN led ON led.organization_id = m.organization_id JOIN core_practitioner AS p ON p.id = m.practitioner_id
+              GROUP BY p.jhe_user_id
+         ), staff AS MATERIALIZED (
+             SELECT user_id FROM helpers
              UNION SELECT pt.jhe_user_id FROM asked JOIN core_patient AS pt ON pt.id = asked.patient_id",
     );
     if matches!(scope.reach(), Reach::Own(_)) {
@@ -191,11 +194,7 @@ fn push_sets(sql: &mut QueryBuilder<Postgres>, scope: &AccessScope<resource::Aud
         );
     }
     sql.push(
-        "), helpers AS MATERIALIZED (
-             SELECT p.jhe_user_id AS user_id, array_agg(led.organization_id) AS organizations FROM jhe_member AS m
-               JOIN led ON led.organization_id = m.organization_id JOIN core_practitioner AS p ON p.id = m.practitioner_id
-              GROUP BY p.jhe_user_id
-         ), released AS MATERIALIZED (
+        "), released AS MATERIALIZED (
              SELECT DISTINCT r.patient_id FROM asked JOIN jhe_releases AS r ON r.patient_id = asked.patient_id
                JOIN led ON led.organization_id = r.organization_id)",
     );
