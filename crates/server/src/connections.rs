@@ -12,7 +12,6 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::response::Response;
-use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -81,17 +80,29 @@ pub async fn serve<S: Serves>(listener: TcpListener, service: S, bounds: Bounds,
             () = end.as_mut() => break,
         }
     }
-    // Whoever has connected already thinks of the server as running.
-    for _ in 0..LAST_GUESTS {
-        match listener.accept().now_or_never() {
-            Some(Ok((stream, peer))) => welcome(stream, peer),
-            Some(Err(error)) if concerns_one(&error) => {}
-            _ => break,
-        }
+    for (stream, peer) in waiting(listener) {
+        welcome(stream, peer);
     }
-    drop(listener);
     drop(open);
     all_closed.recv().await;
+}
+
+/// Who has connected already and thinks of the server as running. The kernel is asked itself: what the runtime has been
+/// told of new connections may be older than they are.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let mut guests = Vec::new();
+    let Ok(listener) = listener.into_std() else { return guests };
+    for _ in 0..LAST_GUESTS {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                guests.extend(stream.ok().map(|stream| (stream, peer)));
+            }
+            Err(error) if concerns_one(&error) => {}
+            Err(_) => break,
+        }
+    }
+    guests
 }
 
 /// Whether a fault of accepting is one of the connection alone.
@@ -155,6 +166,40 @@ async fn connection<S: Serves>(
                 connection.as_mut().graceful_shutdown();
                 leaving = true;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use tower::service_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_connected_before_the_end_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("yes"))));
+        let wait = Duration::from_secs(30);
+        let bounds = Bounds { header_timeout: wait, keep_alive: wait, head_bytes: 1024 };
+        let (stop, stopped) = watch::channel(false);
+        // Nothing here waits, so that the runtime looks for new connections for the first time when it is to stop.
+        let guests: Vec<_> = (0..3)
+            .map(|_| {
+                let mut guest = std::net::TcpStream::connect(address).unwrap();
+                guest.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+                guest
+            })
+            .collect();
+        stop.send(true).unwrap();
+        serve(listener, service, bounds, stopped).await;
+        for mut guest in guests {
+            let mut answer = String::new();
+            guest.read_to_string(&mut answer).unwrap();
+            assert!(answer.ends_with("yes"), "{answer:?}");
         }
     }
 }
