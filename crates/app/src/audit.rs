@@ -6,7 +6,6 @@
 //! for what went.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jhe_domain::audit::{Removal, Seal};
@@ -19,8 +18,6 @@ use tokio::sync::watch;
 use crate::App;
 use crate::identity::sealing::Sealing;
 
-/// How often.
-const PAUSE: Duration = Duration::from_secs(10);
 /// Seals read at once.
 const BATCH: i64 = 1_000;
 const PURPOSE: &str = "audit seal";
@@ -34,10 +31,11 @@ const REMOVED_SEALS: i64 = 100;
 /// … and entries, unless one seal covers more: a seal goes as a whole.
 const REMOVED_ROWS: i64 = 10_000;
 
-/// Seals what is settled every few seconds until it is told to stop, and once more then.
+/// Seals what is settled now and then until it is told to stop, and once more then.
 pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
+    let pause = app.config().server.seal_pause;
     loop {
-        let stopped = tokio::time::timeout(PAUSE, stop.wait_for(|stopped| *stopped)).await.is_ok();
+        let stopped = tokio::time::timeout(pause, stop.wait_for(|stopped| *stopped)).await.is_ok();
         match seal(&app).await {
             Ok(Some(seal)) => tracing::info!(seq = seal.seq, rows = seal.rows, seal = seal.seal, "audit trail sealed"),
             Ok(None) => {}

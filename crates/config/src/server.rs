@@ -29,6 +29,8 @@ pub struct Server {
     pub shutdown_delay: Duration,
     /// How long requests under way are given at shutdown.
     pub shutdown_grace: Duration,
+    /// How long after a seal of the audit trail the next one comes.
+    pub seal_pause: Duration,
 }
 
 impl Server {
@@ -56,6 +58,7 @@ impl Server {
             keep_alive: reader.seconds("JHE_KEEP_ALIVE", 75),
             shutdown_delay: reader.seconds_of_at_least("JHE_SHUTDOWN_DELAY", 0, 0),
             shutdown_grace: reader.seconds("JHE_SHUTDOWN_GRACE", 30),
+            seal_pause: reader.seconds("JHE_AUDIT_SEAL_PAUSE", 10),
         }
     }
 }

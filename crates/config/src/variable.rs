@@ -110,6 +110,7 @@ pub const VARIABLES: &[Variable] = &[
         "Seconds requests are still taken after the order to stop, while /ready tells balancers to look elsewhere",
     ),
     plain("JHE_SHUTDOWN_GRACE", "30", "Seconds requests under way are given at shutdown"),
+    plain("JHE_AUDIT_SEAL_PAUSE", "10", "Seconds after which new entries of the audit trail are sealed"),
     secret("DATABASE_URL", "private database", "postgres:// URL of the database"),
     plain("DB_HOST", "-", "Host of the database, instead of DATABASE_URL"),
     plain("DB_PORT", "5432", "Port of the database"),

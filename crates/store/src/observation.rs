@@ -56,6 +56,7 @@ impl Observations<'_> {
         Ok(count)
     }
 
+    /// How many observations in `scope` match: a sum of counters, or counted by index when a condition looks at rows, of
     /// which those that changed after `not_after` do not count.
     pub async fn count(
         &mut self,

@@ -318,6 +318,26 @@ async fn the_trail_only_grows() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn the_server_seals_its_trail_by_itself() {
+    let server = TestServer::with(&[("JHE_AUDIT_SEAL_PAUSE", "1")]).await;
+    server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
+    let entry = server.scalar("SELECT max(id)::text FROM jhe_audit_event").await;
+    let sealed = format!("SELECT (coalesce(max(last_id), 0) >= {entry})::text FROM jhe_audit_seal").leak();
+    for _ in 0..600 {
+        if server.scalar(sealed).await == "true" {
+            return server.stop().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("not sealed in a minute");
+}
+
+/// A server that seals its trail when a test says so.
+async fn sealed_by_hand() -> TestServer {
+    TestServer::with(&[("JHE_AUDIT_SEAL_PAUSE", "3600")]).await
+}
+
 /// Seals what is there. Transactions that other tests have open on the same cluster may hold that up.
 async fn sealed(server: &TestServer) -> Seal {
     for _ in 0..200 {
@@ -331,7 +351,7 @@ async fn sealed(server: &TestServer) -> Seal {
 
 #[tokio::test]
 async fn a_change_behind_the_servers_back_breaks_the_chain() {
-    let server = TestServer::start().await;
+    let server = sealed_by_hand().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
     let faults = async || {
         jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
@@ -381,7 +401,7 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
 
 #[tokio::test]
 async fn the_chain_goes_on_in_another_cluster() {
-    let server = TestServer::start().await;
+    let server = sealed_by_hand().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
     let faults = async || {
         jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
@@ -426,7 +446,7 @@ async fn database_time(server: &TestServer) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).expect("a moment")
 }
 
-/// Reads once and seals that, so often. The server seals by itself too, so there may be nothing left to seal.
+/// Reads once and seals that, so often.
 async fn seal_reads(server: &TestServer, times: usize) {
     const WAITING: &str = "SELECT (count(*) > 0)::text FROM jhe_audit_event WHERE id > (SELECT coalesce(max(last_id), 0) FROM jhe_audit_seal)";
     for _ in 0..times {
@@ -446,7 +466,7 @@ struct Old {
 
 /// A server with a trail, of whose beginning the newest entry is 30 days old.
 async fn aged(retention: &str) -> (TestServer, Old) {
-    let server = TestServer::start().await;
+    let server = sealed_by_hand().await;
     server.set("retention.audit_days", "int", retention).await;
     seal_reads(&server, 3).await;
     let number = async |sql| server.scalar(sql).await.parse().expect("a number");

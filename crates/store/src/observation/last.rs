@@ -142,6 +142,7 @@ impl Observations<'_> {
         Ok(count)
     }
 
+    /// The newest `max` observations of each readable pair by when they were taken, those without a time by when they
     /// changed; by patient and data type. A first page tells by itself how many there are, where counters know.
     pub async fn last(
         &mut self,

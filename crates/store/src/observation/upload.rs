@@ -15,6 +15,11 @@ use crate::request::RequestFacts;
 use crate::work::Sender;
 
 impl Observations<'_> {
+    /// Stores observations with their identifiers and their entries in the audit trail in one statement, in the order
+    /// given. An identifier that is taken, also one taken by a concurrent upload, fails the whole statement with
+    /// [`Conflict::Constraint`](jhe_domain::error::Conflict::Constraint) of `core_observationidentifier_system_value_key`.
+    ///
+    /// Each comes with the proof that it may be stored and with who sends it. Consent is asked for once more in the statement
     /// itself; where one is gone, nothing is stored: see [`is_race`].
     pub async fn insert(
         &mut self,
@@ -113,6 +118,7 @@ impl Observations<'_> {
             .collect())
     }
 
+    /// What uploads mention, as far as it exists, asked in one question: `devices` that uploads may come from, which patient
     /// apps are not, data types by (system, code), and which identifiers observations have already.
     pub async fn upload_facts(
         &mut self,
@@ -162,6 +168,7 @@ impl Observations<'_> {
         Ok(facts)
     }
 
+    /// Observations that have an identifier, for each of the conditions in `wanted`: the token with the number of its
     /// condition. Of many the first two of each token, those first that the caller may write for.
     pub async fn matching(
         &mut self,
