@@ -2,8 +2,8 @@
 
 use jhe_testkit::{MARY, TestServer};
 use reqwest::Method;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+
+use crate::operations::{Wire, head};
 
 #[tokio::test]
 async fn the_api_document_is_fresh_and_shown() {
@@ -160,36 +160,27 @@ async fn the_document_names_each_operation_once_and_tells_of_its_failures() {
 #[tokio::test]
 async fn a_connection_outlives_a_refusal() {
     let server = TestServer::start().await;
-    let address = server.base.trim_start_matches("http://").to_owned();
     for (method, path, expected) in [
         ("PUT", "/fhir/r5/Patient/40001", "401"),
         ("POST", "/api/v1/patients", "401"),
         ("PATCH", "/o/token", "405"),
         ("POST", "/nowhere", "404"),
     ] {
-        let mut stream = TcpStream::connect(&address).await.unwrap();
-        let mut answered = String::new();
+        let mut wire = Wire::open(&server).await;
+        let headers = "Content-Length: 2\r\nContent-Type: application/json\r\n";
         for _ in 0..2 {
-            let head = format!(
-                "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n"
-            );
-            stream.write_all(head.as_bytes()).await.unwrap();
+            wire.send(&head(&server, &format!("{method} {path}"), headers)).await;
             // What is refused may be refused before the body has come.
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            stream.write_all(b"{}").await.unwrap();
-            let mut bytes = [0; 8192];
-            let count = stream.read(&mut bytes).await.unwrap();
-            answered = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            wire.send("{}").await;
+            let answered = wire.receive().await;
             assert!(answered.starts_with(&format!("HTTP/1.1 {expected}")), "{method} {path}: {answered}");
+            assert!(!answered.to_ascii_lowercase().contains("connection: close"), "{path}");
         }
-        assert!(!answered.to_ascii_lowercase().contains("connection: close"), "{path}");
     }
-    let mut stream = TcpStream::connect(&address).await.unwrap();
-    let head = format!("POST /api/v1/patients HTTP/1.1\r\nHost: {address}\r\nContent-Length: 600000\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut bytes = [0; 8192];
-    let count = stream.read(&mut bytes).await.unwrap();
-    let answered = String::from_utf8_lossy(&bytes[..count]).to_ascii_lowercase();
+    let mut wire = Wire::open(&server).await;
+    wire.send(&head(&server, "POST /api/v1/patients", "Content-Length: 600000\r\n")).await;
+    let answered = wire.receive().await.to_ascii_lowercase();
     assert!(answered.contains("connection: close"), "a long body is not waited for: {answered}");
     server.stop().await;
 }

@@ -91,10 +91,13 @@ async fn no_list_takes_more_statements_for_more_rows() {
         for size in [1, 100] {
             let mut fewest = usize::MAX;
             // What the server does by itself now and then falls into few of the tries.
-            for _ in 0..3 {
+            for _ in 0..20 {
                 let before = ran(&server).await;
                 server.get(&format!("{path}{sign}{name}={size}")).as_user(*person).send().await.expect(200);
                 fewest = fewest.min(ran(&server).await - before);
+                if fewest <= *pinned {
+                    break;
+                }
             }
             taken.push(fewest);
         }

@@ -1,6 +1,7 @@
 //! What operators do at the shell.
 
 use jhe_authz::{Actor, Authorizer, InternalReason};
+use jhe_config::LONGEST_SECONDS;
 use jhe_crypto::{OsEntropy, client_secret, password, token};
 use jhe_domain::Phi;
 use jhe_domain::client::{Client, GrantType, redirect_uri_fault};
@@ -125,8 +126,8 @@ pub async fn create_client(
     if let Some(fault) = addresses.find_map(|uri| redirect_uri_fault(uri, site_host)) {
         return Err(Error::sentence(fault));
     }
-    if request.access_token_seconds.is_some_and(|seconds| seconds < 1) {
-        return Err(Error::sentence("access tokens live for a second at least"));
+    if request.access_token_seconds.is_some_and(|seconds| !(1..=LONGEST_SECONDS).contains(&seconds)) {
+        return Err(Error::sentence(format!("access tokens live for 1 to {LONGEST_SECONDS} seconds")));
     }
     if request.grants.contains(&GrantType::TokenExchange) && !request.confidential {
         return Err(Error::sentence("the token exchange grant is for confidential clients"));

@@ -53,7 +53,7 @@ impl Database {
         let database = Self {
             url: url.map(Secret::new),
             read_urls: read_urls.into_iter().map(Secret::new).collect(),
-            max_connections: u32::try_from(reader.number("JHE_DB_POOL", pool, 2)).unwrap_or(8),
+            max_connections: u32::try_from(reader.number("JHE_DB_POOL", pool, 2..=262_143)).unwrap_or(8),
             acquire_timeout: reader.seconds("JHE_DB_ACQUIRE_TIMEOUT", 5),
             // Zero means "after each request" elsewhere; a second is as soon as a pool can notice.
             idle_timeout: reader.seconds_of_at_least("DB_CONN_MAX_AGE", 600, 0).max(Duration::from_secs(1)),
@@ -85,7 +85,7 @@ fn is_here(host: &str) -> bool {
 
 fn from_parts(reader: &mut Reader<'_>) -> Option<String> {
     let host = reader.get("DB_HOST")?;
-    let port = reader.number("DB_PORT", 5432, 1);
+    let port = reader.number("DB_PORT", 5432, 1..=65_535);
     let mut part = |name: &str, default: &str| percent(&reader.get(name).unwrap_or_else(|| default.to_owned()));
     let (user, password, name) = (part("DB_USER", "jhe"), part("DB_PASSWORD", ""), part("DB_NAME", "jhe"));
     let (authority, socket) = if host.starts_with('/') {

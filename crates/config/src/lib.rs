@@ -15,6 +15,7 @@ mod variable;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub use secret::Secret;
 pub use server::Server;
 pub use traces::Traces;
 pub use variable::{VARIABLES, Variable, help_text, markdown_table};
+
+/// No span of time is longer, in seconds: ten years.
+pub const LONGEST_SECONDS: i64 = 315_360_000;
 
 /// All settings of a process.
 #[derive(Debug, Clone)]
@@ -318,9 +322,9 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self, name: &str, default: i64, least: i64) -> i64 {
-        let allowed = format!("an integer of at least {least}");
-        self.parsed(name, default, &allowed, |text| text.parse().ok().filter(|number| *number >= least))
+    fn number(&mut self, name: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
+        let allowed = format!("an integer from {} to {}", range.start(), range.end());
+        self.parsed(name, default, &allowed, |text| text.parse().ok().filter(|number| range.contains(number)))
     }
 
     fn size(&mut self, name: &str, default: usize) -> usize {
@@ -355,12 +359,12 @@ impl Reader<'_> {
     }
 
     fn seconds_of_at_least(&mut self, name: &str, default: u64, least: i64) -> Duration {
-        let number = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), least);
+        let number = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), least..=LONGEST_SECONDS);
         Duration::from_secs(u64::try_from(number).unwrap_or(default))
     }
 
     fn milliseconds(&mut self, name: &str, default: u64, least: i64) -> Duration {
-        let number = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), least);
+        let number = self.number(name, i64::try_from(default).unwrap_or(i64::MAX), least..=1_000 * LONGEST_SECONDS);
         Duration::from_millis(u64::try_from(number).unwrap_or(default))
     }
 
@@ -472,6 +476,12 @@ fn read(reader: &mut Reader<'_>) -> Config {
     let site = read_site(reader, url, production);
     let auth = read_auth(reader, production);
     let (database, mut warnings) = Database::read(reader);
+    if site.url.as_str().starts_with("http:") && !site.url.is_loopback() {
+        warnings.push(format!(
+            "SITE_URL is {}: without https passwords and readings can be read on their way, and this is development mode",
+            site.url.as_str()
+        ));
+    }
     if site.ssl_redirect && site.trusted_proxies == Networks::default() {
         warnings.push(
             "SECURE_SSL_REDIRECT without JHE_TRUSTED_PROXIES: nobody is believed to have come with TLS, so all are sent away"
@@ -500,13 +510,13 @@ fn read(reader: &mut Reader<'_>) -> Config {
             max_requests: reader.size("JHE_MAX_REQUESTS", 1024),
         },
         tokens: Tokens {
-            access: reader.number("ACCESS_TOKEN_TTL", 36_000, 1),
-            id: reader.number("ID_TOKEN_TTL", 36_000, 1),
-            code: reader.number("AUTH_CODE_TTL", 60, 1),
-            refresh: reader.number("REFRESH_TOKEN_TTL", 15_552_000, 1),
-            refresh_max: reader.number("REFRESH_TOKEN_MAX", 0, 0),
-            refresh_grace: reader.number("REFRESH_TOKEN_GRACE", 60, 0),
-            email_link: reader.number("EMAIL_LINK_TTL", 86_400, 1),
+            access: reader.number("ACCESS_TOKEN_TTL", 36_000, 1..=LONGEST_SECONDS),
+            id: reader.number("ID_TOKEN_TTL", 36_000, 1..=LONGEST_SECONDS),
+            code: reader.number("AUTH_CODE_TTL", 60, 1..=LONGEST_SECONDS),
+            refresh: reader.number("REFRESH_TOKEN_TTL", 15_552_000, 1..=LONGEST_SECONDS),
+            refresh_max: reader.number("REFRESH_TOKEN_MAX", 0, 0..=LONGEST_SECONDS),
+            refresh_grace: reader.number("REFRESH_TOKEN_GRACE", 60, 0..=LONGEST_SECONDS),
+            email_link: reader.number("EMAIL_LINK_TTL", 86_400, 1..=LONGEST_SECONDS),
             jwt: reader.parsed("JHE_ACCESS_TOKEN_FORMAT", false, "opaque or jwt", |text| match text {
                 "opaque" => Some(false),
                 "jwt" => Some(true),
@@ -667,7 +677,7 @@ fn read_invitation(reader: &mut Reader<'_>) -> Invitation {
     Invitation {
         verifier,
         challenge: challenge.filter(well_formed),
-        code_expire_seconds: reader.number("PATIENT_AUTHORIZATION_CODE_EXPIRE_SECONDS", 1_209_600, 1),
+        code_expire_seconds: reader.number("PATIENT_AUTHORIZATION_CODE_EXPIRE_SECONDS", 1_209_600, 1..=LONGEST_SECONDS),
         link_prefix: reader.get("CH_INVITATION_LINK_PREFIX").unwrap_or_default(),
         // Any text but an explicit no counts as yes: that is how deployments set it.
         exclude_host: reader
@@ -813,6 +823,8 @@ mod tests {
         assert!(told.starts_with("DEFAULT_FROM_EMAIL is not set"), "{told}");
         let chosen = [("SMTP_HOST", "mail"), ("DEFAULT_FROM_EMAIL", "jhe@example.org")];
         assert!(warnings(&chosen).is_empty() && warnings(&[]).is_empty());
+        let [told] = &warnings(&[("SITE_URL", "http://jhe.example.org")])[..] else { panic!("one warning") };
+        assert!(told.starts_with("SITE_URL is http://jhe.example.org"), "{told}");
     }
 
     #[test]

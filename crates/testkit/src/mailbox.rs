@@ -59,7 +59,7 @@ impl Mailbox {
     pub fn wait(&self, recipient: &str, number: usize) -> impl Future<Output = Mail> {
         let (mailbox, recipient) = (self.clone(), recipient.to_owned());
         async move {
-            for _ in 0..300 {
+            for _ in 0..1_200 {
                 let mails = mailbox.mails.lock().unwrap().clone();
                 let mut found = mails.into_iter().filter(|mail| mail.recipient.eq_ignore_ascii_case(&recipient));
                 if let Some(mail) = found.nth(number - 1) {

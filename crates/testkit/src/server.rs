@@ -49,6 +49,7 @@ impl TestServer {
             ("JHE_DB_POOL".to_owned(), "8".to_owned()),
             // Tests share a machine that may be slow; those about an overload set a patience of their own.
             ("JHE_LOGIN_WAIT_MS".to_owned(), "60000".to_owned()),
+            ("JHE_DB_ACQUIRE_TIMEOUT".to_owned(), "60".to_owned()),
         ];
         environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::read(environment, None).expect("a configuration");

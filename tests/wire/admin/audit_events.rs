@@ -340,7 +340,7 @@ async fn sealed_by_hand() -> TestServer {
 
 /// Seals what is there. Transactions that other tests have open on the same cluster may hold that up.
 async fn sealed(server: &TestServer) -> Seal {
-    for _ in 0..200 {
+    for _ in 0..2_400 {
         if let Some(seal) = jhe_app::audit::seal(server.app()).await.expect("sealing works") {
             return seal;
         }
@@ -371,8 +371,8 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
     // Each alone, and taken back.
     for (change, back) in [
         (
-            "UPDATE jhe_audit_event SET actor_user_id = actor_user_id + 1 WHERE id = (SELECT min(last_id) FROM jhe_audit_seal)",
-            "UPDATE jhe_audit_event SET actor_user_id = actor_user_id - 1 WHERE id = (SELECT min(last_id) FROM jhe_audit_seal)",
+            "UPDATE jhe_audit_event SET resource = resource || '!' WHERE id = (SELECT min(last_id) FROM jhe_audit_seal)",
+            "UPDATE jhe_audit_event SET resource = rtrim(resource, '!') WHERE id = (SELECT min(last_id) FROM jhe_audit_seal)",
         ),
         (
             "CREATE TABLE kept AS SELECT * FROM jhe_audit_event WHERE id = (SELECT last_id FROM jhe_audit_seal WHERE seq = 2);

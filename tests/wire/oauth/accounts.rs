@@ -1,7 +1,7 @@
 //! Accounts: signing up, confirming an address, choosing passwords, signing in with a code.
 
 use chrono::TimeDelta;
-use jhe_testkit::{Mailbox, TestServer};
+use jhe_testkit::{Mailbox, TestServer, eventually};
 
 use super::{Browser, VERIFIER, absolute, authorize_url, code, console, parameter, token};
 
@@ -584,24 +584,14 @@ async fn mail_waits_for_its_server_and_is_not_kept_once_sent() {
     let (server, mailbox) = with_mail(&[]).await;
     Browser::new().submit(&page(&server, "/accounts/password_reset/"), &[("email", MARY)]).await;
     mailbox.wait(MARY, 1).await;
-    for _ in 0..100 {
-        if server.scalar("SELECT state FROM jhe_mail").await == "sent" {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    eventually("the mail is sent", async || server.scalar("SELECT state FROM jhe_mail").await == "sent").await;
     assert_eq!(server.scalar("SELECT state || length(body_text) FROM jhe_mail").await, "sent0");
     server.stop().await;
 
     // Nobody listens there: the mail stays, its text sealed, and the reason is kept.
     let server = TestServer::with(&[("SMTP_HOST", "127.0.0.1"), ("SMTP_PORT", "9")]).await;
     Browser::new().submit(&page(&server, "/accounts/password_reset/"), &[("email", MARY)]).await;
-    for _ in 0..100 {
-        if !server.scalar("SELECT last_error FROM jhe_mail").await.is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    eventually("it was tried", async || !server.scalar("SELECT last_error FROM jhe_mail").await.is_empty()).await;
     let row = "SELECT state || ' ' || attempts || ' ' || (next_attempt > clock_timestamp()) || ' ' || last_error FROM jhe_mail";
     assert_eq!(server.scalar(row).await, "queued 1 true the mail server could not be reached");
     assert!(!server.scalar("SELECT body_text FROM jhe_mail").await.contains("http"), "links are sealed");

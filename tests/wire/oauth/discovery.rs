@@ -1,6 +1,6 @@
 //! What clients learn about the server by asking it.
 
-use jhe_testkit::{MARY, TestServer};
+use jhe_testkit::{MARY, TestServer, eventually};
 use serde_json::json;
 
 use super::{Browser, console_tokens, part, text};
@@ -37,14 +37,12 @@ async fn a_new_signing_key_is_published_beside_the_old_one() {
     assert_eq!(before.len(), 1);
     jhe_app::operator::retire_signing_key(server.store()).await.unwrap();
     let mut after = Vec::new();
-    for _ in 0..100 {
+    eventually("there are two keys", async || {
         after = keys().await;
-        if after.len() == 2 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert!(after.len() == 2 && after[0] != before[0] && after[1] == before[0], "{before:?} {after:?}");
+        after.len() == 2
+    })
+    .await;
+    assert!(after[0] != before[0] && after[1] == before[0], "{before:?} {after:?}");
     server.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jhe_testkit::TestServer;
+use jhe_testkit::{TestServer, eventually};
 use serde_json::{Value, json};
 
 use super::{Browser, VERIFIER, authorize_url, claims, code, console, parameter, text, token};
@@ -487,12 +487,7 @@ async fn families_end_unused_and_altogether_when_configured() {
 async fn without_a_signing_key_there_are_no_id_tokens_and_no_halves() {
     let server = TestServer::with(&[("JHE_GENERATE_KEYS", "0")]).await;
     server.execute("UPDATE jhe_signing_key SET active = false, private_sealed = NULL").await;
-    for _ in 0..100 {
-        if server.app().identity().kid().is_none() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    eventually("the key is forgotten", async || server.app().identity().kid().is_none()).await;
     let browser = signed_in(&server).await;
     let client = console(&server).await;
     let one = code(&server, &browser).await;

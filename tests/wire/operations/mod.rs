@@ -15,6 +15,7 @@ mod stop;
 mod traces;
 
 use jhe_testkit::TestServer;
+use jhe_testkit::connection::Head;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -30,11 +31,15 @@ impl Wire {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// What comes next; empty at the end of the connection.
+    /// The next answer, or what there is of it at the end of the connection.
     pub(crate) async fn receive(&mut self) -> String {
-        let mut bytes = vec![0; 64 * 1024];
-        let count = self.0.read(&mut bytes).await.unwrap_or(0);
-        String::from_utf8_lossy(&bytes[..count]).into_owned()
+        let mut bytes = Vec::with_capacity(64 * 1024);
+        let is_whole = |bytes: &[u8]| {
+            let head = Head::of(bytes).expect("an answer");
+            head.is_some_and(|head| bytes.len() >= head.length + head.body_length().unwrap_or(0))
+        };
+        while !is_whole(&bytes) && self.0.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 

@@ -24,7 +24,7 @@ async fn a_server_is_ready_while_its_database_is_as_it_expects() {
 
 #[tokio::test]
 async fn balancers_are_told_before_connections_are_refused() {
-    let mut server = TestServer::with(&[("JHE_SHUTDOWN_DELAY", "2")]).await;
+    let mut server = TestServer::with(&[("JHE_SHUTDOWN_DELAY", "10")]).await;
     server.get("/ready").send().await.expect(200);
     let stopped = server.begin_stop();
     let reply = loop {

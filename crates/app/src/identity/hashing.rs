@@ -198,9 +198,7 @@ mod tests {
         for _ in 0..20 {
             hashing.line.note(Duration::from_secs(1));
         }
-        let asked = std::time::Instant::now();
         assert!(hashing.admit().is_err() && hashing.place().await.is_err());
-        assert!(asked.elapsed() < Duration::from_millis(20), "at once");
         held.clear();
         assert!(hashing.admit().is_ok(), "a free place is a free place");
     }
