@@ -200,7 +200,10 @@ impl Asked {
             nonce: self.nonce.clone(),
             code_challenge: self.code_challenge.clone(),
         };
-        let code = token::issue_code(app, visitor, &authorized).await?;
+        let Some(code) = token::issue_code(app, visitor, &authorized).await? else {
+            // The session ended while this request was looked at.
+            return Ok(self.refuse(app, "login_required", None));
+        };
         let issuer = issuer(app);
         let mut parameters = vec![("code", code.reveal().as_str())];
         parameters.extend(self.state.as_deref().map(|state| ("state", state)));

@@ -240,7 +240,7 @@ async fn password(app: &App, client: &Client, form: &Parameters, ip: Option<IpAd
     let scopes = scope::parse(form.get("scope")).ok_or_else(|| OAuthError::bare("invalid_scope"))?;
     // Only now, so that no connection is held while the password is checked.
     let mut exchange = Exchange::begin(app, client, ip).await?;
-    let tokens = exchange.issue_for_password(&account, client, &scopes.join(" ")).await?;
+    let tokens = exchange.issue_for_password(&account, client, &scopes.join(" ")).await?.ok_or_else(refused)?;
     exchange.commit().await?;
     Ok(tokens)
 }

@@ -172,6 +172,7 @@ async fn keep_current(app: App, mut changes: SettingChanges) {
         while matches!(tokio::time::timeout(REFRESH, changes.next()).await, Err(_) | Ok(Ok(())))
             && read_again(&app, &mut changes).await.is_ok()
         {}
+        changes.leave().await.ok();
         changes = loop {
             if app.store().is_closed() {
                 return;

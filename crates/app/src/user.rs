@@ -94,6 +94,7 @@ pub async fn update(
         if change.is_superuser == Some(true) && !stored.is_superuser {
             change.user_type = Some(Some(UserType::Practitioner));
         }
+        work.users().hold(&admin, id).await?;
         work.users().update(&admin, id, &change).await.map_err(taken)?;
         let rights = change.is_superuser.is_some_and(|superuser| superuser != stored.is_superuser);
         let kind = change.user_type.is_some_and(|kind| kind != stored.user_type);

@@ -18,10 +18,8 @@ use crate::App;
 
 /// Seconds between the attempts.
 const BACK_OFF: [f64; 7] = [60.0, 300.0, 1_800.0, 7_200.0, 21_600.0, 86_400.0, 86_400.0];
-/// Connections taken at once.
-const BATCH: i64 = 10;
-/// Seconds after which one that was taken and never told about comes up again: longer than a whole batch of timeouts.
-const LEASE: f64 = 600.0;
+/// Seconds after which one that was taken and never told about comes up again: longer than the service may take.
+const LEASE: f64 = 120.0;
 /// How often the queue is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -91,9 +89,9 @@ pub async fn disconnect(app: App, mut stop: watch::Receiver<bool>) -> Result<(),
     let wearables = app.wearables().await?;
     while !*stop.borrow() {
         if service(&app).is_some() {
-            match tell_due(&app, wearables).await {
-                Ok(told) if told > 0 => continue,
-                Ok(_) => {}
+            match tell_next(&app, wearables).await {
+                Ok(true) => continue,
+                Ok(false) => {}
                 Err(error) => tracing::warn!(error = %error, "the queue of wearables cannot be read yet"),
             }
         }
@@ -102,42 +100,43 @@ pub async fn disconnect(app: App, mut stop: watch::Receiver<bool>) -> Result<(),
     Ok(())
 }
 
-async fn tell_due(app: &App, wearables: &Wearables) -> Result<usize, Error> {
-    let due = {
+/// Tells the service of the next connection that is to end; `false` when there is none.
+async fn tell_next(app: &App, wearables: &Wearables) -> Result<bool, Error> {
+    // One at a time: whether it is still to end is looked at right before it is told.
+    let taken = {
         let mut work = app.store().begin().await?;
-        let due = work.take_due_disconnections(BATCH, LEASE).await?;
+        let taken = work.take_due_disconnection(LEASE).await?;
         work.commit().await?;
-        due
+        taken
     };
-    for one in &due {
-        // Where the service is by now, which may have been set right while they were taken.
-        let told = match service(app) {
-            _ if one.is_moot => Ok(()),
-            Some(service) => wearables.disconnect(&service, &one.account, &one.provider).await,
-            None => Err(WearableFault { reason: "the module was turned off".to_owned() }),
-        };
-        let mut work = app.store().begin().await?;
-        match told {
-            Ok(()) => work.note_disconnection_settled(one.id, one.is_moot).await?,
-            Err(fault) => {
-                let again = usize::try_from(one.attempts - 1).ok().and_then(|attempt| BACK_OFF.get(attempt)).copied();
-                if again.is_none() {
-                    tracing::error!(
-                        wearable.id = one.id,
-                        reason = fault.reason,
-                        "a connection to a wearable did not end"
-                    );
-                } else {
-                    tracing::warn!(
-                        wearable.id = one.id,
-                        reason = fault.reason,
-                        "a connection to a wearable goes on for now"
-                    );
-                }
-                work.note_disconnection_failed(one.id, &fault.reason, again).await?;
+    let Some(taken) = taken else { return Ok(false) };
+    // Where the service is by now, which may have been set right while it was taken.
+    let told = match service(app) {
+        _ if taken.is_moot => Ok(()),
+        Some(service) => wearables.disconnect(&service, &taken.account, &taken.provider).await,
+        None => Err(WearableFault { reason: "the module was turned off".to_owned() }),
+    };
+    let mut work = app.store().begin().await?;
+    match told {
+        Ok(()) => work.note_disconnection_settled(&taken).await?,
+        Err(fault) => {
+            let again = usize::try_from(taken.attempts - 1).ok().and_then(|attempt| BACK_OFF.get(attempt)).copied();
+            if again.is_none() {
+                tracing::error!(
+                    wearable.id = taken.id,
+                    reason = fault.reason,
+                    "a connection to a wearable did not end"
+                );
+            } else {
+                tracing::warn!(
+                    wearable.id = taken.id,
+                    reason = fault.reason,
+                    "a connection to a wearable goes on for now"
+                );
             }
+            work.note_disconnection_failed(&taken, &fault.reason, again).await?;
         }
-        work.commit().await?;
     }
-    Ok(due.len())
+    work.commit().await?;
+    Ok(true)
 }

@@ -28,6 +28,9 @@ pub use server::Server;
 pub use traces::Traces;
 pub use variable::{VARIABLES, Variable, help_text, markdown_table};
 
+/// What clients of the server read, which people have set at the same terminal.
+const OF_CLIENTS: [&str; 2] = ["JHE_URL", "JHE_TOKEN"];
+
 /// No span of time is longer, in seconds: ten years.
 pub const LONGEST_SECONDS: i64 = 315_360_000;
 
@@ -430,7 +433,7 @@ impl Config {
             }
         }
         for (name, value) in environment {
-            if name.starts_with("JHE_") && !is_known(&name) {
+            if name.starts_with("JHE_") && !is_known(&name) && !OF_CLIENTS.contains(&&*name) {
                 warnings.push(format!("{name} is not a variable of this server"));
             }
             values.insert(name, value);

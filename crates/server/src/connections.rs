@@ -4,6 +4,7 @@
 mod pace;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -150,23 +152,24 @@ async fn connection<S: Serves>(
         // The first request of a new connection is under way already, most likely.
         tokio::time::timeout(LAST_CALL, pace.has_begun()).await.ok();
     };
-    tokio::pin!(connection, leave);
-    let mut leaving = false;
-    loop {
-        tokio::select! {
-            // In this order: what has arrived is read before an idle connection is closed.
-            biased;
-            outcome = connection.as_mut() => {
-                if let Err(error) = outcome {
-                    tracing::debug!(error = %error, "a connection broke off");
-                }
-                return;
-            }
-            () = leave.as_mut(), if !leaving => {
-                connection.as_mut().graceful_shutdown();
-                leaving = true;
-            }
-        }
+    tokio::pin!(connection);
+    tokio::select! {
+        outcome = connection.as_mut() => return note(outcome),
+        () = leave => {}
+    }
+    pace.leave();
+    // What has arrived is read before an idle connection is closed.
+    if let Some(outcome) = connection.as_mut().now_or_never() {
+        return note(outcome);
+    }
+    connection.as_mut().graceful_shutdown();
+    note(connection.await);
+}
+
+/// How a connection ended. What clients do wrong is theirs.
+fn note<E: fmt::Display>(outcome: Result<(), E>) {
+    if let Err(error) = outcome {
+        tracing::debug!(error = %error, "a connection broke off");
     }
 }
 
@@ -178,28 +181,59 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn whoever_connected_before_the_end_is_answered() {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+    const WAIT: Duration = Duration::from_secs(30);
+    const BOUNDS: Bounds = Bounds { header_timeout: WAIT, keep_alive: WAIT, head_bytes: 1024 };
+
+    /// A server that says yes, until the sender says stop.
+    async fn server() -> (SocketAddr, watch::Sender<bool>, impl Future<Output = ()> + Send) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("yes"))));
-        let wait = Duration::from_secs(30);
-        let bounds = Bounds { header_timeout: wait, keep_alive: wait, head_bytes: 1024 };
         let (stop, stopped) = watch::channel(false);
+        (address, stop, serve(listener, service, BOUNDS, stopped))
+    }
+
+    #[tokio::test]
+    async fn whoever_connected_before_the_end_is_answered() {
+        let (address, stop, serving) = server().await;
         // Nothing here waits, so that the runtime looks for new connections for the first time when it is to stop.
         let guests: Vec<_> = (0..3)
             .map(|_| {
                 let mut guest = std::net::TcpStream::connect(address).unwrap();
-                guest.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+                guest.write_all(REQUEST).unwrap();
                 guest
             })
             .collect();
         stop.send(true).unwrap();
-        serve(listener, service, bounds, stopped).await;
+        serving.await;
         for mut guest in guests {
             let mut answer = String::new();
             guest.read_to_string(&mut answer).unwrap();
             assert!(answer.ends_with("yes"), "{answer:?}");
         }
+    }
+    #[tokio::test]
+    async fn a_request_that_came_before_the_end_is_answered_on_a_connection_that_was_idle() {
+        let (address, stop, serving) = server().await;
+        let serving = tokio::spawn(serving);
+        let ask = move || {
+            let mut guest = std::net::TcpStream::connect(address).unwrap();
+            guest.write_all(REQUEST).unwrap();
+            let (mut answer, mut part) = (Vec::new(), [0; 512]);
+            while !answer.ends_with(b"yes") {
+                let count = guest.read(&mut part).unwrap();
+                answer.extend_from_slice(&part[..count]);
+            }
+            guest
+        };
+        let mut guest = tokio::task::spawn_blocking(ask).await.unwrap();
+        // Nothing here waits, so that the runtime does not look for what has arrived before it is to stop.
+        guest.write_all(REQUEST).unwrap();
+        stop.send(true).unwrap();
+        serving.await.unwrap();
+        let mut answer = String::new();
+        guest.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("yes"), "{answer:?}");
     }
 }

@@ -9,6 +9,9 @@
 //! 4. studies, by id,
 //! 5. enrolments, by id, and what hangs on them.
 //!
+//! Whoever issues a session, a code or a token to an account shares it first, and whoever ends its access holds it: each sees
+//! what the other did. Families of tokens come after it, by the order of their keys, refresh tokens before access tokens.
+//!
 //! The account decides whether a profile may be the last one, and the patient whether a link is: both questions have an
 //! answer only while the row is held, since PostgreSQL judges a condition such as `NOT EXISTS` before it waits for the row.
 
@@ -31,7 +34,7 @@ macro_rules! below {
 }
 
 impl Work {
-    /// Holds an account, so that nobody else gives it a profile or takes one. `false` when there is none any more.
+    /// Holds an account, so that nobody else gives it a profile or takes one, nor issues anything to it. `false` when there is none any more.
     pub(crate) async fn hold_account(&mut self, id: UserId) -> Result<bool, Error> {
         let held: Option<i64> = sqlx::query_scalar("SELECT id FROM core_jheuser WHERE id = $1 FOR UPDATE")
             .bind(id.0)
@@ -39,6 +42,16 @@ impl Work {
             .await
             .db()?;
         Ok(held.is_some())
+    }
+
+    /// Keeps the access of an account from being ended before this unit of work does.
+    pub(crate) async fn share_account(&mut self, id: UserId) -> Result<(), Error> {
+        sqlx::query("SELECT 1 FROM core_jheuser WHERE id = $1 FOR KEY SHARE")
+            .bind(id.0)
+            .execute(self.connection())
+            .await
+            .db()?;
+        Ok(())
     }
 
     /// Holds the account of a practitioner. `None` when there is none any more.

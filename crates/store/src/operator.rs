@@ -78,6 +78,7 @@ impl Work {
     pub async fn set_password(&mut self, _admin: &Admin, email: &Phi<String>, hash: &str) -> Result<bool, Error> {
         let Some(account) = self.account_by_email(email).await? else { return Ok(false) };
         let id = account.id.0;
+        self.hold_account(account.id).await?;
         sqlx::query("UPDATE core_jheuser SET password = $2 WHERE id = $1")
             .bind(id)
             .bind(hash)
@@ -94,6 +95,7 @@ impl Work {
     pub async fn set_active(&mut self, _admin: &Admin, email: &Phi<String>, active: bool) -> Result<bool, Error> {
         let Some(account) = self.account_by_email(email).await? else { return Ok(false) };
         let id = account.id.0;
+        self.hold_account(account.id).await?;
         sqlx::query("UPDATE core_jheuser SET is_active = $2 WHERE id = $1")
             .bind(id)
             .bind(active)

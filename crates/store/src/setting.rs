@@ -13,7 +13,7 @@ use sqlx::postgres::PgListener;
 
 use crate::fault::Db;
 use crate::keyset::{Order, numbered, push_window};
-use crate::work::{Store, Work};
+use crate::work::{CONNECTION_NAME, Store, Work};
 
 type Admin = Grant<resource::Server, action::Administer>;
 
@@ -44,24 +44,34 @@ impl SettingRow {
 pub struct SettingChanges(PgListener);
 
 impl SettingChanges {
-    /// Waits for the next change.
+    /// Waits for the next change, or for a new connection in place of a broken one, since what was told between the two is
+    /// lost. Either way settings are to be read again.
     pub async fn next(&mut self) -> Result<(), Error> {
-        self.0.recv().await.db()?;
+        self.0.try_recv().await.db()?;
         Ok(())
     }
 
     /// How many writes there were by now: to be asked before settings are read, and told with [`SettingChanges::seen`] after.
     pub async fn version(&mut self) -> Result<i64, Error> {
-        sqlx::query_scalar("SELECT last_value FROM jhe_setting_version").fetch_one(&mut self.0).await.db()
+        // A sequence that was never asked has its first value already.
+        sqlx::query_scalar("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM jhe_setting_version")
+            .fetch_one(&mut self.0)
+            .await
+            .db()
     }
 
     /// Tells the writers of settings how far this process has read, in the name of its connection.
     pub async fn seen(&mut self, version: i64) -> Result<(), Error> {
-        sqlx::query("SELECT set_config('application_name', $1, false)")
-            .bind(format!("{SEEN}{version}"))
-            .execute(&mut self.0)
-            .await
-            .db()?;
+        self.name(&format!("{SEEN}{version}")).await
+    }
+
+    /// Tells that this connection says nothing of this process any more, so that nobody waits for it.
+    pub async fn leave(mut self) -> Result<(), Error> {
+        self.name(CONNECTION_NAME).await
+    }
+
+    async fn name(&mut self, name: &str) -> Result<(), Error> {
+        sqlx::query("SELECT set_config('application_name', $1, false)").bind(name).execute(&mut self.0).await.db()?;
         Ok(())
     }
 }

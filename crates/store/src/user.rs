@@ -152,7 +152,7 @@ impl Users<'_> {
         Ok(UserId(id))
     }
 
-    /// Holds an account that is about to get a profile, so that it does not go at the same moment. `false` when it has.
+    /// Holds an account that is about to change what it may, so that it does not go at the same moment. `false` when it has.
     pub async fn hold(&mut self, _admin: &Admin, id: UserId) -> Result<bool, Error> {
         self.0.hold_account(id).await
     }

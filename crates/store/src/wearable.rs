@@ -70,7 +70,8 @@ impl Work {
                                                 WHERE c.study_patient_id = e.id AND c.consented))
                 AND NOT EXISTS (SELECT 1 FROM jhe_releases AS r JOIN core_codeableconcept AS k ON k.id = r.scope_code_id
                                  WHERE r.patient_id = p.id AND k.coding_code = ANY ($3))
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (ow_user_id, provider) WHERE state = 'queued'
+                DO UPDATE SET patient_id = EXCLUDED.patient_id, attempts = 0, next_attempt = clock_timestamp()",
         )
         .bind(grant.id().0)
         .bind(studies.iter().map(|id| id.0).collect::<Vec<_>>())
@@ -82,56 +83,56 @@ impl Work {
         Ok(())
     }
 
-    /// Takes up to `most` connections whose turn has come and counts the attempt. Should this process end before it tells the
-    /// outcome, they come up again after the lease.
-    pub async fn take_due_disconnections(
-        &mut self,
-        most: i64,
-        lease_seconds: f64,
-    ) -> Result<Vec<DueDisconnection>, Error> {
+    /// Takes a connection whose turn has come and counts the attempt. Should this process end before it tells the outcome, it
+    /// comes up again after the lease.
+    pub async fn take_due_disconnection(&mut self, lease_seconds: f64) -> Result<Option<DueDisconnection>, Error> {
         sqlx::query_as(
             "UPDATE jhe_wearable_disconnection AS d
-                SET attempts = d.attempts + 1, next_attempt = clock_timestamp() + make_interval(secs => $2)
-              WHERE d.id IN (SELECT id FROM jhe_wearable_disconnection
-                              WHERE state = 'queued' AND next_attempt <= clock_timestamp()
-                              ORDER BY next_attempt, id LIMIT $1 FOR UPDATE SKIP LOCKED)
+                SET attempts = d.attempts + 1, next_attempt = clock_timestamp() + make_interval(secs => $1)
+              WHERE d.id = (SELECT id FROM jhe_wearable_disconnection
+                             WHERE state = 'queued' AND next_attempt <= clock_timestamp()
+                             ORDER BY next_attempt, id LIMIT 1 FOR UPDATE SKIP LOCKED)
              RETURNING d.id, d.ow_user_id AS account, d.provider, d.attempts,
                        EXISTS (SELECT 1 FROM jhe_releases AS r JOIN core_codeableconcept AS k ON k.id = r.scope_code_id
-                                WHERE r.patient_id = d.patient_id AND k.coding_code = ANY ($3)) AS is_moot",
+                                WHERE r.patient_id = d.patient_id AND k.coding_code = ANY ($2)) AS is_moot",
         )
-        .bind(most)
         .bind(lease_seconds)
         .bind(FED_CODES)
-        .fetch_all(self.connection())
+        .fetch_optional(self.connection())
         .await
         .db()
     }
 
-    /// A connection ended, or is to stay after all.
-    pub async fn note_disconnection_settled(&mut self, id: i64, is_moot: bool) -> Result<(), Error> {
-        sqlx::query("UPDATE jhe_wearable_disconnection SET state = $2, last_error = NULL WHERE id = $1")
-            .bind(id)
-            .bind(if is_moot { "moot" } else { "done" })
-            .execute(self.connection())
-            .await
-            .db()?;
+    /// A connection ended, or is to stay after all; unless consent was withdrawn again since it was taken, which begins anew.
+    pub async fn note_disconnection_settled(&mut self, taken: &DueDisconnection) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE jhe_wearable_disconnection SET state = $3, last_error = NULL
+              WHERE id = $1 AND attempts = $2 AND state = 'queued'",
+        )
+        .bind(taken.id)
+        .bind(taken.attempts)
+        .bind(if taken.is_moot { "moot" } else { "done" })
+        .execute(self.connection())
+        .await
+        .db()?;
         Ok(())
     }
 
     /// The service was not told: again after some seconds, or never.
     pub async fn note_disconnection_failed(
         &mut self,
-        id: i64,
+        taken: &DueDisconnection,
         reason: &str,
         again_after: Option<f64>,
     ) -> Result<(), Error> {
         sqlx::query(
             "UPDATE jhe_wearable_disconnection
-                SET last_error = $2, state = CASE WHEN $3::float8 IS NULL THEN 'failed' ELSE state END,
-                    next_attempt = clock_timestamp() + make_interval(secs => coalesce($3::float8, 0))
-              WHERE id = $1",
+                SET last_error = $3, state = CASE WHEN $4::float8 IS NULL THEN 'failed' ELSE state END,
+                    next_attempt = clock_timestamp() + make_interval(secs => coalesce($4::float8, 0))
+              WHERE id = $1 AND attempts = $2 AND state = 'queued'",
         )
-        .bind(id)
+        .bind(taken.id)
+        .bind(taken.attempts)
         .bind(reason)
         .bind(again_after)
         .execute(self.connection())

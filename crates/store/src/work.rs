@@ -71,10 +71,13 @@ impl DatabaseOptions {
             // The same few statements are asked all day: to plan them anew each time costs more than to run them.
             ("plan_cache_mode", "force_generic_plan".to_owned()),
             ("jit", "off".to_owned()),
-            ("application_name", "jhe".to_owned()),
+            ("application_name", CONNECTION_NAME.to_owned()),
         ]))
     }
 }
+
+/// What connections are called in the database.
+pub(crate) const CONNECTION_NAME: &str = "jhe";
 
 /// How long a connection may lie idle and is taken without trying it.
 const TRUSTED: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ mod corners;
 mod discovery;
 mod exchange;
 mod grants;
+mod held;
 mod introspection;
 mod invitations;
 mod limits;

@@ -87,7 +87,9 @@ pub async fn exchange(
             return Ok(Err(Refusal::Used));
         }
     }
-    let tokens = exchange.issue_for_exchange(account.id, client).await?;
+    let Some(tokens) = exchange.issue_for_exchange(account, client).await? else {
+        return Ok(Err(Refusal::UnknownPractitioner));
+    };
     exchange.commit().await?;
     tracing::info!(client.id = client.id.0, user.id = account.id.0, issuer, "an id token was exchanged");
     Ok(Ok(tokens))

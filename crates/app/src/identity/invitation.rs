@@ -152,9 +152,11 @@ pub async fn create(
     client: ApplicationId,
     by_mail: bool,
 ) -> Result<Issued, Error> {
+    // Who may not invite is told so, whatever was tried before; and nothing waits for a second connection while it holds one.
+    drop(Authorizer::new(actor, &mut app.store().read().await?).invite(patient).await?);
+    throttle::pass(app, &ISSUE, &actor.user_id().0.to_be_bytes()).await?;
     let mut work = app.store().begin().await?;
     let grant = Authorizer::new(actor, &mut work).invite(patient).await?;
-    throttle::pass(app, &ISSUE, &actor.user_id().0.to_be_bytes()).await?;
     let client = work.client_by_row(client).await?.ok_or(Error::NotFound(Lookup::Entity("Application")))?.client;
     let template = client.invitation_url.filter(|template| !template.is_empty());
     let template = template.ok_or_else(|| Error::invalid("client_id", "This client has no invitation URL."))?;

@@ -7,7 +7,7 @@ use jhe_crypto::{OsEntropy, token};
 use jhe_domain::audit::AuditAction;
 use jhe_domain::error::Error;
 use jhe_domain::{Phi, UserId};
-use jhe_store::credential::{NewSession, OwnSession};
+use jhe_store::credential::{LoginAccount, NewSession, OwnSession};
 
 use crate::App;
 
@@ -55,17 +55,26 @@ pub enum Method {
     Code,
 }
 
-/// Begins a browser session for an account that proved who it is. An earlier session of the browser ends.
-pub async fn begin(app: &App, user: UserId, method: Method, browser: Browser<'_>) -> Result<Session, Error> {
+/// Begins a browser session for an account that proved who it is. An earlier session of the browser ends. `None` when all
+/// access of the account was ended since it was looked up: the proof may have been a password that was just replaced.
+pub async fn begin(
+    app: &App,
+    account: &LoginAccount,
+    method: Method,
+    browser: Browser<'_>,
+) -> Result<Option<Session>, Error> {
     let now = app.now();
     let cookie = token::session_id(&mut OsEntropy);
     let mut work = app.store().begin().await?;
+    if !work.still_stands(account).await? {
+        return Ok(None);
+    }
     if let Some(earlier) = browser.session {
         work.end_session(&token::digest(earlier), false, now).await?;
     }
     let session = NewSession {
         digest: token::digest(&cookie),
-        user_id: user,
+        user_id: account.id,
         auth_time: now,
         auth_method: match method {
             Method::Password => "password",
@@ -77,7 +86,7 @@ pub async fn begin(app: &App, user: UserId, method: Method, browser: Browser<'_>
     };
     work.insert_session(&session).await?;
     work.commit().await?;
-    Ok(Session { cookie: Phi::new(cookie), user_id: user })
+    Ok(Some(Session { cookie: Phi::new(cookie), user_id: account.id }))
 }
 
 /// Who a session cookie belongs to.

@@ -10,7 +10,8 @@ use jhe_domain::audit::AuditAction;
 use jhe_domain::error::Error;
 use jhe_domain::{ApplicationId, Phi, UserId};
 use jhe_store::Work;
-use jhe_store::credential::{Bounds, LoginAccount};
+use jhe_store::credential::Bounds;
+pub use jhe_store::credential::LoginAccount;
 
 use crate::App;
 use crate::identity::throttle::{self, Limit};

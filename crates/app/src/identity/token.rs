@@ -150,13 +150,17 @@ impl<'a> Exchange<'a> {
         self.issue(client, &Source::of_refresh(row, scope), Some(Family::Of(row))).await
     }
 
-    /// Issues tokens to an account that proved itself to the token endpoint. No id token: no browser signed in.
+    /// Issues tokens to an account that proved itself to the token endpoint. No id token: no browser signed in. `None` when
+    /// all access of the account was ended since it was looked up.
     pub async fn issue_for_password(
         &mut self,
         account: &LoginAccount,
         client: &Client,
         scope: &str,
-    ) -> Result<Tokens, Error> {
+    ) -> Result<Option<Tokens>, Error> {
+        if !self.work.still_stands(account).await? {
+            return Ok(None);
+        }
         let source = Source {
             user_id: account.id,
             scope,
@@ -166,13 +170,21 @@ impl<'a> Exchange<'a> {
             session_digest: None,
             signed_in: false,
         };
-        self.issue(client, &source, Some(Family::New)).await
+        self.issue(client, &source, Some(Family::New)).await.map(Some)
     }
 
-    /// Issues an access token, and nothing beside it, to an account that another issuer vouches for.
-    pub async fn issue_for_exchange(&mut self, user: UserId, client: &Client) -> Result<Tokens, Error> {
+    /// Issues an access token, and nothing beside it, to an account that another issuer vouches for. `None` when all access
+    /// of the account was ended since it was looked up.
+    pub async fn issue_for_exchange(
+        &mut self,
+        account: &LoginAccount,
+        client: &Client,
+    ) -> Result<Option<Tokens>, Error> {
+        if !self.work.still_stands(account).await? {
+            return Ok(None);
+        }
         let source = Source {
-            user_id: user,
+            user_id: account.id,
             scope: "openid",
             auth_time: self.now,
             nonce: None,
@@ -180,8 +192,8 @@ impl<'a> Exchange<'a> {
             session_digest: None,
             signed_in: false,
         };
-        self.work.audit_event(AuditAction::Exchange, "JheUser", Some(user.0));
-        self.issue(client, &source, None).await
+        self.work.audit_event(AuditAction::Exchange, "JheUser", Some(account.id.0));
+        self.issue(client, &source, None).await.map(Some)
     }
 
     /// Notes that an id token of another issuer was used. `false` when it was used before.
@@ -262,8 +274,8 @@ pub struct Authorized {
     pub code_challenge: String,
 }
 
-/// Issues a code to a visitor who authorized a client.
-pub async fn issue_code(app: &App, visitor: &Visitor, authorized: &Authorized) -> Result<Phi<String>, Error> {
+/// Issues a code to a visitor who authorized a client. `None` when the visitor's session has ended meanwhile.
+pub async fn issue_code(app: &App, visitor: &Visitor, authorized: &Authorized) -> Result<Option<Phi<String>>, Error> {
     let code = token::alphanumeric(&mut OsEntropy, 30);
     let now = app.now();
     let mut work = app.store().begin().await?;
@@ -281,9 +293,11 @@ pub async fn issue_code(app: &App, visitor: &Visitor, authorized: &Authorized) -
         created: now,
         expires: now + TimeDelta::seconds(app.config().tokens.code),
     };
-    work.insert_code(&row, false).await?;
+    if !work.insert_code(&row, false).await? {
+        return Ok(None);
+    }
     work.commit().await?;
-    Ok(Phi::new(code))
+    Ok(Some(Phi::new(code)))
 }
 
 /// A live access token, by its text.

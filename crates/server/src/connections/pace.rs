@@ -1,7 +1,7 @@
 //! How long clients may take: to send the head of a request, to send none at all, to read an answer. While a request is
 //! answered its own time limit holds.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Version;
 use http_body::{Frame, SizeHint};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -32,6 +33,8 @@ struct Shared {
     first: Notify,
     /// Requests share the connection, so that what comes next does not begin when one ends.
     multiplexed: AtomicBool,
+    /// The connection is about to be closed.
+    leaving: AtomicBool,
 }
 
 impl Pace {
@@ -55,6 +58,12 @@ impl Pace {
         if self.begun() == 0 {
             self.0.first.notified().await;
         }
+    }
+
+    /// From now on the kernel is asked itself what has arrived: what the runtime has been told may be older, and whoever sent
+    /// a request before the end is answered.
+    pub(super) fn leave(&self) {
+        self.0.leaving.store(true, Ordering::Relaxed);
     }
 
     fn begun(&self) -> usize {
@@ -192,6 +201,19 @@ impl Paced {
     }
 }
 
+/// Reads what the kernel has. The runtime tells of what comes later.
+fn read_arrived(stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    let socket = SockRef::from(stream);
+    match (&*socket).read(buffer.initialize_unfilled()) {
+        Ok(count) => {
+            buffer.advance(count);
+            Poll::Ready(Ok(()))
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Poll::Pending,
+        Err(error) => Poll::Ready(Err(error)),
+    }
+}
+
 impl AsyncRead for Paced {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -199,7 +221,10 @@ impl AsyncRead for Paced {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let mut outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if outcome.is_pending() && self.pace.0.leaving.load(Ordering::Relaxed) {
+            outcome = read_arrived(&self.stream, buffer);
+        }
         // An answer that is still being sent is under way as well, however slowly it is read.
         if self.pace.is_busy() || self.unread.is_some() {
             if outcome.is_pending() {

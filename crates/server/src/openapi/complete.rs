@@ -112,11 +112,26 @@ fn errors(operation: &mut Operation, family: &Family) {
         }
     }
     for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = outcome_of(status).to_owned();
+        }
         if let (Ok(status @ 400..), RefOr::T(response)) = (status.parse::<u16>(), response)
             && response.content.is_empty()
         {
             response.content.insert(family.media_type.to_owned(), RefOr::T(body(family, status)));
         }
+    }
+}
+
+/// What happened, where an operation says nothing of its own about a status. Every response must be described (OpenAPI 3.1
+/// §4.8.17).
+fn outcome_of(status: &str) -> &'static str {
+    match status {
+        "201" => "Made; the body is how it is now",
+        "204" => "Done; there is no body",
+        _ => "The body is how it is now",
     }
 }
 

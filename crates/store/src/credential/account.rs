@@ -31,6 +31,8 @@ pub struct LoginAccount {
     pub is_practitioner: bool,
     /// It can do more than a patient: administers, or works with studies.
     pub is_privileged: bool,
+    /// How often all its access was ended.
+    pub access_epoch: i32,
 }
 
 #[derive(sqlx::FromRow)]
@@ -45,6 +47,7 @@ struct LoginRow {
     is_superuser: bool,
     is_practitioner: bool,
     is_privileged: bool,
+    access_epoch: i32,
 }
 
 impl From<LoginRow> for LoginAccount {
@@ -59,12 +62,13 @@ impl From<LoginRow> for LoginAccount {
             is_superuser: row.is_superuser,
             is_practitioner: row.is_practitioner,
             is_privileged: row.is_privileged,
+            access_epoch: row.access_epoch,
         }
     }
 }
 
 const COLUMNS: &str =
-    "SELECT u.id, u.email, u.email_is_verified, u.first_name, u.last_name, u.password, u.is_active, u.is_superuser,
+    "SELECT u.id, u.email, u.email_is_verified, u.first_name, u.last_name, u.password, u.is_active, u.is_superuser, u.access_epoch,
     p.id IS NOT NULL AS is_practitioner,
     u.is_superuser OR u.is_staff OR coalesce(u.user_type = 'practitioner', false) OR p.id IS NOT NULL AS is_privileged
     FROM core_jheuser AS u LEFT JOIN core_practitioner AS p ON p.jhe_user_id = u.id WHERE ";
@@ -185,6 +189,8 @@ impl Work {
 
     /// Replaces the password of an account found by a link or a session of its own.
     pub async fn replace_password(&mut self, id: UserId, hash: &str, action: AuditAction) -> Result<(), Error> {
+        // Held before it changes: access ends next.
+        self.hold_account(id).await?;
         sqlx::query("UPDATE core_jheuser SET password = $2 WHERE id = $1")
             .bind(id.0)
             .bind(hash)
@@ -196,16 +202,31 @@ impl Work {
         Ok(())
     }
 
+    /// Whether an account may still have what it proved a moment ago: it may sign in, and its access was not ended
+    /// meanwhile. Nobody ends it before this unit of work does.
+    pub async fn still_stands(&mut self, account: &LoginAccount) -> Result<bool, Error> {
+        let stands: Option<bool> =
+            sqlx::query_scalar("SELECT is_active AND access_epoch = $2 FROM core_jheuser WHERE id = $1 FOR KEY SHARE")
+                .bind(account.id.0)
+                .bind(account.access_epoch)
+                .fetch_optional(self.connection())
+                .await
+                .db()?;
+        Ok(stands.unwrap_or(false))
+    }
+
     /// Ends all sessions, codes and tokens of an account.
     pub async fn end_all_access(&mut self, id: UserId, at: DateTime<Utc>) -> Result<(), Error> {
+        self.hold_account(id).await?;
         for statement in [
+            "UPDATE core_jheuser SET access_epoch = access_epoch + 1 WHERE id = $1 AND $2::timestamptz IS NOT NULL",
             "DELETE FROM jhe_session WHERE user_id = $1 AND $2::timestamptz IS NOT NULL",
             "DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND used_at IS NULL AND $2::timestamptz IS NOT NULL",
+            "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL",
             "UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL",
             // Those that act as the account without its being there: of its own API keys.
             "UPDATE oauth2_provider_accesstoken AS t SET revoked = $2 FROM oauth2_provider_application AS a
               WHERE a.user_id = $1 AND t.application_id = a.id AND t.user_id IS NULL AND t.revoked IS NULL",
-            "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL",
         ] {
             sqlx::query(statement).bind(id.0).bind(at).execute(self.connection()).await.db()?;
         }

@@ -66,8 +66,22 @@ pub struct CodeRow {
 }
 
 impl Work {
-    /// Keeps a code. `replace` drops the user's other unused codes of the client first.
-    pub async fn insert_code(&mut self, code: &NewCode, replace: bool) -> Result<(), Error> {
+    /// Keeps a code, as long as the session it comes from, if any, has not ended: `false` when it has. `replace` drops the
+    /// user's other unused codes of the client first.
+    pub async fn insert_code(&mut self, code: &NewCode, replace: bool) -> Result<bool, Error> {
+        self.share_account(code.user_id).await?;
+        if let Some(session) = &code.session_digest {
+            let live: Option<bool> =
+                sqlx::query_scalar("SELECT true FROM jhe_session WHERE digest = $1 AND user_id = $2 FOR SHARE")
+                    .bind(session)
+                    .bind(code.user_id.0)
+                    .fetch_optional(self.connection())
+                    .await
+                    .db()?;
+            if live.is_none() {
+                return Ok(false);
+            }
+        }
         if replace {
             sqlx::query(
                 "DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND application_id = $2 AND used_at IS NULL",
@@ -99,11 +113,20 @@ impl Work {
         .execute(self.connection())
         .await
         .db()?;
-        Ok(())
+        Ok(true)
     }
 
     /// Finds a code and holds it until the unit of work ends, so that one exchange is decided at a time.
     pub async fn code_for_update(&mut self, digest: &[u8]) -> Result<Option<CodeRow>, Error> {
+        // The account before the code, by a statement of its own, so that the next one sees what was ended before.
+        sqlx::query(
+            "SELECT 1 FROM core_jheuser WHERE id = (SELECT user_id FROM oauth2_provider_grant WHERE code_digest = $1)
+                FOR KEY SHARE",
+        )
+        .bind(digest)
+        .execute(self.connection())
+        .await
+        .db()?;
         sqlx::query_as(
             "SELECT id, user_id, application_id, redirect_uri, redirect_uri_given, scope, nonce, code_challenge, auth_time,
                     session_digest, expires, used_at

@@ -136,6 +136,7 @@ impl Work {
         to: &[u8],
         at: DateTime<Utc>,
     ) -> Result<(), Error> {
+        self.hold_account(user).await?;
         for statement in [
             "UPDATE jhe_session SET digest = $3 WHERE user_id = $1 AND digest = $2",
             "UPDATE oauth2_provider_grant SET session_digest = $3 WHERE user_id = $1 AND session_digest = $2",
@@ -145,10 +146,12 @@ impl Work {
             sqlx::query(statement).bind(user.0).bind(from).bind(to).execute(self.connection()).await.db()?;
         }
         for statement in [
+            "UPDATE core_jheuser SET access_epoch = access_epoch + 1
+              WHERE id = $1 AND $2::bytea IS NOT NULL AND $3::timestamptz IS NOT NULL",
             "DELETE FROM jhe_session WHERE user_id = $1 AND digest <> $2 AND $3::timestamptz IS NOT NULL",
             "DELETE FROM oauth2_provider_grant WHERE user_id = $1 AND session_digest <> $2 AND used_at IS NULL AND $3::timestamptz IS NOT NULL",
-            "UPDATE oauth2_provider_accesstoken SET revoked = $3 WHERE user_id = $1 AND session_digest <> $2 AND revoked IS NULL",
             "UPDATE oauth2_provider_refreshtoken SET revoked = $3 WHERE user_id = $1 AND session_digest <> $2 AND revoked IS NULL",
+            "UPDATE oauth2_provider_accesstoken SET revoked = $3 WHERE user_id = $1 AND session_digest <> $2 AND revoked IS NULL",
         ] {
             sqlx::query(statement).bind(user.0).bind(to).bind(at).execute(self.connection()).await.db()?;
         }

@@ -233,8 +233,8 @@ impl Work {
     /// writer. For each, in their order, whether that was done: not where the refresh token that was to be replaced had
     /// been replaced or revoked meanwhile.
     pub async fn issue_tokens(&mut self, issues: &[Issue]) -> Result<Vec<bool>, Error> {
-        // Families are held in the order of their keys, so that two of these statements wait in a line. A row is judged as
-        // it is once its family is held, not as it was when the statement began.
+        // Accounts are shared and families held in the order of their keys, so that two of these statements wait in a line.
+        // A row is judged as it is once its family is held, not as it was when the statement began.
         let made: Vec<Vec<u8>> = sqlx::query_scalar(
             "WITH q AS (
                  SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[],
@@ -243,9 +243,13 @@ impl Work {
                      AS q (digest, user_id, application_id, scope, created, expires,
                            family, grant_id, session_digest, auth_time,
                            refresh_digest, replaces, refresh_scope, family_created, refresh_expires)),
+             shared AS MATERIALIZED (
+                 SELECT u.id FROM core_jheuser AS u WHERE u.id IN (SELECT user_id FROM q WHERE replaces IS NOT NULL)
+                  ORDER BY u.id FOR KEY SHARE),
              held AS MATERIALIZED (
                  SELECT pg_advisory_xact_lock(key)
-                   FROM (SELECT DISTINCT hashtextextended(family::text, 0) AS key FROM q WHERE replaces IS NOT NULL ORDER BY key) AS k),
+                   FROM (SELECT DISTINCT hashtextextended(q.family::text, 0) AS key
+                           FROM q, (SELECT count(*) FROM shared) AS all_shared WHERE q.replaces IS NOT NULL ORDER BY key) AS k),
              parent AS (
                  UPDATE oauth2_provider_refreshtoken AS t SET replaced_at = q.created, replacements = 1
                    FROM q, (SELECT count(*) FROM held) AS all_held
@@ -317,13 +321,16 @@ impl Work {
         Ok(())
     }
 
-    /// Finds a refresh token and holds its family until the unit of work ends: rotations and revocations of one family
-    /// are decided one after the other, so that a revocation misses no successor that is just being made.
+    /// Finds a refresh token, shares its account and holds its family until the unit of work ends: rotations and
+    /// revocations of one family are decided one after the other, so that a revocation misses no successor that is just
+    /// being made.
     pub async fn refresh_for_update(&mut self, digest: &[u8]) -> Result<Option<RefreshRow>, Error> {
-        // The lock is taken by a statement of its own, so that the next one sees what was decided before.
+        // The locks are taken by a statement of its own, so that the next one sees what was decided before.
         let family: Option<Uuid> = sqlx::query_scalar(
-            "SELECT family FROM (SELECT family, pg_advisory_xact_lock(hashtextextended(family::text, 0)) AS held
-                                   FROM oauth2_provider_refreshtoken WHERE token_digest = $1) AS found",
+            "SELECT family FROM (
+                 SELECT family, pg_advisory_xact_lock(hashtextextended(family::text, 0)) AS held
+                   FROM (SELECT t.family FROM oauth2_provider_refreshtoken AS t JOIN core_jheuser AS u ON u.id = t.user_id
+                          WHERE t.token_digest = $1 FOR KEY SHARE OF u) AS found) AS held",
         )
         .bind(digest)
         .fetch_optional(self.connection())
@@ -337,33 +344,31 @@ impl Work {
         sql.build_query_as().fetch_optional(self.connection()).await.db()
     }
 
-    async fn lock_family(&mut self, family: Uuid) -> Result<(), Error> {
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
-            .bind(family)
-            .execute(self.connection())
-            .await
-            .db()?;
-        Ok(())
-    }
-
     /// Revokes families of which none is held yet.
-    pub(super) async fn revoke_families(&mut self, mut families: Vec<Uuid>, at: DateTime<Utc>) -> Result<(), Error> {
-        // Always in the same order, so that two revocations do not wait for each other.
-        families.sort_unstable();
-        for family in families {
-            self.lock_family(family).await?;
-            self.revoke_family(family, at).await?;
-        }
-        Ok(())
+    pub(super) async fn revoke_families(&mut self, families: Vec<Uuid>, at: DateTime<Utc>) -> Result<(), Error> {
+        // In the order of their keys, as everybody takes them, so that two do not wait for each other.
+        sqlx::query(
+            "SELECT pg_advisory_xact_lock(key)
+               FROM (SELECT DISTINCT hashtextextended(family::text, 0) AS key FROM unnest($1::uuid[]) AS family ORDER BY key) AS k",
+        )
+        .bind(&families)
+        .execute(self.connection())
+        .await
+        .db()?;
+        self.revoke_held(&families, at).await
     }
 
     /// Revokes all tokens of a family that is held.
     pub async fn revoke_family(&mut self, family: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
+        self.revoke_held(&[family], at).await
+    }
+
+    async fn revoke_held(&mut self, families: &[Uuid], at: DateTime<Utc>) -> Result<(), Error> {
         for statement in [
-            "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE family = $1 AND revoked IS NULL",
-            "UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE family = $1 AND revoked IS NULL",
+            "UPDATE oauth2_provider_refreshtoken SET revoked = $2 WHERE family = ANY($1) AND revoked IS NULL",
+            "UPDATE oauth2_provider_accesstoken SET revoked = $2 WHERE family = ANY($1) AND revoked IS NULL",
         ] {
-            sqlx::query(statement).bind(family).bind(at).execute(self.connection()).await.db()?;
+            sqlx::query(statement).bind(families).bind(at).execute(self.connection()).await.db()?;
         }
         Ok(())
     }
@@ -420,18 +425,12 @@ impl Work {
 
     /// Ends all tokens and unused codes that a client holds of an account.
     pub async fn revoke_client(&mut self, user: UserId, client: ApplicationId, at: DateTime<Utc>) -> Result<(), Error> {
-        let families = sqlx::query_scalar(
-            "SELECT DISTINCT family FROM oauth2_provider_refreshtoken WHERE user_id = $1 AND application_id = $2 AND revoked IS NULL",
-        )
-        .bind(user.0)
-        .bind(client.0)
-        .fetch_all(self.connection())
-        .await
-        .db()?;
-        self.revoke_families(families, at).await?;
+        // Whatever is just being issued is there, or comes to nothing.
+        self.hold_account(user).await?;
         for statement in [
-            "UPDATE oauth2_provider_accesstoken SET revoked = $3 WHERE user_id = $1 AND application_id = $2 AND revoked IS NULL",
             "UPDATE oauth2_provider_grant SET used_at = $3 WHERE user_id = $1 AND application_id = $2 AND used_at IS NULL",
+            "UPDATE oauth2_provider_refreshtoken SET revoked = $3 WHERE user_id = $1 AND application_id = $2 AND revoked IS NULL",
+            "UPDATE oauth2_provider_accesstoken SET revoked = $3 WHERE user_id = $1 AND application_id = $2 AND revoked IS NULL",
         ] {
             sqlx::query(statement).bind(user.0).bind(client.0).bind(at).execute(self.connection()).await.db()?;
         }

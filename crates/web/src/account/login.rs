@@ -109,7 +109,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
     let attempt = Attempt { email: username, password, ip: visit.ip, client: None, admits_superusers: true };
     match sign_in::check(&app, attempt).await {
         Ok(Ok(account)) if !email::suffices(&app, &account) => super::email::ask(&app, &visit, account.id),
-        Ok(Ok(account)) => enter(&app, &visit, account.id, Method::Password, visit.next().unwrap_or(LANDING)).await,
+        Ok(Ok(account)) => enter(&app, &visit, &account, Method::Password, visit.next().unwrap_or(LANDING)).await,
         Ok(Err(Refusal::Wrong)) => login_page(&app, &visit, fields(username), Some(REFUSED)).await,
         Ok(Err(Refusal::Locked(retry_after))) => home::failure(&Error::Throttled { retry_after }),
         Err(error) => home::failure(&error),

@@ -14,7 +14,7 @@ use axum::response::Response;
 use jhe_app::App;
 use jhe_app::identity::account::password;
 use jhe_app::identity::session::{self as sessions, Method};
-use jhe_domain::UserId;
+use jhe_app::identity::sign_in::LoginAccount;
 use jhe_domain::error::Error;
 use jhe_http::known::{self, Known};
 use jhe_http::page;
@@ -35,9 +35,10 @@ fn password_advice(app: &App) -> String {
 }
 
 /// Begins a session and leads on.
-async fn enter(app: &App, visit: &Visit, user: UserId, method: Method, target: &str) -> Response {
-    match sessions::begin(app, user, method, page::browser(&visit.headers, visit.ip)).await {
-        Ok(session) => {
+async fn enter(app: &App, visit: &Visit, account: &LoginAccount, method: Method, target: &str) -> Response {
+    match sessions::begin(app, account, method, page::browser(&visit.headers, visit.ip)).await {
+        Ok(None) => sign_in_first(target),
+        Ok(Some(session)) => {
             known::note(Known::user(session.user_id));
             let mut response = page::found(target);
             page::set_cookie(&mut response, &page::session_cookie(app, session.cookie.reveal()));

@@ -118,7 +118,7 @@ async fn take(app: &App, visit: &Visit) -> Result<Response, Error> {
     match one_time_code::confirm(app, cookie, visit.form.get("code").unwrap_or_default(), visit.ip).await? {
         Outcome::Proved(account) => {
             let target = visit.next().unwrap_or(LANDING);
-            let mut response = enter(app, visit, account.id, Method::Code, target).await;
+            let mut response = enter(app, visit, &account, Method::Code, target).await;
             page::set_cookie(&mut response, &page::short_cookie(app, COOKIE, "", "/", 0));
             Ok(response)
         }

@@ -65,7 +65,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
         Ok(Ok(account)) if !jhe_app::identity::account::email::suffices(&app, &account) => {
             super::email::ask(&app, &visit, account.id)
         }
-        Ok(Ok(account)) => enter(&app, &visit, account.id, Method::Password, visit.next().unwrap_or(LANDING)).await,
+        Ok(Ok(account)) => enter(&app, &visit, &account, Method::Password, visit.next().unwrap_or(LANDING)).await,
         Ok(Err(errors)) => sign_up_page(&app, &visit, &visit.form.text("email"), errors).await,
         Err(error) => home::failure(&error),
     }
