@@ -4,7 +4,7 @@
 
 mod deployment;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,8 +47,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// Dependencies of each of our crates, development ones included.
-fn dependencies() -> BTreeMap<String, Vec<String>> {
+/// The folder of each of our crates, and its dependencies, development ones included.
+fn packages() -> BTreeMap<String, (PathBuf, Vec<String>)> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
@@ -57,12 +57,22 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
         .unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let folder =
+        |package: &Value| Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().to_path_buf();
     metadata["packages"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|package| (name(package), package["dependencies"].as_array().unwrap().iter().map(name).collect()))
+        .map(|package| {
+            let needs = package["dependencies"].as_array().unwrap().iter().map(name).collect();
+            (name(package), (folder(package), needs))
+        })
         .collect()
+}
+
+/// Dependencies of each of our crates.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    packages().into_iter().map(|(name, (_, needs))| (name, needs)).collect()
 }
 
 fn floor(name: &str) -> Option<u8> {
@@ -172,6 +182,33 @@ fn the_store_asks_for_proofs() {
 fn the_proof_check_can_fail() {
     assert_eq!(unproved("pub async fn all(&mut self) -> Result<AccessScope<X>, Error> {"), ["all"]);
     assert_eq!(unproved("pub async fn some(&mut self, scope: &AccessScope<X>) -> R {"), Vec::<String>::new());
+}
+
+/// Dependencies that no source of a crate names.
+fn unnamed<'a>(needs: &'a [String], sources: &str) -> Vec<&'a str> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words: BTreeSet<&str> = sources.split(|c| !is_of_name(c)).collect();
+    needs.iter().map(String::as_str).filter(|need| !words.contains(need.replace('-', "_").as_str())).collect()
+}
+
+#[test]
+fn every_dependency_is_named() {
+    let mut unused = Vec::new();
+    for (name, (folder, needs)) in packages() {
+        let sources: String = rust_files(&folder)
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect::<Vec<_>>()
+            .join("\n");
+        unused.extend(unnamed(&needs, &sources).iter().map(|need| format!("{name} needs no {need}")));
+    }
+    assert_eq!(unused, Vec::<String>::new());
+}
+
+#[test]
+fn the_name_check_can_fail() {
+    let needs = ["serde".to_owned(), "serde-json".to_owned()];
+    assert_eq!(unnamed(&needs, "use serde_json::Value;"), ["serde"]);
 }
 
 fn implements_a_port(source: &str) -> bool {

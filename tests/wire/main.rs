@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod documented_bodies;
 mod fhir;
 mod matrix;
 mod oauth;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jhe_testkit::{MARY, PETER, TestServer, omh};
+use jhe_testkit::{MARY, PETER, TestServer, eventually, omh};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -121,7 +121,8 @@ async fn secrets_and_personal_data_stay_out_of_the_log() {
     server.post("/o/introspect/").form(&[("token", &secret)]).send().await.expect(401);
     server.post("/api/v1/invitation/redeem").json(&json!({"token": canary("token")})).send().await.expect(404);
     // Mail has somewhere to go in time, or is told of without its text.
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let tried = "SELECT (count(*) = 0)::text FROM jhe_mail WHERE state = 'queued' AND attempts = 0";
+    eventually("mail was tried", async || server.scalar(tried).await == "true").await;
 
     // A person's data, accepted and refused.
     let family = canary("family");

@@ -13,6 +13,7 @@ use jhe_store::client::{NewPatientClient, PatientClientChange};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::data_source::DataSourceJson;
 use crate::error::AdminError;
 use crate::fields::{Fields, text};
@@ -151,7 +152,7 @@ fn check_invitation_url(url: &str, faults: &mut Violations) {
 }
 
 /// Registers a patient client: superusers.
-#[utoipa::path(post, path = "/api/v1/clients", tag = "clients", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/clients", tag = "clients", request_body = body::client::NewClient,
     responses((status = 201, body = ClientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.clients.create", skip_all)]
 pub(crate) async fn create(
@@ -176,7 +177,7 @@ pub(crate) async fn create(
 }
 
 /// Changes a patient client; what is not sent stays. Superusers.
-#[utoipa::path(patch, path = "/api/v1/clients/{id}", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/clients/{id}", tag = "clients", params(("id" = i64, Path)), request_body = body::client::ClientChange,
     responses((status = 200, body = ClientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
 #[tracing::instrument(name = "admin.clients.patch", skip_all)]
 pub(crate) async fn patch(
@@ -189,7 +190,7 @@ pub(crate) async fn patch(
 }
 
 /// The same as PATCH: what is not sent stays.
-#[utoipa::path(put, path = "/api/v1/clients/{id}", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/clients/{id}", tag = "clients", params(("id" = i64, Path)), request_body = body::client::ClientChange,
     responses((status = 200, body = ClientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
 #[tracing::instrument(name = "admin.clients.put", skip_all)]
 pub(crate) async fn put(
@@ -271,7 +272,7 @@ pub(crate) struct ClientDataSourceJson {
 }
 
 /// Links a patient client to a data source: superusers and managers of some organization.
-#[utoipa::path(post, path = "/api/v1/clients/{id}/data_sources", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(post, path = "/api/v1/clients/{id}/data_sources", tag = "clients", params(("id" = i64, Path)), request_body = body::data_source::DataSourceChoice,
     responses((status = 201, body = ClientDataSourceJson), (status = 200, description = "Linked already", body = ClientDataSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
 #[tracing::instrument(name = "admin.clients.attach_data_source", skip_all)]
 pub(crate) async fn attach_data_source(
@@ -289,7 +290,7 @@ pub(crate) async fn attach_data_source(
 }
 
 /// Takes such a link away: superusers and managers of some organization.
-#[utoipa::path(delete, path = "/api/v1/clients/{id}/data_sources", tag = "clients", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/clients/{id}/data_sources", tag = "clients", params(("id" = i64, Path)), request_body = body::data_source::DataSourceChoice,
     responses((status = 204, description = "Not linked any more"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient client")))]
 #[tracing::instrument(name = "admin.clients.detach_data_source", skip_all)]
 pub(crate) async fn detach_data_source(

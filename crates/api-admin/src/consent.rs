@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::data_source::{DataSourceJson, ScopeCodeJson};
 use crate::error::AdminError;
 use crate::fields::{Fields, Sent, boolean, lenient_id, text};
@@ -146,7 +147,7 @@ fn split(study: StudyConsents) -> (Option<PendingStudyJson>, Option<AnsweredStud
 
 /// What studies ask a patient for, and what it answered.
 #[utoipa::path(get, path = "/api/v1/patients/{id}/consents", tag = "consents",
-    params(("id" = i64, Path), ("reset" = Option<bool>, Query, description = "Forgets all answers, where the site allows that")),
+    params(("id" = i64, Path), ("reset" = Option<bool>, Query, description = "Forgets all answers, where the site allows that, and tells in `resetCount` how many there were")),
     responses((status = 200, body = ConsentsJson), (status = 403, description = "Not this caller's patient"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.consents.get", skip_all)]
 pub(crate) async fn get(
@@ -178,7 +179,7 @@ pub(crate) async fn get(
 }
 
 /// Grants or declines; overwrites earlier answers.
-#[utoipa::path(post, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(post, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = body::consent::ConsentAnswers,
     responses((status = 201, description = "Written", body = WrittenConsentsJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.consents.create", skip_all)]
 pub(crate) async fn create(
@@ -192,7 +193,7 @@ pub(crate) async fn create(
 }
 
 /// Changes answers that were given before.
-#[utoipa::path(patch, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = body::consent::ConsentAnswers,
     responses((status = 200, description = "Written", body = WrittenConsentsJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "Not answered yet")))]
 #[tracing::instrument(name = "admin.consents.change", skip_all)]
 pub(crate) async fn change(
@@ -206,7 +207,7 @@ pub(crate) async fn change(
 }
 
 /// Takes answers back: pending again.
-#[utoipa::path(delete, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/patients/{id}/consents", tag = "consents", params(("id" = i64, Path)), request_body = body::consent::ConsentRemovals,
     responses((status = 204, description = "Pending again"), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.consents.delete", skip_all)]
 pub(crate) async fn delete(

@@ -12,6 +12,7 @@ use jhe_http::{Caller, Origin};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::Fields;
 use crate::paging::{DEFAULT_SIZE, PageJson, Paging};
@@ -181,7 +182,7 @@ fn is_type(code: &str) -> bool {
 }
 
 /// Makes a data source: superusers.
-#[utoipa::path(post, path = "/api/v1/data_sources", tag = "data sources", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/data_sources", tag = "data sources", request_body = body::data_source::NewDataSource,
     responses((status = 201, body = DataSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.data_sources.create", skip_all)]
 pub(crate) async fn create(
@@ -215,7 +216,7 @@ async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields, whole: bool)
 }
 
 /// Changes a data source; what is not sent stays. Superusers.
-#[utoipa::path(patch, path = "/api/v1/data_sources/{id}", tag = "data sources", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/data_sources/{id}", tag = "data sources", params(("id" = i64, Path)), request_body = body::data_source::DataSourceChange,
     responses((status = 200, body = DataSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such data source")))]
 #[tracing::instrument(name = "admin.data_sources.patch", skip_all)]
 pub(crate) async fn patch(
@@ -228,7 +229,7 @@ pub(crate) async fn patch(
 }
 
 /// The same as PATCH, with the name required.
-#[utoipa::path(put, path = "/api/v1/data_sources/{id}", tag = "data sources", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/data_sources/{id}", tag = "data sources", params(("id" = i64, Path)), request_body = body::data_source::NewDataSource,
     responses((status = 200, body = DataSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such data source")))]
 #[tracing::instrument(name = "admin.data_sources.put", skip_all)]
 pub(crate) async fn put(
@@ -263,7 +264,7 @@ fn scope_code(fields: &Fields) -> Result<ScopeCodeId, Error> {
 }
 
 /// Says that a data source delivers a data type: superusers.
-#[utoipa::path(post, path = "/api/v1/data_sources/{id}/supported_scopes", tag = "data sources", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(post, path = "/api/v1/data_sources/{id}/supported_scopes", tag = "data sources", params(("id" = i64, Path)), request_body = body::data_source::ScopeCodeChoice,
     responses((status = 201, body = SupportedScopeJson), (status = 200, description = "Said already", body = SupportedScopeJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such data source")))]
 #[tracing::instrument(name = "admin.data_sources.support", skip_all)]
 pub(crate) async fn support(
@@ -280,7 +281,7 @@ pub(crate) async fn support(
 }
 
 /// Takes that back: superusers.
-#[utoipa::path(delete, path = "/api/v1/data_sources/{id}/supported_scopes", tag = "data sources", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/data_sources/{id}/supported_scopes", tag = "data sources", params(("id" = i64, Path)), request_body = body::data_source::ScopeCodeChoice,
     responses((status = 204, description = "Not said any more"), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such data source")))]
 #[tracing::instrument(name = "admin.data_sources.drop_support", skip_all)]
 pub(crate) async fn drop_support(

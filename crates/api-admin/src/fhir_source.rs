@@ -14,6 +14,7 @@ use jhe_http::{Caller, Origin, account};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, text};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
@@ -139,7 +140,7 @@ fn change_of(fields: &Fields) -> Result<FhirSourceChange, Error> {
 }
 
 /// Names an outside record system of the caller's own: patients. The same address again gets the new label.
-#[utoipa::path(post, path = "/api/v1/fhir_sources", tag = "fhir sources", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/fhir_sources", tag = "fhir sources", request_body = body::fhir_source::NewFhirSource,
     responses((status = 201, body = FhirSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not a patient")))]
 #[tracing::instrument(name = "admin.fhir_sources.create", skip_all)]
 pub(crate) async fn create(
@@ -160,7 +161,7 @@ async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields) -> Result<Re
 }
 
 /// Changes an outside record system; what is not sent stays. Its patient, superusers.
-#[utoipa::path(patch, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)), request_body = body::fhir_source::FhirSourceChange,
     responses((status = 200, body = FhirSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "None the caller may know of")))]
 #[tracing::instrument(name = "admin.fhir_sources.patch", skip_all)]
 pub(crate) async fn patch(
@@ -173,7 +174,7 @@ pub(crate) async fn patch(
 }
 
 /// The same as PATCH.
-#[utoipa::path(put, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/fhir_sources/{id}", tag = "fhir sources", params(("id" = i64, Path)), request_body = body::fhir_source::FhirSourceChange,
     responses((status = 200, body = FhirSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "None the caller may know of")))]
 #[tracing::instrument(name = "admin.fhir_sources.put", skip_all)]
 pub(crate) async fn put(

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, Sent, lenient_id};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
@@ -71,9 +72,13 @@ fn unstored(mut response: Response) -> Response {
 }
 
 /// A link that opens the patient's account in its app, once. It has effects although it is a GET.
+///
+/// The code at the end of the link is exchanged at `/o/token` with `grant_type=authorization_code`, `redirect_uri` of
+/// `/auth/callback` on this site, the `client_id` of the client, and as `code_verifier` the one that the operator set or the server
+/// made for all links. It lives for two weeks unless the operator says otherwise; the next link to the same client ends it.
 #[utoipa::path(get, path = "/api/v1/patients/{id}/invitation_link", tag = "invitations",
     params(("id" = i64, Path), ("send_email" = Option<bool>, Query), ("client_id" = Option<String>, Query)),
-    responses((status = 200, description = "The link", body = Object), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
+    responses((status = 200, description = "The link", body = body::invitation::InvitationLinkJson), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.patients.invitation_link", skip_all)]
 pub(crate) async fn link(
     State(app): State<App>,
@@ -87,8 +92,8 @@ pub(crate) async fn link(
 /// The same by POST, which may say `sendEmail` in its body.
 #[utoipa::path(post, path = "/api/v1/patients/{id}/invitation_link", tag = "invitations",
     params(("id" = i64, Path), ("send_email" = Option<bool>, Query), ("client_id" = Option<String>, Query)),
-    request_body(content = Option<Object>, description = "`sendEmail`"),
-    responses((status = 200, description = "The link", body = Object), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
+    request_body = Option<body::invitation::InvitationLinkDelivery>,
+    responses((status = 200, description = "The link", body = body::invitation::InvitationLinkJson), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.patients.invitation_link", skip_all)]
 pub(crate) async fn link_by_post(
     State(app): State<App>,
@@ -142,7 +147,7 @@ pub(crate) async fn list(
 }
 
 /// Invites a patient to a patient client; earlier invitations to it that wait are superseded.
-#[utoipa::path(post, path = "/api/v1/invitation", tag = "invitations", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/invitation", tag = "invitations", request_body = body::invitation::NewInvitation,
     responses((status = 201, body = IssuedJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient or client")))]
 #[tracing::instrument(name = "admin.invitation.create", skip_all)]
 pub(crate) async fn create(
@@ -209,9 +214,14 @@ pub(crate) async fn get(
 }
 
 /// Redeems an invitation token: no bearer token is needed, the token in the path is one.
+///
+/// The answer is a grant for the token endpoint: post the members of `grant` (`grant_type=authorization_code`, `code`, `redirect_uri`
+/// and `client_id`) to `/o/token` as a form, together with `code_verifier`, which is the token of the invitation in base64url
+/// without padding. The code lives for 60 seconds and is used once. Should the hand-over fail, the invitation is redeemed again
+/// within a window after the first time (12 hours unless the site has another); the new code replaces the one before.
 #[utoipa::path(post, path = "/api/v1/invitation/{id}", tag = "invitations",
     params(("id" = String, Path, description = "The 32 characters of the token")),
-    responses((status = 200, description = "A grant for the token endpoint", body = Object), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 401, description = "An id instead of a token, without a bearer token"), (status = 405, description = "An id, which cannot be redeemed"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
+    responses((status = 200, description = "A grant for the token endpoint", body = body::invitation::RedeemedInvitation), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 401, description = "An id instead of a token, without a bearer token"), (status = 405, description = "An id, which cannot be redeemed"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
     security(()))]
 #[tracing::instrument(name = "admin.invitation.redeem", skip_all)]
 pub(crate) async fn redeem(
@@ -230,8 +240,13 @@ pub(crate) async fn redeem(
 }
 
 /// Redeems an invitation token that is sent in the body, where no proxy writes it down.
-#[utoipa::path(post, path = "/api/v1/invitation/redeem", tag = "invitations", request_body = Object,
-    responses((status = 200, description = "A grant for the token endpoint", body = Object), (status = 400, description = "No token"), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
+///
+/// The answer is a grant for the token endpoint: post the members of `grant` (`grant_type=authorization_code`, `code`, `redirect_uri`
+/// and `client_id`) to `/o/token` as a form, together with `code_verifier`, which is the token of the invitation in base64url
+/// without padding. The code lives for 60 seconds and is used once. Should the hand-over fail, the invitation is redeemed again
+/// within a window after the first time (12 hours unless the site has another); the new code replaces the one before.
+#[utoipa::path(post, path = "/api/v1/invitation/redeem", tag = "invitations", request_body = body::invitation::InvitationRedemption,
+    responses((status = 200, description = "A grant for the token endpoint", body = body::invitation::RedeemedInvitation), (status = 400, description = "No token"), (status = 403, description = "Cancelled"), (status = 404, description = "Unknown"), (status = 409, description = "Used"), (status = 410, description = "Expired")),
     security(()))]
 #[tracing::instrument(name = "admin.invitation.redeem_from_body", skip_all)]
 pub(crate) async fn redeem_from_body(
@@ -266,7 +281,7 @@ async fn redeemed(app: &App, token: &str, origin: &Origin) -> Response {
 }
 
 /// Cancels an invitation that waits; nothing else of it can be changed.
-#[utoipa::path(patch, path = "/api/v1/invitation/{id}", tag = "invitations", params(("id" = String, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/invitation/{id}", tag = "invitations", params(("id" = String, Path)), request_body = body::invitation::InvitationChange,
     responses((status = 200, body = InvitationJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such invitation")))]
 #[tracing::instrument(name = "admin.invitation.patch", skip_all)]
 pub(crate) async fn patch(
@@ -279,7 +294,7 @@ pub(crate) async fn patch(
 }
 
 /// The same as PATCH.
-#[utoipa::path(put, path = "/api/v1/invitation/{id}", tag = "invitations", params(("id" = String, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/invitation/{id}", tag = "invitations", params(("id" = String, Path)), request_body = body::invitation::InvitationChange,
     responses((status = 200, body = InvitationJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such invitation")))]
 #[tracing::instrument(name = "admin.invitation.put", skip_all)]
 pub(crate) async fn put(

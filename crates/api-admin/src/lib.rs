@@ -1,9 +1,10 @@
 //! The Admin REST API, `/api/v1`: JSON in camelCase for practitioners, patients and operators.
 //!
 //! Floor 5. One module for each entity, with its handlers and its wire types. What all share: [`fields`] reads bodies,
-//! [`query`] and [`paging`] read query strings, [`error`] renders failures. Start with [`router`].
+//! which [`body`] describes, [`query`] and [`paging`] read query strings, [`error`] renders failures. Start with [`router`].
 
 mod audit_event;
+mod body;
 mod client;
 mod consent;
 mod data_source;

@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, text};
 use crate::paging::{DEFAULT_SIZE, PageJson, Paging};
@@ -238,7 +239,7 @@ pub(crate) async fn get(
 }
 
 /// Marks an observation as entered in error, or as final again. Nothing else of it can be changed.
-#[utoipa::path(patch, path = "/api/v1/observations/{id}", tag = "observations", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/observations/{id}", tag = "observations", params(("id" = i64, Path)), request_body = body::observation::ObservationCorrection,
     responses((status = 200, body = ObservationJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "Not readable, or no such observation")))]
 #[tracing::instrument(name = "admin.observations.patch", skip_all)]
 pub(crate) async fn patch(
@@ -262,7 +263,7 @@ pub(crate) async fn patch(
 }
 
 /// Removes an observation for good; superusers, with a reason for the audit trail.
-#[utoipa::path(delete, path = "/api/v1/observations/{id}", tag = "observations", params(("id" = i64, Path), ("reason" = Option<String>, Query)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/observations/{id}", tag = "observations", params(("id" = i64, Path), ("reason" = Option<String>, Query)), request_body = Option<body::observation::ObservationRemoval>,
     responses((status = 204, description = "Gone"), (status = 400, description = "No reason"), (status = 403, description = "Not permitted"), (status = 404, description = "No such observation")))]
 #[tracing::instrument(name = "admin.observations.delete", skip_all)]
 pub(crate) async fn delete(

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, Sent, lenient_id};
 use crate::paging::{DEFAULT_SIZE, PageJson, Paging};
@@ -158,7 +159,7 @@ pub(crate) async fn list(
 
 /// Organization types: code and label.
 #[utoipa::path(get, path = "/api/v1/organizations/types", tag = "organizations",
-    responses((status = 200, description = "Label of each type code", body = Object)))]
+    responses((status = 200, description = "Label of each type code", body = HashMap<String, String>)))]
 pub(crate) async fn types() -> Response {
     let map: Map<String, Value> =
         ORGANIZATION_TYPES.iter().map(|(code, label)| ((*code).to_owned(), json!(label))).collect();
@@ -268,7 +269,7 @@ fn named_parent(fields: &Fields) -> Option<OrganizationId> {
 }
 
 /// Makes an organization: at the top of the tree for superusers, below another one for its managers.
-#[utoipa::path(post, path = "/api/v1/organizations", tag = "organizations", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/organizations", tag = "organizations", request_body = body::organization::NewOrganization,
     responses((status = 201, body = OrganizationJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.organizations.create", skip_all)]
 pub(crate) async fn create(
@@ -298,7 +299,7 @@ pub(crate) async fn create(
 }
 
 /// Changes an organization.
-#[utoipa::path(patch, path = "/api/v1/organizations/{id}", tag = "organizations", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/organizations/{id}", tag = "organizations", params(("id" = i64, Path)), request_body = body::organization::OrganizationChange,
     responses((status = 200, body = OrganizationJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.organizations.patch", skip_all)]
 pub(crate) async fn patch(
@@ -311,7 +312,7 @@ pub(crate) async fn patch(
 }
 
 /// Replaces an organization.
-#[utoipa::path(put, path = "/api/v1/organizations/{id}", tag = "organizations", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/organizations/{id}", tag = "organizations", params(("id" = i64, Path)), request_body = body::organization::NewOrganization,
     responses((status = 200, body = OrganizationJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.organizations.put", skip_all)]
 pub(crate) async fn put(
@@ -392,8 +393,8 @@ fn say_missing_user(error: Error, fields: &Fields) -> Result<Response, AdminErro
 }
 
 /// Adds a practitioner to an organization, or changes its role.
-#[utoipa::path(post, path = "/api/v1/organizations/{id}/user", tag = "organizations", params(("id" = i64, Path)), request_body = Object,
-    responses((status = 201, description = "Added", body = Object), (status = 200, description = "Role changed", body = Object), (status = 403, description = "Not permitted")))]
+#[utoipa::path(post, path = "/api/v1/organizations/{id}/user", tag = "organizations", params(("id" = i64, Path)), request_body = body::organization::MembershipChange,
+    responses((status = 201, description = "Added", body = body::organization::MembershipJson), (status = 200, description = "Role changed", body = body::organization::MembershipJson), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.organizations.add_user", skip_all)]
 pub(crate) async fn add_user(
     State(app): State<App>,
@@ -446,7 +447,7 @@ pub(crate) async fn add_user(
 }
 
 /// Removes a practitioner from an organization.
-#[utoipa::path(delete, path = "/api/v1/organizations/{id}/remove_user", tag = "organizations", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/organizations/{id}/remove_user", tag = "organizations", params(("id" = i64, Path)), request_body = body::organization::MembershipRemoval,
     responses((status = 204, description = "Removed"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.organizations.remove_user", skip_all)]
 pub(crate) async fn remove_user(

@@ -26,6 +26,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::client::ClientJson;
 use crate::error::AdminError;
 use crate::fields::{Fields, Sent, text};
@@ -290,7 +291,7 @@ fn parse_date(text: &str) -> Option<NaiveDate> {
 }
 
 /// Makes a patient of an organization, with a login account.
-#[utoipa::path(post, path = "/api/v1/patients", tag = "patients", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/patients", tag = "patients", request_body = body::patient::NewPatient,
     responses((status = 201, body = PatientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.patients.create", skip_all)]
 pub(crate) async fn create(
@@ -350,7 +351,7 @@ pub(crate) async fn create(
 
 /// Changes a patient; what is not sent stays.
 #[utoipa::path(patch, path = "/api/v1/patients/{id}", tag = "patients",
-    params(("id" = i64, Path), ("organization_id" = Option<i64>, Query)), request_body = Object,
+    params(("id" = i64, Path), ("organization_id" = Option<i64>, Query)), request_body = body::patient::PatientChange,
     responses((status = 200, body = PatientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.patients.patch", skip_all)]
 pub(crate) async fn patch(
@@ -365,7 +366,7 @@ pub(crate) async fn patch(
 
 /// The same as PATCH: what is not sent stays.
 #[utoipa::path(put, path = "/api/v1/patients/{id}", tag = "patients",
-    params(("id" = i64, Path), ("organization_id" = Option<i64>, Query)), request_body = Object,
+    params(("id" = i64, Path), ("organization_id" = Option<i64>, Query)), request_body = body::patient::PatientChange,
     responses((status = 200, body = PatientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such patient")))]
 #[tracing::instrument(name = "admin.patients.put", skip_all)]
 pub(crate) async fn put(

@@ -19,6 +19,7 @@ use jhe_store::practitioner::Listed;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, lenient_id};
 use crate::organization::OrganizationJson;
@@ -133,7 +134,7 @@ fn new_practitioner(fields: &Fields) -> Result<NewPractitioner, Error> {
 }
 
 /// Makes a practitioner, with an account where there is none, which gets a link to choose a password: superusers.
-#[utoipa::path(post, path = "/api/v1/practitioners", tag = "practitioners", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/practitioners", tag = "practitioners", request_body = body::practitioner::NewPractitioner,
     responses((status = 201, body = PractitionerJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.practitioners.create", skip_all)]
 pub(crate) async fn create(
@@ -158,7 +159,7 @@ async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields) -> Result<Re
 }
 
 /// Changes a practitioner's names; what is not sent stays. Superusers.
-#[utoipa::path(patch, path = "/api/v1/practitioners/{id}", tag = "practitioners", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/practitioners/{id}", tag = "practitioners", params(("id" = i64, Path)), request_body = body::practitioner::PractitionerChange,
     responses((status = 200, body = PractitionerJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such practitioner")))]
 #[tracing::instrument(name = "admin.practitioners.patch", skip_all)]
 pub(crate) async fn patch(
@@ -171,7 +172,7 @@ pub(crate) async fn patch(
 }
 
 /// The same as PATCH.
-#[utoipa::path(put, path = "/api/v1/practitioners/{id}", tag = "practitioners", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/practitioners/{id}", tag = "practitioners", params(("id" = i64, Path)), request_body = body::practitioner::PractitionerChange,
     responses((status = 200, body = PractitionerJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such practitioner")))]
 #[tracing::instrument(name = "admin.practitioners.put", skip_all)]
 pub(crate) async fn put(

@@ -11,6 +11,7 @@ use jhe_http::{Caller, Origin};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, Sent, text};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
@@ -109,7 +110,7 @@ fn label(fields: &Fields) -> Result<Option<String>, Error> {
 }
 
 /// Makes a key for the caller.
-#[utoipa::path(post, path = "/api/v1/practitioner_clients", tag = "practitioner clients", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/practitioner_clients", tag = "practitioner clients", request_body = body::practitioner_client::NewPractitionerClient,
     responses((status = 201, body = PractitionerClientJson), (status = 400, description = "Invalid"), (status = 403, description = "The caller is no practitioner")))]
 #[tracing::instrument(name = "admin.practitioner_clients.create", skip_all)]
 pub(crate) async fn create(
@@ -122,7 +123,7 @@ pub(crate) async fn create(
 }
 
 /// Labels a key anew; nothing else of it changes.
-#[utoipa::path(patch, path = "/api/v1/practitioner_clients/{id}", tag = "practitioner clients", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/practitioner_clients/{id}", tag = "practitioner clients", params(("id" = i64, Path)), request_body = body::practitioner_client::PractitionerClientChange,
     responses((status = 200, body = PractitionerClientJson), (status = 400, description = "Invalid"), (status = 403, description = "The caller is no practitioner"), (status = 404, description = "Not one of the caller's")))]
 #[tracing::instrument(name = "admin.practitioner_clients.patch", skip_all)]
 pub(crate) async fn patch(

@@ -14,6 +14,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, Sent, boolean, text};
 use crate::paging::{DEFAULT_LONG, PageJson, Paging};
@@ -36,7 +37,7 @@ pub(crate) struct SettingJson {
     /// `string`, `int`, `bool`, `float` or `json`.
     value_type: &'static str,
     /// The value in its own type; `***` for secrets.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     resolved_value: Box<RawValue>,
     last_updated: String,
 }
@@ -161,7 +162,7 @@ fn kind_of(fields: &Fields, faults: &mut Violations) -> Option<String> {
 }
 
 /// Makes a setting: superusers.
-#[utoipa::path(post, path = "/api/v1/jhe_settings", tag = "settings", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/jhe_settings", tag = "settings", request_body = body::setting::NewSetting,
     responses((status = 201, body = SettingJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.settings.create", skip_all)]
 pub(crate) async fn create(
@@ -211,7 +212,7 @@ async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields) -> Result<Re
 }
 
 /// Changes a setting; what is not sent stays. Superusers.
-#[utoipa::path(patch, path = "/api/v1/jhe_settings/{id}", tag = "settings", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/jhe_settings/{id}", tag = "settings", params(("id" = i64, Path)), request_body = body::setting::SettingChange,
     responses((status = 200, body = SettingJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such setting")))]
 #[tracing::instrument(name = "admin.settings.patch", skip_all)]
 pub(crate) async fn patch(
@@ -224,7 +225,7 @@ pub(crate) async fn patch(
 }
 
 /// The same as PATCH.
-#[utoipa::path(put, path = "/api/v1/jhe_settings/{id}", tag = "settings", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/jhe_settings/{id}", tag = "settings", params(("id" = i64, Path)), request_body = body::setting::SettingChange,
     responses((status = 200, body = SettingJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "No such setting")))]
 #[tracing::instrument(name = "admin.settings.put", skip_all)]
 pub(crate) async fn put(

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::client::ClientDetailJson;
 use crate::data_source::{DataSourceNestedJson, DataSourceRefJson, ScopeCodeJson};
 use crate::error::AdminError;
@@ -241,7 +242,7 @@ fn check_organization(fields: &Fields, required: bool, known: bool, faults: &mut
 }
 
 /// Makes a study of an organization.
-#[utoipa::path(post, path = "/api/v1/studies", tag = "studies", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/studies", tag = "studies", request_body = body::study::NewStudy,
     responses((status = 201, body = StudyWriteJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.create", skip_all)]
 pub(crate) async fn create(
@@ -263,7 +264,7 @@ pub(crate) async fn create(
 }
 
 /// Changes a study.
-#[utoipa::path(patch, path = "/api/v1/studies/{id}", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/studies/{id}", tag = "studies", params(("id" = i64, Path)), request_body = body::study::StudyChange,
     responses((status = 200, body = StudyWriteJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.patch", skip_all)]
 pub(crate) async fn patch(
@@ -276,7 +277,7 @@ pub(crate) async fn patch(
 }
 
 /// Replaces a study.
-#[utoipa::path(put, path = "/api/v1/studies/{id}", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/studies/{id}", tag = "studies", params(("id" = i64, Path)), request_body = body::study::NewStudy,
     responses((status = 200, body = StudyWriteJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.put", skip_all)]
 pub(crate) async fn put(
@@ -354,8 +355,8 @@ fn patient_ids(fields: &Fields) -> Result<Vec<PatientId>, Error> {
 }
 
 /// Enrols patients: all of them or none.
-#[utoipa::path(post, path = "/api/v1/studies/{id}/patients", tag = "studies", params(("id" = i64, Path)), request_body = Object,
-    responses((status = 201, description = "Enrolled", body = Object), (status = 200, description = "All were enrolled already", body = Object), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
+#[utoipa::path(post, path = "/api/v1/studies/{id}/patients", tag = "studies", params(("id" = i64, Path)), request_body = body::study::PatientChoice,
+    responses((status = 201, description = "Enrolled", body = body::study::EnrolmentsJson), (status = 200, description = "All were enrolled already", body = body::study::EnrolmentsJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.enrol", skip_all)]
 pub(crate) async fn enrol(
     State(app): State<App>,
@@ -375,7 +376,7 @@ pub(crate) async fn enrol(
 }
 
 /// Takes patients out of a study, with their consents. Observations stay.
-#[utoipa::path(delete, path = "/api/v1/studies/{id}/patients", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/studies/{id}/patients", tag = "studies", params(("id" = i64, Path)), request_body = body::study::PatientChoice,
     responses((status = 204, description = "Out"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.unenrol", skip_all)]
 pub(crate) async fn unenrol(
@@ -418,7 +419,7 @@ async fn read_scope_requests(app: &App, actor: &Actor, id: i64) -> Result<Vec<St
 }
 
 /// Asks for a data type.
-#[utoipa::path(post, path = "/api/v1/studies/{id}/scope_requests", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(post, path = "/api/v1/studies/{id}/scope_requests", tag = "studies", params(("id" = i64, Path)), request_body = body::data_source::ScopeCodeChoice,
     responses((status = 201, body = StudyScopeRequestJson), (status = 200, description = "Asked already", body = StudyScopeRequestJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.request_scope", skip_all)]
 pub(crate) async fn request_scope(
@@ -435,7 +436,7 @@ pub(crate) async fn request_scope(
 }
 
 /// Stops asking for a data type.
-#[utoipa::path(delete, path = "/api/v1/studies/{id}/scope_requests", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/studies/{id}/scope_requests", tag = "studies", params(("id" = i64, Path)), request_body = body::data_source::ScopeCodeChoice,
     responses((status = 204, description = "Not asked for"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.drop_scope", skip_all)]
 pub(crate) async fn drop_scope(
@@ -473,7 +474,7 @@ async fn read_data_sources(app: &App, actor: &Actor, id: i64) -> Result<Vec<Stud
 }
 
 /// Attaches a data source.
-#[utoipa::path(post, path = "/api/v1/studies/{id}/data_sources", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(post, path = "/api/v1/studies/{id}/data_sources", tag = "studies", params(("id" = i64, Path)), request_body = body::data_source::DataSourceChoice,
     responses((status = 201, body = StudyDataSourceJson), (status = 200, description = "Attached already", body = StudyDataSourceJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.attach_data_source", skip_all)]
 pub(crate) async fn attach_data_source(
@@ -490,7 +491,7 @@ pub(crate) async fn attach_data_source(
 }
 
 /// Detaches a data source.
-#[utoipa::path(delete, path = "/api/v1/studies/{id}/data_sources", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/studies/{id}/data_sources", tag = "studies", params(("id" = i64, Path)), request_body = body::data_source::DataSourceChoice,
     responses((status = 204, description = "Detached"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.detach_data_source", skip_all)]
 pub(crate) async fn detach_data_source(
@@ -533,7 +534,7 @@ fn client_part(fields: &Fields) -> Result<Part, Error> {
 }
 
 /// Attaches a patient client.
-#[utoipa::path(post, path = "/api/v1/studies/{id}/clients", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(post, path = "/api/v1/studies/{id}/clients", tag = "studies", params(("id" = i64, Path)), request_body = body::client::ClientChoice,
     responses((status = 201, body = StudyClientJson), (status = 200, description = "Attached already", body = StudyClientJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.attach_client", skip_all)]
 pub(crate) async fn attach_client(
@@ -549,7 +550,7 @@ pub(crate) async fn attach_client(
 }
 
 /// Detaches a patient client.
-#[utoipa::path(delete, path = "/api/v1/studies/{id}/clients", tag = "studies", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(delete, path = "/api/v1/studies/{id}/clients", tag = "studies", params(("id" = i64, Path)), request_body = body::client::ClientChoice,
     responses((status = 204, description = "Detached"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.studies.detach_client", skip_all)]
 pub(crate) async fn detach_client(

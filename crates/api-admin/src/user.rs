@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::body;
 use crate::error::AdminError;
 use crate::fields::{Fields, Sent, boolean, text};
 use crate::organization::{self, OrganizationJson};
@@ -32,7 +33,7 @@ use crate::query::AdminQuery;
 use crate::response::{created, no_content, ok};
 
 /// Who the caller is. A patient's own profile names no address, name, birth date or phone.
-#[utoipa::path(get, path = "/api/v1/users/profile", tag = "users", responses((status = 200, description = "The caller", body = Object)))]
+#[utoipa::path(get, path = "/api/v1/users/profile", tag = "users", responses((status = 200, description = "The caller", body = body::user::ProfileJson)))]
 #[tracing::instrument(name = "admin.users.profile", skip_all)]
 pub(crate) async fn profile(State(app): State<App>, Caller(actor): Caller) -> Result<Response, AdminError> {
     let mut work = app.store().read().await?;
@@ -244,7 +245,7 @@ pub(crate) async fn list(
 
 /// The account with an exact address; without one, the answer has no `id`.
 #[utoipa::path(get, path = "/api/v1/users/search_by_email", tag = "users", params(("email" = String, Query)),
-    responses((status = 200, description = "The account; all fields but `id` without one", body = Object), (status = 400, description = "No address")))]
+    responses((status = 200, description = "The account; all fields but `id` and `patient` without one", body = body::user::FoundUserJson), (status = 400, description = "No address")))]
 #[tracing::instrument(name = "admin.users.search_by_email", skip_all)]
 pub(crate) async fn search_by_email(
     State(app): State<App>,
@@ -334,7 +335,7 @@ fn change_of(fields: &Fields, email_required: bool) -> Result<UserChange, Error>
 }
 
 /// Makes an account with the profile of its type: superusers. Its owner chooses a password by mail.
-#[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = Object,
+#[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = body::user::NewUser,
     responses((status = 201, body = UserJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted")))]
 #[tracing::instrument(name = "admin.users.create", skip_all)]
 pub(crate) async fn create(
@@ -355,7 +356,7 @@ async fn update(app: &App, actor: &Actor, id: i64, fields: &Fields, whole: bool)
 }
 
 /// Changes an account: anything for superusers, the own names for others.
-#[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = i64, Path)), request_body = body::user::UserChange,
     responses((status = 200, body = UserJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "For superusers: no such account")))]
 #[tracing::instrument(name = "admin.users.patch", skip_all)]
 pub(crate) async fn patch(
@@ -368,7 +369,7 @@ pub(crate) async fn patch(
 }
 
 /// The same as PATCH, except that superusers must send the address.
-#[utoipa::path(put, path = "/api/v1/users/{id}", tag = "users", params(("id" = i64, Path)), request_body = Object,
+#[utoipa::path(put, path = "/api/v1/users/{id}", tag = "users", params(("id" = i64, Path)), request_body = body::user::UserReplacement,
     responses((status = 200, body = UserJson), (status = 400, description = "Invalid"), (status = 403, description = "Not permitted"), (status = 404, description = "For superusers: no such account")))]
 #[tracing::instrument(name = "admin.users.put", skip_all)]
 pub(crate) async fn put(

@@ -46,7 +46,9 @@ pub(crate) async fn search(
 
 /// Searches the audit trail; the parameters are a form.
 #[utoipa::path(post, path = "/fhir/r5/AuditEvent/_search", tag = "fhir", operation_id = "searchAuditEventsByPost",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded",
+        description = "The parameters of `GET /fhir/r5/AuditEvent`, each a field of the form; those in the address count, too",
+        example = json!({"patient": "40001", "_count": "50"})),
     responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object)))]
 #[tracing::instrument(name = "fhir.audit_event.search", skip_all)]
 pub(crate) async fn search_by_post(

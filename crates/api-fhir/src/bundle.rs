@@ -59,8 +59,40 @@ pub(crate) fn names_source(headers: &HeaderMap) -> bool {
 }
 
 /// Stores the observations of a batch, each for itself, or of a transaction, all or none.
+///
+/// Identifiers make it safe to upload readings again. In a batch, an entry whose `identifier` is stored already is answered with the
+/// status `409 Conflict` and the code `duplicate`, and fails no other entry; an uploading program takes that for success. With
+/// `identifier=system|value` as `request.ifNoneExist` the entry is answered with 200 instead, which a transaction needs to be sent
+/// again: one that is refused stores nothing. The body may be compressed.
 #[utoipa::path(post, path = "/fhir/r5", tag = "fhir", operation_id = "storeBundle",
-    request_body(content = Object, content_type = "application/fhir+json", description = "A Bundle of type `batch` or `transaction`; every entry a POST"),
+    request_body(content = Object, content_type = "application/fhir+json",
+        description = "A Bundle of type `batch` or `transaction`; every entry a POST of an Observation",
+        example = json!({
+            "resourceType": "Bundle",
+            "type": "batch",
+            "entry": [
+                {"request": {"method": "POST", "url": "Observation"}, "resource": {
+                    "resourceType": "Observation",
+                    "status": "final",
+                    "identifier": [{"system": "https://app.example.org/readings", "value": "reading-2"}],
+                    "subject": {"reference": "Patient/40001"},
+                    "device": {"reference": "Device/70001"},
+                    "code": {"coding": [{"system": "https://w3id.org/openmhealth", "code": "omh:heart-rate:2.0"}]},
+                    "valueAttachment": {"contentType": "application/json", "data": "eyJoZWFkZXIiOnsidXVpZCI6IjViNmMxZDJlLTdhM2YtNGMxYi05ZDJlLTBmMWEyYjNjNGQwMSIsInNjaGVtYV9pZCI6eyJuYW1lc3BhY2UiOiJvbWgiLCJuYW1lIjoiaGVhcnQtcmF0ZSIsInZlcnNpb24iOiIyLjAifSwic291cmNlX2NyZWF0aW9uX2RhdGVfdGltZSI6IjIwMjYtMDQtMTVUMTQ6MzE6MDBaIiwibW9kYWxpdHkiOiJzZW5zZWQifSwiYm9keSI6eyJoZWFydF9yYXRlIjp7InZhbHVlIjo2NCwidW5pdCI6ImJlYXRzL21pbiJ9LCJlZmZlY3RpdmVfdGltZV9mcmFtZSI6eyJkYXRlX3RpbWUiOiIyMDI2LTA0LTE1VDE0OjMxOjAwWiJ9fX0="}
+                }},
+                {"request": {"method": "POST", "url": "Observation"}, "resource": {
+                    "resourceType": "Observation",
+                    "status": "final",
+                    "identifier": [{"system": "https://app.example.org/readings", "value": "reading-3"}],
+                    "subject": {"reference": "Patient/40001"},
+                    "device": {"reference": "Device/70001"},
+                    "code": {"coding": [{"system": "https://w3id.org/openmhealth", "code": "omh:heart-rate:2.0"}]},
+                    "valueAttachment": {"contentType": "application/json", "data": "eyJoZWFkZXIiOnsidXVpZCI6IjViNmMxZDJlLTdhM2YtNGMxYi05ZDJlLTBmMWEyYjNjNGQwMiIsInNjaGVtYV9pZCI6eyJuYW1lc3BhY2UiOiJvbWgiLCJuYW1lIjoiaGVhcnQtcmF0ZSIsInZlcnNpb24iOiIyLjAifSwic291cmNlX2NyZWF0aW9uX2RhdGVfdGltZSI6IjIwMjYtMDQtMTVUMTQ6MzI6MDBaIiwibW9kYWxpdHkiOiJzZW5zZWQifSwiYm9keSI6eyJoZWFydF9yYXRlIjp7InZhbHVlIjo2NiwidW5pdCI6ImJlYXRzL21pbiJ9LCJlZmZlY3RpdmVfdGltZV9mcmFtZSI6eyJkYXRlX3RpbWUiOiIyMDI2LTA0LTE1VDE0OjMyOjAwWiJ9fX0="}
+                }}
+            ]
+        })),
+    params(("Prefer" = Option<String>, Header, description = "What each entry of the answer has: nothing but its `response` with `return=minimal`, a sentence in it with `return=OperationOutcome`, the whole Observation with `return=representation`; a short one without it"),
+           ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `deflate` or `zstd`, for a body that is compressed")),
     responses((status = 200, description = "One answer for each entry, in their order", content_type = "application/fhir+json", body = Object),
               (status = 400, description = "Not such a Bundle; of a transaction also its first failure"), (status = 413, description = "Too large, or too many entries")))]
 #[tracing::instrument(name = "fhir.bundle", skip_all)]

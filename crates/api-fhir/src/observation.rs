@@ -59,7 +59,9 @@ pub(crate) async fn search(
 
 /// Searches observations; the parameters are a form.
 #[utoipa::path(post, path = "/fhir/r5/Observation/_search", tag = "fhir", operation_id = "searchObservationsByPost",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded",
+        description = "The parameters of `GET /fhir/r5/Observation`, each a field of the form; those in the address count, too",
+        example = json!({"patient": "40001", "code": "https://w3id.org/openmhealth|omh:heart-rate:2.0", "_count": "50"})),
     responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object)))]
 #[tracing::instrument(name = "fhir.observation.search", skip_all)]
 pub(crate) async fn search_by_post(
@@ -282,14 +284,30 @@ pub(crate) async fn read(
 }
 
 /// Stores one observation.
+///
+/// An `identifier` makes it safe to upload a reading again: a second one with the same system and value is refused with 409 and the
+/// code `duplicate`, which says that it is stored already, and which an uploading program takes for success. With `If-None-Exist`
+/// the answer is 200 and the stored one instead. The body may be compressed.
 #[utoipa::path(post, path = "/fhir/r5/Observation", tag = "fhir", operation_id = "createObservation",
-    request_body(content = Object, content_type = "application/fhir+json", description = "An Observation with an Open mHealth document in `valueAttachment`"),
-    params(("If-None-Exist" = Option<String>, Header, description = "`identifier=system|value`: stored unless there is one with it")),
+    request_body(content = Object, content_type = "application/fhir+json",
+        description = "An Observation with an Open mHealth document, in Base64, in `valueAttachment`",
+        example = json!({
+            "resourceType": "Observation",
+            "status": "final",
+            "identifier": [{"system": "https://app.example.org/readings", "value": "reading-1"}],
+            "subject": {"reference": "Patient/40001"},
+            "device": {"reference": "Device/70001"},
+            "code": {"coding": [{"system": "https://w3id.org/openmhealth", "code": "omh:heart-rate:2.0"}]},
+            "valueAttachment": {"contentType": "application/json", "data": "eyJoZWFkZXIiOnsidXVpZCI6IjViNmMxZDJlLTdhM2YtNGMxYi05ZDJlLTBmMWEyYjNjNGQwMCIsInNjaGVtYV9pZCI6eyJuYW1lc3BhY2UiOiJvbWgiLCJuYW1lIjoiaGVhcnQtcmF0ZSIsInZlcnNpb24iOiIyLjAifSwic291cmNlX2NyZWF0aW9uX2RhdGVfdGltZSI6IjIwMjYtMDQtMTVUMTQ6MzA6MDBaIiwibW9kYWxpdHkiOiJzZW5zZWQifSwiYm9keSI6eyJoZWFydF9yYXRlIjp7InZhbHVlIjo2MiwidW5pdCI6ImJlYXRzL21pbiJ9LCJlZmZlY3RpdmVfdGltZV9mcmFtZSI6eyJkYXRlX3RpbWUiOiIyMDI2LTA0LTE1VDE0OjMwOjAwWiJ9fX0="}
+        })),
+    params(("Prefer" = Option<String>, Header, description = "`return=minimal` answers headers only, `return=OperationOutcome` a sentence, `return=representation` the Observation, as without it"),
+           ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `deflate` or `zstd`, for a body that is compressed"),
+           ("If-None-Exist" = Option<String>, Header, description = "`identifier=system|value`: stored unless there is one with it")),
     responses((status = 201, description = "Stored", content_type = "application/fhir+json", body = Object),
               (status = 200, description = "There already, as the condition asks", content_type = "application/fhir+json", body = Object),
               (status = 400, description = "Not a valid Observation, or something it refers to is unknown"),
               (status = 412, description = "The condition fits several"),
-              (status = 403, description = "Not consented, or not the caller's to write"), (status = 409, description = "An identifier is in use"),
+              (status = 403, description = "Not consented, or not the caller's to write"), (status = 409, description = "An identifier is in use: stored already, when it is that of the same reading"),
               (status = 422, description = "The document does not conform to its schema")))]
 #[tracing::instrument(name = "fhir.observation.create", skip_all)]
 pub(crate) async fn create(

@@ -36,7 +36,9 @@ pub(crate) async fn search(
 
 /// Searches organizations; the parameters are a form.
 #[utoipa::path(post, path = "/fhir/r5/Organization/_search", tag = "fhir", operation_id = "searchOrganizationsByPost",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded",
+        description = "The parameters of `GET /fhir/r5/Organization`, each a field of the form; those in the address count, too",
+        example = json!({"_count": "50"})),
     responses((status = 200, description = "A searchset Bundle", content_type = "application/fhir+json", body = Object)))]
 #[tracing::instrument(name = "fhir.organization.search", skip_all)]
 pub(crate) async fn search_by_post(

@@ -17,7 +17,7 @@ use jhe_http::{page, query};
 
 use crate::error::{self, OAuthError};
 use crate::parameters::{Parameters, ZERO};
-use crate::{form, fresh, redirect, scope};
+use crate::{body, form, fresh, redirect, scope};
 
 /// Where authorizations are asked for.
 pub(crate) const PATH: &str = "/o/authorize";
@@ -102,7 +102,7 @@ fn prompts(parameters: &Parameters) -> Vec<&str> {
 
 /// The answer of the consent page.
 #[utoipa::path(post, path = "/o/authorize", tag = "oauth",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = body::AuthorizationForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 302, description = "Back to the client"), (status = 403, description = "Not our own form")),
     security(()))]
 #[tracing::instrument(name = "oauth.authorize.answer", skip_all)]

@@ -10,6 +10,7 @@ use jhe_app::identity::{site_title, token};
 use jhe_domain::ApplicationId;
 use jhe_http::{Origin, account, page};
 
+use crate::body;
 use crate::error::OAuthError;
 use crate::form;
 use crate::parameters::Parameters;
@@ -58,7 +59,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request<Body>) -> Resu
 
 /// Takes a client's access to the account back, as the forms of the list ask: all its tokens of the account end.
 #[utoipa::path(post, path = "/o/authorized_tokens", tag = "oauth",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded", description = "`id` of the client"),
+    request_body(content = body::ClientRemovalForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 302, description = "To the list"), (status = 403, description = "Not our own form")), security(()))]
 #[tracing::instrument(name = "oauth.authorized.remove", skip_all)]
 pub(crate) async fn remove(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
@@ -67,7 +68,7 @@ pub(crate) async fn remove(State(app): State<App>, request: Request<Body>) -> Re
 
 /// The same by an address of its own.
 #[utoipa::path(post, path = "/o/authorized_tokens/{id}/delete", tag = "oauth", params(("id" = i64, Path)),
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = body::OwnForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 302, description = "To the list"), (status = 403, description = "Not our own form")), security(()))]
 #[tracing::instrument(name = "oauth.authorized.delete", skip_all)]
 pub(crate) async fn delete(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {

@@ -14,6 +14,7 @@ use jhe_domain::client::{Client, GrantType};
 use jhe_http::Origin;
 use serde_json::{Value, json};
 
+use crate::body;
 use crate::client_auth;
 use crate::error::{self, OAuthError};
 use crate::parameters::Parameters;
@@ -116,8 +117,8 @@ fn answer(tokens: &Tokens) -> Response {
 
 /// Exchanges the id token of a practitioner's EHR for an access token, for launches inside an EHR.
 #[utoipa::path(post, path = "/o/token-exchange", tag = "oauth",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "An access token (RFC 8693 §2.2.1)", body = Object), (status = 400, description = "A parameter is missing or wrong, or the exchange is not configured", body = Object), (status = 401, description = "The client or the id token was not accepted", body = Object), (status = 403, description = "The issuer is not trusted, or the user is no practitioner", body = Object), (status = 404, description = "No such practitioner", body = Object), (status = 502, description = "The issuer's keys cannot be had", body = Object)),
+    request_body(content = body::TokenExchangeForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "An access token (RFC 8693 §2.2.1)", body = body::TokenAnswer), (status = 400, description = "A parameter is missing or wrong, or the exchange is not configured", body = body::TokenExchangeFailure), (status = 401, description = "The client or the id token was not accepted", body = body::TokenExchangeFailure), (status = 403, description = "The issuer is not trusted, or the user is no practitioner", body = body::TokenExchangeFailure), (status = 404, description = "No such practitioner", body = body::TokenExchangeFailure), (status = 502, description = "The issuer's keys cannot be had", body = body::TokenExchangeFailure)),
     security(()))]
 #[tracing::instrument(name = "oauth.token_exchange", skip_all)]
 pub(crate) async fn exchange(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {

@@ -6,6 +6,7 @@
 mod applications;
 mod authorize;
 mod authorized;
+mod body;
 mod client_auth;
 mod discovery;
 mod error;

@@ -15,6 +15,7 @@ use jhe_domain::client::Client;
 use jhe_http::{Origin, page};
 use serde_json::Value;
 
+use crate::body;
 use crate::error::OAuthError;
 use crate::form;
 use crate::parameters::Parameters;
@@ -72,7 +73,7 @@ pub(crate) async fn request(State(app): State<App>, request: Request<Body>) -> R
 
 /// The answer of the page that asks.
 #[utoipa::path(post, path = "/o/logout", operation_id = "logout_answer", tag = "oauth",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = body::LogoutForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 302, description = "Signed out"), (status = 200, description = "A page that asks"), (status = 400, description = "A page that says what is wrong")), security(()))]
 #[tracing::instrument(name = "oauth.logout.answer", skip_all)]
 pub(crate) async fn answer(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {

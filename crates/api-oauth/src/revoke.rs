@@ -11,14 +11,15 @@ use jhe_domain::client::Client;
 use jhe_http::Origin;
 use serde_json::{Value, json};
 
+use crate::body;
 use crate::client_auth;
 use crate::error::{self, OAuthError};
 use crate::parameters::Parameters;
 
 /// Revokes a token of the client that asks; tokens of others are left alone, and it is not told which.
 #[utoipa::path(post, path = "/o/revoke_token", tag = "oauth",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "Revoked, or none of the client's"), (status = 400, description = "An OAuth error", body = Object), (status = 401, description = "invalid_client", body = Object)),
+    request_body(content = body::RevocationForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Revoked, or none of the client's"), (status = 400, description = "An OAuth error", body = body::OAuthFailure), (status = 401, description = "invalid_client", body = body::OAuthFailure)),
     security(()))]
 #[tracing::instrument(name = "oauth.revoke", skip_all)]
 pub(crate) async fn revoke(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {
@@ -42,8 +43,8 @@ fn confidential(client: Client) -> Result<Client, OAuthError> {
 
 /// What a token stands for; for confidential clients, about their own tokens unless they may ask about others.
 #[utoipa::path(post, path = "/o/introspect", tag = "oauth",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "Whether the token is active, and what it stands for", body = Object), (status = 400, description = "An OAuth error", body = Object), (status = 401, description = "invalid_client", body = Object)),
+    request_body(content = body::IntrospectionForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Whether the token is active, and what it stands for", body = body::IntrospectionAnswer), (status = 400, description = "An OAuth error", body = body::OAuthFailure), (status = 401, description = "invalid_client", body = body::OAuthFailure)),
     security(()))]
 #[tracing::instrument(name = "oauth.introspect", skip_all)]
 pub(crate) async fn introspect(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {

@@ -18,6 +18,7 @@ use jhe_http::Origin;
 use jhe_http::known::{self, Known};
 use serde_json::{Value, json};
 
+use crate::body;
 use crate::client_auth::{self, Presented};
 use crate::error::{self, OAuthError};
 use crate::exchange;
@@ -27,8 +28,8 @@ use crate::scope;
 
 /// Tokens for a code, a refresh token, a password or a client's own credentials.
 #[utoipa::path(post, path = "/o/token", tag = "oauth",
-    request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "Tokens (RFC 6749 §5.1)", body = Object), (status = 400, description = "An OAuth error", body = Object), (status = 401, description = "invalid_client", body = Object)),
+    request_body(content = body::TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Tokens (RFC 6749 §5.1)", body = body::TokenAnswer), (status = 400, description = "An OAuth error", body = body::OAuthFailure), (status = 401, description = "invalid_client", body = body::OAuthFailure)),
     security(()))]
 #[tracing::instrument(name = "oauth.token", skip_all)]
 pub(crate) async fn token(State(app): State<App>, request: Request<Body>) -> Result<Response, OAuthError> {

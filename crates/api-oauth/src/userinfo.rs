@@ -10,13 +10,14 @@ use jhe_http::authenticate::bearer_token;
 use jhe_http::known::{self, Known};
 use serde_json::{Map, json};
 
+use crate::body;
 use crate::error::{self, OAuthError};
 
 const REFUSED: &str = "The access token provided is expired, revoked, malformed, or invalid for other reasons.";
 
 /// Claims about the account a token acts as; the token needs the scope `openid`.
 #[utoipa::path(get, path = "/o/userinfo", tag = "oauth",
-    responses((status = 200, description = "Claims", body = Object), (status = 401, description = "invalid_token", body = Object)))]
+    responses((status = 200, description = "Claims", body = body::UserClaims), (status = 401, description = "invalid_token", body = body::OAuthFailure)))]
 #[tracing::instrument(name = "oauth.userinfo", skip_all)]
 pub(crate) async fn userinfo(State(app): State<App>, headers: HeaderMap) -> Result<Response, OAuthError> {
     answer(&app, &headers).await
@@ -24,7 +25,7 @@ pub(crate) async fn userinfo(State(app): State<App>, headers: HeaderMap) -> Resu
 
 /// The same by POST.
 #[utoipa::path(post, path = "/o/userinfo", tag = "oauth",
-    responses((status = 200, description = "Claims", body = Object), (status = 401, description = "invalid_token", body = Object)))]
+    responses((status = 200, description = "Claims", body = body::UserClaims), (status = 401, description = "invalid_token", body = body::OAuthFailure)))]
 #[tracing::instrument(name = "oauth.userinfo", skip_all)]
 pub(crate) async fn userinfo_by_post(State(app): State<App>, headers: HeaderMap) -> Result<Response, OAuthError> {
     answer(&app, &headers).await

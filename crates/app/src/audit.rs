@@ -177,10 +177,7 @@ async fn expire_some(app: &App, before: DateTime<Utc>, vouched: Option<&(i64, St
     // One process at a time, and nobody who verifies meanwhile.
     work.queue_up(REMOVAL).await?;
     work.take_time().await?;
-    let trusted = match vouched {
-        Some((seq, seal)) => vouch(&mut work, *seq, seal).await?,
-        None => 0,
-    };
+    let trusted = trusted(&mut work, vouched).await?;
     let removal = work.last_removal().await?;
     let mut place = Place::begin(removal.as_ref());
     if let Some(removal) = removal.as_ref().filter(|removal| removal.seq > trusted)
@@ -224,12 +221,13 @@ async fn expire_some(app: &App, before: DateTime<Utc>, vouched: Option<&(i64, St
     Ok(expired)
 }
 
-/// The number of a seal that somebody vouches for, if it is there.
-async fn vouch(work: &mut Work, seq: i64, seal: &str) -> Result<i64, Error> {
+/// The number of the seal that somebody vouches for, if it is there; 0 when nobody does.
+async fn trusted(work: &mut Work, vouched: Option<&(i64, String)>) -> Result<i64, Error> {
+    let Some((seq, seal)) = vouched else { return Ok(0) };
     let found = work.seals(seq.saturating_sub(1), 1).await?;
-    let removed = work.last_removal().await?.is_some_and(|removal| removal.seq >= seq);
-    if removed || found.iter().any(|found| found.seq == seq && found.seal == seal) {
-        return Ok(seq);
+    let removed = work.last_removal().await?.is_some_and(|removal| removal.seq >= *seq);
+    if removed || found.iter().any(|found| found.seq == *seq && found.seal == *seal) {
+        return Ok(*seq);
     }
     Err(Error::internal(format!("seal {seq} is not the one that was named")))
 }
@@ -252,8 +250,13 @@ pub struct Verdict {
 }
 
 /// Checks every link against the entries it covers, that no entry is left out, and that the links in `expect` are there.
-/// Only reads.
-pub async fn verify(store: &Store, sealing: &Sealing, expect: &[(i64, String)]) -> Result<Verdict, Error> {
+/// Up to the link that somebody vouches for, as in [`expire`], it need not be known by which key they were made. Only reads.
+pub async fn verify(
+    store: &Store,
+    sealing: &Sealing,
+    expect: &[(i64, String)],
+    vouched: Option<&(i64, String)>,
+) -> Result<Verdict, Error> {
     let mut verdict = Verdict::default();
     let mut missing = expect.to_vec();
     let mut last: Option<Seal> = None;
@@ -262,10 +265,11 @@ pub async fn verify(store: &Store, sealing: &Sealing, expect: &[(i64, String)]) 
     work.take_time().await?;
     // Nothing is removed meanwhile.
     work.queue_up(REMOVAL).await?;
+    let trusted = trusted(&mut work, vouched).await?;
     let removal = work.last_removal().await?;
     let mut place = Place::begin(removal.as_ref());
     if let Some(removal) = &removal {
-        if noted(sealing, removal) != removal.mac {
+        if removal.seq > trusted && noted(sealing, removal) != removal.mac {
             verdict.faults.push(forged_removal(removal));
         }
         verdict.removed = removal.rows;
@@ -281,7 +285,7 @@ pub async fn verify(store: &Store, sealing: &Sealing, expect: &[(i64, String)]) 
             if number != place.seq() + 1 {
                 verdict.faults.push(format!("the seal before number {number} is missing"));
             }
-            if keyed(sealing, &seal, place.seal()) != seal.seal {
+            if number > trusted && keyed(sealing, &seal, place.seal()) != seal.seal {
                 verdict.faults.push(forged(number));
             }
             verdict.faults.extend(difference(&seal, &work.sum_again(&seal, place.greatest).await?));

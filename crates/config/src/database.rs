@@ -51,8 +51,8 @@ impl Database {
         let pool = i64::try_from((cores * 4).max(8)).unwrap_or(8);
         let slow = reader.milliseconds("JHE_LOG_SLOW_MS", 500, 0);
         let database = Self {
-            url: url.map(Secret::new),
-            read_urls: read_urls.into_iter().map(Secret::new).collect(),
+            url: url.as_deref().map(with_host).map(Secret::new),
+            read_urls: read_urls.iter().map(|url| with_host(url)).map(Secret::new).collect(),
             max_connections: u32::try_from(reader.number("JHE_DB_POOL", pool, 2..=262_143)).unwrap_or(8),
             acquire_timeout: reader.seconds("JHE_DB_ACQUIRE_TIMEOUT", 5),
             // Zero means "after each request" elsewhere; a second is as soon as a pool can notice.
@@ -71,6 +71,17 @@ impl Database {
     /// The same for the copies that are read from.
     pub fn read_descriptions(&self) -> Vec<String> {
         self.read_urls.iter().map(|url| describe(url.reveal())).collect()
+    }
+}
+
+/// A URL that names its host: `postgres://user@/name?host=/folder`, as libpq takes it for a socket, leaves the place of the
+/// host empty, which the driver refuses.
+fn with_host(url: &str) -> String {
+    match url.split_once("@/") {
+        Some((user, rest)) if !user.split("://").nth(1).unwrap_or_default().contains('/') => {
+            format!("{user}@localhost/{rest}")
+        }
+        _ => url.to_owned(),
     }
 }
 
@@ -201,6 +212,10 @@ mod tests {
         let config = read(&[("DATABASE_URL", "postgres://a@b/c"), ("DB_SSL_MODE", "disable")]).unwrap();
         assert_eq!(config.database.url.unwrap().reveal(), "postgres://a@b/c");
         assert_eq!(config.warnings.len(), 1);
+        let socket = url(&[("DATABASE_URL", "postgres://a:p%40@/c?host=/run/postgresql")]);
+        assert_eq!(socket, "postgres://a:p%40@localhost/c?host=/run/postgresql");
+        let other = "postgres://a@b/c?options=-csearch_path%3Dx@/y";
+        assert_eq!(url(&[("DATABASE_URL", other)]), other);
     }
 
     #[test]

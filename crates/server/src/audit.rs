@@ -9,7 +9,6 @@ use jhe_app::App;
 use jhe_app::audit::{Expired, Verdict};
 use jhe_app::identity::stored_sealing;
 use jhe_config::Config;
-use jhe_store::Store;
 
 use crate::cli::print;
 use crate::clock::SystemClock;
@@ -24,6 +23,10 @@ pub enum AuditCommand {
         /// Number and keyed digest of a seal, as the log told them: `12:abc…`. It must still be part of the chain.
         #[arg(long, value_name = "SEQ:SEAL", value_parser = known)]
         expect: Vec<(i64, String)>,
+        /// Number and keyed digest of a seal up to which the chain was verified before SECRET_KEY was changed: up to there
+        /// seals, which cannot be checked any more, are taken for what they say.
+        #[arg(long, value_name = "SEQ:SEAL", value_parser = known)]
+        vouch: Option<(i64, String)>,
     },
     /// Seal now what is settled, instead of waiting for the server to do it.
     Seal,
@@ -45,7 +48,7 @@ fn known(text: &str) -> Result<(i64, String), String> {
 /// Runs one.
 pub async fn run(config: Config, command: AuditCommand) -> Result<ExitCode> {
     let vouch = match command {
-        AuditCommand::Verify { expect } => return verify(&config, &expect).await,
+        AuditCommand::Verify { expect, vouch } => return verify(&config, &expect, vouch.as_ref()).await,
         AuditCommand::Seal => None,
         AuditCommand::Expire { vouch } => Some(vouch),
     };
@@ -80,14 +83,12 @@ async fn expire(app: &App, vouched: Option<&(i64, String)>) -> Result<ExitCode> 
 }
 
 /// Changes nothing: no schema, no keys, no entries.
-async fn verify(config: &Config, expect: &[(i64, String)]) -> Result<ExitCode> {
-    let verdict = on_store(config, Pending::Refuse, async |store| verdict(store, config, expect).await).await;
-    tell(&verdict?)
-}
-
-async fn verdict(store: &Store, config: &Config, expect: &[(i64, String)]) -> Result<Verdict> {
-    let sealing = stored_sealing(store, config).await.map_err(readable)?;
-    jhe_app::audit::verify(store, &sealing, expect).await.map_err(readable)
+async fn verify(config: &Config, expect: &[(i64, String)], vouch: Option<&(i64, String)>) -> Result<ExitCode> {
+    let verdict = on_store(config, Pending::Refuse, async |store| {
+        let sealing = stored_sealing(store, config).await.map_err(readable)?;
+        jhe_app::audit::verify(store, &sealing, expect, vouch).await.map_err(readable)
+    });
+    tell(&verdict.await?)
 }
 
 fn tell(verdict: &Verdict) -> Result<ExitCode> {

@@ -11,13 +11,17 @@ use jhe_app::App;
 use jhe_http::DocumentedRouter;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa::openapi::security::{
+    AuthorizationCode, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityRequirement, SecurityScheme,
+};
+use utoipa_swagger_ui::{Config, SwaggerUi, oauth};
 
 #[derive(OpenApi)]
 #[openapi(info(
     title = "JupyterHealth Exchange",
-    description = "Patient-consented health data: the Admin REST API, FHIR R5, OAuth 2.0 and OpenID Connect.",
+    description = "Patient-consented health data: the Admin REST API, FHIR R5, OAuth 2.0 and OpenID Connect. \
+                   Names of query parameters are taken in snake_case and in camelCase. 429 and 503 say in `Retry-After` when to come \
+                   again. Patients read their data by FHIR.",
     license(name = "MIT", identifier = "MIT"),
 ))]
 struct Base;
@@ -28,7 +32,13 @@ fn base() -> Document {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An access token from /o/token/"));
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
-    document.security = Some(vec![SecurityRequirement::new::<_, _, String>("bearer", [])]);
+    let scopes = Scopes::from_iter([("openid", "Who signed in"), ("read", "To read"), ("write", "To write")]);
+    let flow = AuthorizationCode::new("/o/authorize/", "/o/token/", scopes);
+    let signed_in =
+        OAuth2::with_description([Flow::AuthorizationCode(flow)], "Sign in as you do elsewhere (with PKCE)");
+    components.add_security_scheme("oauth", SecurityScheme::OAuth2(signed_in));
+    document.security =
+        Some(["bearer", "oauth"].map(|name| SecurityRequirement::new::<_, _, String>(name, [])).to_vec());
     document
 }
 
@@ -43,6 +53,8 @@ pub fn document() -> Document {
     document
 }
 
+/// The client that Swagger UI signs people in with, once an operator has registered it (`docs/operating.md`).
+const EXPLORER: &str = "api-explorer";
 /// ReDoc 2.5 (MIT), compressed; see `assets/README.md`.
 const REDOC: &[u8] = include_bytes!("../assets/redoc.standalone.js.gz");
 const REDOC_PAGE: &str = concat!(
@@ -74,7 +86,13 @@ fn schema(prefix: &'static str, yaml: &str, json: &str) -> Router<App> {
             ([(header::CONTENT_TYPE, kind)], body).into_response()
         }
     };
-    let ui = SwaggerUi::new(format!("{prefix}/swagger-ui")).config(Config::from(format!("{prefix}/?format=json")));
+    let sign_in = oauth::Config::new()
+        .client_id(EXPLORER)
+        .scopes(vec!["openid".to_owned(), "read".to_owned(), "write".to_owned()])
+        .use_pkce_with_authorization_code_grant(true);
+    let ui = SwaggerUi::new(format!("{prefix}/swagger-ui"))
+        .config(Config::from(format!("{prefix}/?format=json")))
+        .oauth(sign_in);
     Router::new()
         .route(prefix, get(serve.clone()))
         .route(&format!("{prefix}/"), get(serve))

@@ -99,7 +99,8 @@ pub struct Store {
 impl Store {
     /// Connects, and starts the audit writer.
     pub async fn connect(options: &DatabaseOptions) -> Result<(Self, AuditWriter), Error> {
-        let pool = PgPoolOptions::new()
+        let serving = options.serving(&options.url)?;
+        let connected = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             .idle_timeout(options.idle_timeout)
@@ -112,9 +113,16 @@ impl Store {
                     Ok(!suspect || connection.ping().await.is_ok())
                 })
             })
-            .connect_with(options.serving(&options.url)?)
-            .await
-            .db()?;
+            .connect_with(serving.clone())
+            .await;
+        if matches!(connected, Err(sqlx::Error::PoolTimedOut)) {
+            // A pool does not tell why; a single connection does.
+            let single = tokio::time::timeout(options.acquire_timeout, PgConnection::connect_with(&serving));
+            if let Ok(outcome) = Box::pin(single).await {
+                outcome.db()?;
+            }
+        }
+        let pool = connected.db()?;
         let replicas = options.read_urls.iter().map(|url| options.serving(url)).collect::<Result<_, _>>()?;
         let replicas = Replicas::new(replicas, options.max_connections);
         // A connection of its own: answers that only wait for their entry must not stand in line behind new requests.

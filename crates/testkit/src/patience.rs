@@ -17,7 +17,7 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(60), patience).await.is_ok(), "not within a minute: {what}");
+    assert!(tokio::time::timeout(Duration::from_mins(1), patience).await.is_ok(), "not within a minute: {what}");
 }
 
 /// A table that nobody else can use.
@@ -31,10 +31,11 @@ impl TestServer {
     pub async fn lock(&self, table: &str) -> Locked {
         let mut keeper = self.store().begin().await.expect("a unit of work");
         keeper.queue_up("a test's lock").await.expect("nobody else in line");
-        let (store, hold) = (self.store().clone(), format!(
+        let hold = format!(
             "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; LOCK TABLE {table};
              SELECT pg_advisory_xact_lock(hashtextextended('a test''s lock', 0)); COMMIT"
-        ));
+        );
+        let store = self.store().clone();
         let holder = tokio::spawn(async move { store.execute_raw(hold.leak()).await.expect("a lock") });
         let held = format!(
             "SELECT count(*)::text FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = '{table}'::regclass"

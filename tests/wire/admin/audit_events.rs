@@ -354,7 +354,10 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
     let server = sealed_by_hand().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
     let faults = async || {
-        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[], None)
+            .await
+            .expect("a verdict")
+            .faults
     };
     for _ in 0..3 {
         read().await;
@@ -363,7 +366,7 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
     read().await;
     assert_eq!(faults().await, Vec::<String>::new());
     let verdict =
-        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict");
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[], None).await.expect("a verdict");
     let end = verdict.end.clone().expect("a seal");
     assert!(verdict.waiting > 0 && verdict.seals >= 3, "{verdict:?}");
     let unlock = "ALTER TABLE jhe_audit_event DISABLE TRIGGER USER; ALTER TABLE jhe_audit_seal DISABLE TRIGGER USER";
@@ -393,8 +396,9 @@ async fn a_change_behind_the_servers_back_breaks_the_chain() {
     // The end of chain and trail cut off: the chain alone cannot show it, the log's line can.
     server.execute("DELETE FROM jhe_audit_event WHERE id >= (SELECT first_id FROM jhe_audit_seal ORDER BY seq DESC LIMIT 1); DELETE FROM jhe_audit_seal WHERE seq = (SELECT max(seq) FROM jhe_audit_seal)").await;
     assert_eq!(faults().await, Vec::<String>::new());
-    let verdict =
-        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[end]).await.expect("a verdict");
+    let verdict = jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[end], None)
+        .await
+        .expect("a verdict");
     assert_eq!(verdict.faults.len(), 1, "{verdict:?}");
     server.stop().await;
 }
@@ -404,7 +408,10 @@ async fn the_chain_goes_on_in_another_cluster() {
     let server = sealed_by_hand().await;
     let read = async || server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
     let faults = async || {
-        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[]).await.expect("a verdict").faults
+        jhe_app::audit::verify(server.store(), server.app().identity().sealing(), &[], None)
+            .await
+            .expect("a verdict")
+            .faults
     };
     read().await;
     sealed(&server).await;
@@ -432,7 +439,7 @@ async fn the_chain_goes_on_in_another_cluster() {
 
 async fn faults(server: &TestServer) -> Vec<String> {
     let sealing = server.app().identity().sealing();
-    jhe_app::audit::verify(server.store(), sealing, &[]).await.expect("a verdict").faults
+    jhe_app::audit::verify(server.store(), sealing, &[], None).await.expect("a verdict").faults
 }
 
 async fn expire(server: &TestServer) -> Expired {
@@ -489,7 +496,7 @@ async fn entries_go_when_their_time_has_come_and_the_chain_goes_on() {
     let count = async || server.scalar(ENTRIES).await.parse::<i64>().expect("a number");
     let verify = async |expect: &[(i64, String)]| {
         let sealing = server.app().identity().sealing();
-        jhe_app::audit::verify(server.store(), sealing, expect).await.expect("a verdict")
+        jhe_app::audit::verify(server.store(), sealing, expect, None).await.expect("a verdict")
     };
     let seal = async |seq: i64| {
         (seq, server.scalar(format!("SELECT seal FROM jhe_audit_seal WHERE seq = {seq}").leak()).await)
@@ -636,6 +643,13 @@ async fn what_was_tampered_with_is_never_removed() {
         .await;
     let Expired { rows, fault } = expire(&server).await;
     assert_eq!((rows, fault), (0, Some("seal 1 was changed, or made with another SECRET_KEY".to_owned())));
+    let named = (seq, format!("of another key {seq}"));
+    let sealing = server.app().identity().sealing();
+    let verdict = jhe_app::audit::verify(server.store(), sealing, &[], Some(&named)).await.expect("a verdict");
+    // The one after it is bound to what the named one was before this test changed it.
+    assert_eq!(verdict.faults, [format!("seal {} was changed, or made with another SECRET_KEY", seq + 1)]);
+    let other = (seq, "of another key".to_owned());
+    assert!(jhe_app::audit::verify(server.store(), sealing, &[], Some(&other)).await.is_err(), "only the very seal");
     let vouch = async |seal: &str| jhe_app::audit::expire(server.app(), Some(&(seq, seal.to_owned()))).await;
     assert!(vouch("of another key").await.is_err(), "only the very seal");
     assert_eq!(vouch(&format!("of another key {seq}")).await.expect("an outcome").rows, old.rows);

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 const WAITING: &str = "SELECT count(*)::text FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
+/// How often the database is asked who waits.
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// Sends `first`, which is held once it has done what a gate names (an event, a table), then `second`; lets go when the
 /// second waits too, or is done. What both answered.
 async fn meet(server: &TestServer, gates: &[(&str, &str)], first: Call, second: Call) -> [Reply; 2] {
@@ -29,11 +32,16 @@ async fn meet(server: &TestServer, gates: &[(&str, &str)], first: Call, second: 
     let held = async {
         while waiting().await < 1 {
             assert!(!first.is_finished(), "the first passed no gate");
+            tokio::time::sleep(GLANCE).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), held).await.unwrap();
     let second = send(second);
-    let met = async { while !second.is_finished() && waiting().await < 2 {} };
+    let met = async {
+        while !second.is_finished() && waiting().await < 2 {
+            tokio::time::sleep(GLANCE).await;
+        }
+    };
     tokio::time::timeout(Duration::from_secs(20), met).await.unwrap();
     keeper.commit().await.unwrap();
     let replies = [first.await.unwrap(), second.await.unwrap()];
@@ -253,9 +261,13 @@ async fn while_a_study_goes(server: &TestServer, other: Call) -> Reply {
     keeper.queue_up("gate").await.unwrap();
     let waiting = async || server.scalar(WAITING).await.parse::<usize>().unwrap();
     let meanwhile = async {
-        while waiting().await < 1 {}
+        while waiting().await < 1 {
+            tokio::time::sleep(GLANCE).await;
+        }
         let other = tokio::spawn(other.send());
-        while !other.is_finished() && waiting().await < 2 {}
+        while !other.is_finished() && waiting().await < 2 {
+            tokio::time::sleep(GLANCE).await;
+        }
         keeper.commit().await.unwrap();
         other.await.unwrap()
     };

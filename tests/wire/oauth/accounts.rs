@@ -87,6 +87,8 @@ async fn signing_up_is_refused_for_each_reason() {
     // Who does not hold the code learns nothing about addresses.
     let hidden = check(MARY, &[("joincode", "Harbour")], "Your Invite Code is invalid.").await;
     assert!(!hidden.text.contains("already exists"));
+    let marked: Vec<_> = hidden.text.lines().filter(|line| line.contains("aria-invalid")).collect();
+    assert!(matches!(marked[..], [field] if field.contains("name=\"joincode\"")), "what is at fault alone: {marked:?}");
     check("MANAGER_mary@example.com", &[], "This Email already exists").await;
     check("no address", &[], "Enter a valid email address.").await;
     check("a@example.org", &[("password2", "other")], "The two password fields didn’t match.").await;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jhe_app::operator::{self, ClientRequest};
-use jhe_testkit::{MARY, TestClock, TestServer};
+use jhe_testkit::{MARY, TestClock, TestServer, eventually};
 use serde_json::json;
 
 use super::{Browser, console, console_tokens, exchange, text, token};
@@ -11,17 +11,27 @@ use super::{Browser, console, console_tokens, exchange, text, token};
 const EMAIL: &str = "manager_mary@example.com";
 const PASSWORD: &str = "Jhe1234!";
 
-/// Waits for the entries that follow a commit.
+/// What a question about the trail answers once no more entries come: some follow their commit.
+async fn settled(server: &TestServer, question: &'static str) -> String {
+    let mut before = String::new();
+    eventually("no more entries come", async || {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let now = server.scalar(question).await;
+        let same = !now.is_empty() && now == before;
+        before = now;
+        same
+    })
+    .await;
+    before
+}
+
 async fn trail(server: &TestServer) -> String {
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    server
-        .scalar(
+    let question =
             "SELECT string_agg(concat_ws(' ', action, resource, actor_user_id,
                                          CASE WHEN application_id IS NOT NULL THEN 'client' END, host(ip)), E'\n' ORDER BY id)
                FROM jhe_audit_event
-              WHERE action NOT IN ('read', 'create', 'update', 'delete')",
-        )
-        .await
+              WHERE action NOT IN ('read', 'create', 'update', 'delete')";
+    settled(server, question).await
 }
 
 #[tokio::test]
@@ -151,14 +161,9 @@ async fn entries_of_identity_tell_how_the_request_was_answered() {
     token(&server, &form).await.expect(400);
     server.post("/o/revoke_token/").form(&[("token", &access), ("client_id", &client)]).send().await.expect(200);
     assert_eq!(browser.get(&format!("{}/accounts/logout/", server.base)).await.status, 302);
-    // Entries that follow a commit may come a moment late.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let trail = server
-        .scalar(
-            "SELECT string_agg(concat_ws(' ', action, status, template), E'\n' ORDER BY action, template)
-               FROM jhe_audit_event WHERE action NOT IN ('read', 'create', 'update', 'delete')",
-        )
-        .await;
+    let question = "SELECT string_agg(concat_ws(' ', action, status, template), E'\n' ORDER BY action, template)
+               FROM jhe_audit_event WHERE action NOT IN ('read', 'create', 'update', 'delete')";
+    let trail = settled(&server, question).await;
     assert_eq!(
         trail.lines().collect::<Vec<_>>(),
         [

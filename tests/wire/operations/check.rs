@@ -183,7 +183,9 @@ async fn a_trail_is_verified_without_changing_the_database() {
         let variables = [("DATABASE_URL", database.url.as_str()), ("SECRET_KEY", key)];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let config = Config::read(variables, None).unwrap();
-        audit::run(config, AuditCommand::Verify { expect: Vec::new() }).await.map_err(|error| format!("{error:#}"))
+        audit::run(config, AuditCommand::Verify { expect: Vec::new(), vouch: None })
+            .await
+            .map_err(|error| format!("{error:#}"))
     };
     let state = async || {
         let sql = "SELECT concat_ws(' ', (SELECT count(*) FROM _sqlx_migrations WHERE version > 0), (SELECT count(*) FROM jhe_server_secret),

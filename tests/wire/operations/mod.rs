@@ -35,7 +35,7 @@ impl Wire {
     pub(crate) async fn receive(&mut self) -> String {
         let mut bytes = Vec::with_capacity(64 * 1024);
         let is_whole = |bytes: &[u8]| {
-            let head = Head::of(bytes).expect("an answer");
+            let head = Head::of(bytes).unwrap();
             head.is_some_and(|head| bytes.len() >= head.length + head.body_length().unwrap_or(0))
         };
         while !is_whole(&bytes) && self.0.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}

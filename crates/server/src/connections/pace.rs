@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(250);
+    const SHORT: Duration = Duration::from_secs(1);
 
     /// A connection whose only request was answered, and the client at its other end.
     async fn answered() -> (Paced, TcpStream) {

@@ -115,7 +115,7 @@ fn errors(operation: &mut Operation, family: &Family) {
         if let RefOr::T(response) = response
             && response.description.is_empty()
         {
-            response.description = outcome_of(status).to_owned();
+            outcome_of(status).clone_into(&mut response.description);
         }
         if let (Ok(status @ 400..), RefOr::T(response)) = (status.parse::<u16>(), response)
             && response.content.is_empty()

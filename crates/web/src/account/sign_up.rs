@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use jhe_app::App;
-use jhe_app::identity::account::sign_up::{self, Application};
+use jhe_app::identity::account::sign_up::{self, Application, Fault, Part};
 use jhe_app::identity::session::Method;
 
 use super::{enter, login, password_advice};
@@ -15,21 +15,24 @@ use crate::home;
 /// Where a new practitioner lands.
 const LANDING: &str = "/clients/jhe-admin/";
 
-async fn sign_up_page(app: &App, visit: &Visit, email: &str, errors: Vec<String>) -> Response {
+async fn sign_up_page(app: &App, visit: &Visit, email: &str, faults: &[Fault]) -> Response {
     // Signing up may lead on to the client that asked, which browsers must allow the form.
     let targets = match login::client_targets(app, visit.next()).await {
         Ok(targets) => targets,
         Err(error) => return home::failure(&error),
     };
     let code = visit.form.text("joincode");
+    let told = |part: Part| {
+        let texts = faults.iter().filter(|fault| fault.part == part).map(|fault| fault.text.as_str());
+        texts.collect::<Vec<_>>().join(" ")
+    };
     let shown = FormPage {
         heading: "Sign Up",
         texts: vec!["For practitioners. The people who run this exchange give you the invite code.".into()],
-        errors: errors.into_iter().map(Into::into).collect(),
         fields: vec![
-            Field::text("joincode", "Invite Code", "off").capitals("none").value(&code),
-            Field::email("email", email),
-            Field::new_password("password", "Password").hint(password_advice(app)),
+            Field::text("joincode", "Invite Code", "off").capitals("none").value(&code).error(&told(Part::Code)),
+            Field::email("email", email).error(&told(Part::Email)),
+            Field::new_password("password", "Password").hint(password_advice(app)).error(&told(Part::Password)),
             Field::new_password("password2", "Password again"),
         ],
         buttons: vec![Button::main("Sign Up")],
@@ -42,7 +45,7 @@ async fn sign_up_page(app: &App, visit: &Visit, email: &str, errors: Vec<String>
 /// `GET /accounts/signup/`.
 pub(crate) async fn show(State(app): State<App>, request: Request<Body>) -> Response {
     let visit = Visit::of(&app, &request);
-    sign_up_page(&app, &visit, "", Vec::new()).await
+    sign_up_page(&app, &visit, "", &[]).await
 }
 
 /// `POST /accounts/signup/`.
@@ -66,7 +69,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request<Body>) -> Re
             super::email::ask(&app, &visit, account.id)
         }
         Ok(Ok(account)) => enter(&app, &visit, &account, Method::Password, visit.next().unwrap_or(LANDING)).await,
-        Ok(Err(errors)) => sign_up_page(&app, &visit, &visit.form.text("email"), errors).await,
+        Ok(Err(faults)) => sign_up_page(&app, &visit, &visit.form.text("email"), &faults).await,
         Err(error) => home::failure(&error),
     }
 }

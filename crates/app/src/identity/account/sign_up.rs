@@ -37,34 +37,61 @@ pub struct Application<'a> {
     pub repeated: Option<&'a str>,
 }
 
+/// What a fault is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The invite code.
+    Code,
+    /// The address.
+    Email,
+    /// The password, or its repetition.
+    Password,
+}
+
+/// Something that is wrong with an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What it is in.
+    pub part: Part,
+    /// A sentence about it.
+    pub text: String,
+}
+
+impl Part {
+    fn fault(self, text: impl Into<String>) -> Fault {
+        Fault { part: self, text: text.into() }
+    }
+}
+
 /// Makes the account, or tells what is wrong. A wrong code hides everything else: who does not hold it learns nothing
 /// about addresses.
 pub async fn sign_up(
     app: &App,
     application: Application<'_>,
     ip: Option<IpAddr>,
-) -> Result<Result<LoginAccount, Vec<String>>, Error> {
+) -> Result<Result<LoginAccount, Vec<Fault>>, Error> {
     throttle::pass(app, &BY_ADDRESS, &throttle::address(ip)).await?;
     let code = app.settings().string("site.registration_invite_code");
     // Without a code in the settings, signing up is closed.
     if code.is_empty() || !constant_time_eq(code.as_bytes(), application.code.as_bytes()) {
-        return Ok(Err(vec![WRONG_CODE.to_owned()]));
+        return Ok(Err(vec![Part::Code.fault(WRONG_CODE)]));
     }
     let normalized = normalize_email(application.email);
     let mut faults = Vec::new();
     match &normalized {
-        None => faults.push(MALFORMED_EMAIL.to_owned()),
-        Some(email) if sign_in::find(app, email).await?.is_some() => faults.push(TAKEN.to_owned()),
+        None => faults.push(Part::Email.fault(MALFORMED_EMAIL)),
+        Some(email) if sign_in::find(app, email).await?.is_some() => faults.push(Part::Email.fault(TAKEN)),
         Some(_) => {}
     }
-    faults.extend(password::faults(app, application.password, application.repeated, application.email, &[]));
+    let of_password = password::faults(app, application.password, application.repeated, application.email, &[]);
+    faults.extend(of_password.into_iter().map(|text| Part::Password.fault(text)));
     let Some(email) = normalized.filter(|_| faults.is_empty()) else { return Ok(Err(faults)) };
     let hash = app.identity().hashing.place().await?.hash(application.password.to_owned()).await?;
     let new = NewPractitioner { email: Phi::new(email), password_hash: hash, memberships: memberships(app) };
     match make(app, &new, ip).await {
         Ok(account) => Ok(Ok(account)),
         // Somebody was faster.
-        Err(Error::Conflict(Conflict::EmailTaken)) => Ok(Err(vec![TAKEN.to_owned()])),
+        Err(Error::Conflict(Conflict::EmailTaken)) => Ok(Err(vec![Part::Email.fault(TAKEN)])),
         Err(other) => Err(other),
     }
 }
