@@ -71,6 +71,8 @@ def authorize(authorization_url: str, redirect_uri: str, email: str = EMAIL) -> 
             if target.split("?")[0] == redirect_uri:
                 return target
             reply = BROWSER.get(target, allow_redirects=False, timeout=TIMEOUT)
+        elif 'name="allow"' in reply.text:
+            reply = consent(BROWSER, reply)
         else:
             reply = submit(BROWSER, reply, email)
     raise AssertionError(f"the sign-in did not lead to {redirect_uri} but to {reply.url}")
@@ -83,6 +85,15 @@ def submit(browser: requests.Session, page: requests.Response, email: str = EMAI
     form = {"csrfmiddlewaretoken": unescape(token[1]), "username": email, "password": PASSWORD}
     reply = browser.post(page.url, data=form, allow_redirects=False, timeout=TIMEOUT)
     assert reply.is_redirect, f"{email} could not sign in: {reply.status_code}"
+    return reply
+
+
+def consent(browser: requests.Session, page: requests.Response) -> requests.Response:
+    """Says yes to a client that asks for it."""
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text)
+    form = {name: unescape(value) for name, value in hidden}
+    reply = browser.post(page.url, data={**form, "allow": "Authorize"}, allow_redirects=False, timeout=TIMEOUT)
+    assert reply.is_redirect, f"the client was not let in: {reply.status_code}"
     return reply
 
 
