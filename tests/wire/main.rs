@@ -10,6 +10,7 @@
 mod admin;
 mod documented_bodies;
 mod fhir;
+mod gate;
 mod matrix;
 mod oauth;
 mod operations;

@@ -29,6 +29,7 @@ const DEFAULT: i64 = 100;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AuditEventJson {
     id: i64,
+    #[schema(format = DateTime)]
     occurred_at: String,
     /// The account that acted; null for the server itself, for whoever did not sign in, and for strangers who were refused.
     actor_user_id: Option<i64>,
@@ -70,6 +71,7 @@ pub(crate) struct HeldConsentJson {
     organization_id: i64,
     scope_code_id: i64,
     scope_code_text: String,
+    #[schema(format = DateTime)]
     since: String,
 }
 

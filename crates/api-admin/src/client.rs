@@ -61,7 +61,9 @@ pub(crate) struct ClientDetailJson {
     skip_authorization: bool,
     algorithm: String,
     allowed_origins: String,
+    #[schema(format = DateTime)]
     created: String,
+    #[schema(format = DateTime)]
     updated: String,
     user: Option<i64>,
 }

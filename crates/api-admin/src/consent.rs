@@ -67,6 +67,7 @@ struct AnsweredStudyJson {
 struct ScopeConsentJson {
     code: ScopeCodeJson,
     consented: Option<bool>,
+    #[schema(format = DateTime)]
     consented_time: Option<String>,
 }
 
@@ -87,6 +88,7 @@ struct WrittenConsentJson {
     study_patient: Value,
     scope_code: ScopeCodeJson,
     consented: bool,
+    #[schema(format = DateTime)]
     consented_time: String,
 }
 

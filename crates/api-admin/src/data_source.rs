@@ -48,6 +48,7 @@ pub(crate) struct DataSourceNestedJson {
     id: i64,
     name: Option<String>,
     r#type: String,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 

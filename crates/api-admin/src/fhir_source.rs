@@ -32,6 +32,7 @@ pub(crate) struct FhirSourceJson {
     data_source: i64,
     label: String,
     fhir_base_url: String,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct InvitationJson {
     token_hash: String,
     token: Option<String>,
     status: &'static str,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 

@@ -56,7 +56,9 @@ pub(crate) struct ObservationJson {
     /// The same document.
     #[schema(value_type = Object)]
     omh_data: Option<Box<RawValue>>,
+    #[schema(format = DateTime)]
     created: String,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 

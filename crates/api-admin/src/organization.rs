@@ -47,6 +47,7 @@ pub(crate) struct OrganizationJson {
     patients: Vec<i64>,
     /// Practitioners, for callers who belong here.
     practitioners: Vec<RosterJson>,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 

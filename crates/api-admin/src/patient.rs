@@ -59,6 +59,7 @@ pub(crate) struct PatientJson {
     name_family: Option<String>,
     name_given: Option<String>,
     /// `YYYY-MM-DD`.
+    #[schema(format = Date)]
     birth_date: Option<String>,
     telecom_phone: Option<String>,
     telecom_email: Option<String>,

@@ -25,6 +25,7 @@ use crate::time::timestamp;
 pub(crate) struct PractitionerClientJson {
     id: i64,
     label: String,
+    #[schema(format = DateTime)]
     created: String,
     name: String,
     /// Null where keys are shown once only.

@@ -39,6 +39,7 @@ pub(crate) struct SettingJson {
     /// The value in its own type; `***` for secrets.
     #[schema(value_type = Value)]
     resolved_value: Box<RawValue>,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct StudyJson {
     patients: Vec<i64>,
     scope_requests: Vec<ScopeRequestJson>,
     data_sources: Vec<DataSourceRefJson>,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 
@@ -70,6 +71,7 @@ pub(crate) struct StudyWriteJson {
     patients: Vec<i64>,
     scope_requests: Vec<ScopeRequestJson>,
     data_sources: Vec<DataSourceRefJson>,
+    #[schema(format = DateTime)]
     last_updated: String,
 }
 
@@ -81,6 +83,7 @@ pub(crate) struct StudyNestedJson {
     name: String,
     description: String,
     icon_url: Option<String>,
+    #[schema(format = DateTime)]
     last_updated: String,
     organization: i64,
     patients: Vec<i64>,

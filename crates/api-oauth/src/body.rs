@@ -45,7 +45,7 @@ pub(crate) struct TokenForm {
     /// invitation in base64url without padding.
     #[schema(nullable = false)]
     code_verifier: Option<String>,
-    /// For `refresh_token`: the token, which ends with its use; the answer has the next one.
+    /// For `refresh_token`: the token, which its use replaces; the answer has the next one.
     #[schema(nullable = false)]
     refresh_token: Option<String>,
     /// For `password`: the e-mail address of the account.

@@ -225,8 +225,10 @@ async fn expire_some(app: &App, before: DateTime<Utc>, vouched: Option<&(i64, St
 async fn trusted(work: &mut Work, vouched: Option<&(i64, String)>) -> Result<i64, Error> {
     let Some((seq, seal)) = vouched else { return Ok(0) };
     let found = work.seals(seq.saturating_sub(1), 1).await?;
-    let removed = work.last_removal().await?.is_some_and(|removal| removal.seq >= *seq);
-    if removed || found.iter().any(|found| found.seq == *seq && found.seal == *seal) {
+    let is_gone = |removal: Removal| removal.seq > *seq || (removal.seq == *seq && removal.seal == *seal);
+    if work.last_removal().await?.is_some_and(is_gone)
+        || found.iter().any(|found| found.seq == *seq && found.seal == *seal)
+    {
         return Ok(*seq);
     }
     Err(Error::internal(format!("seal {seq} is not the one that was named")))

@@ -84,9 +84,13 @@ pub async fn update(
     validate: impl FnOnce(bool) -> Result<UserChange, Error>,
 ) -> Result<User, Error> {
     let mut work = app.store().begin().await?;
+    let admin = actor.is_superuser().then(|| Authorizer::new(actor, &mut work).administer()).transpose()?;
+    if let Some(admin) = &admin {
+        // Held, it is what it is until this is done.
+        work.users().hold(admin, id).await?;
+    }
     let stored = seen(&mut work, actor, id).await?;
-    if actor.is_superuser() {
-        let admin = Authorizer::new(actor, &mut work).administer()?;
+    if let Some(admin) = admin {
         let mut change = validate(true)?;
         if change.is_superuser == Some(false) && id == actor.user_id() {
             return Err(Error::invalid("isSuperuser", "You cannot remove your own administrator right."));
@@ -94,7 +98,6 @@ pub async fn update(
         if change.is_superuser == Some(true) && !stored.is_superuser {
             change.user_type = Some(Some(UserType::Practitioner));
         }
-        work.users().hold(&admin, id).await?;
         work.users().update(&admin, id, &change).await.map_err(taken)?;
         let rights = change.is_superuser.is_some_and(|superuser| superuser != stored.is_superuser);
         let kind = change.user_type.is_some_and(|kind| kind != stored.user_type);

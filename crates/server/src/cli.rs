@@ -166,9 +166,9 @@ fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
 }
 
 fn log_to_stderr(config: &Config) -> Result<()> {
-    // Tables that are there already are no news; what was set comes after it and wins.
-    let quiet = if config.server.log == "off" { "" } else { "sqlx::postgres::notice=warn," };
-    let filter = EnvFilter::try_new(format!("{quiet}{}", config.server.log))
+    // That a table is there already is no news, unless somebody has asked for what is told.
+    let quiet = if config.server.log == "info" { ",sqlx::postgres::notice=warn" } else { "" };
+    let filter = EnvFilter::try_new(format!("{}{quiet}", config.server.log))
         .with_context(|| format!("JHE_LOG is \"{}\", which is no log filter", config.server.log))?;
     let ansi = has_colours(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);

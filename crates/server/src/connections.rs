@@ -213,6 +213,7 @@ mod tests {
             assert!(answer.ends_with("yes"), "{answer:?}");
         }
     }
+
     #[tokio::test]
     async fn a_request_that_came_before_the_end_is_answered_on_a_connection_that_was_idle() {
         let (address, stop, serving) = server().await;

@@ -11,17 +11,18 @@ const KEPT: TimeDelta = TimeDelta::days(7);
 /// How long the results of mail and of disconnections are kept.
 const MAIL_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Statements by what they remove: `$1` is the moment before which it ended, `$2` how many rows at most.
+/// Statements by what they remove: `$1` is the moment before which it ended, `$2` how many rows at most. What somebody holds
+/// goes next time, so that this waits for nobody.
 const EXPIRED: &[(&str, &str)] = &[
     (
         "access tokens",
         "DELETE FROM oauth2_provider_accesstoken WHERE id IN
-             (SELECT id FROM oauth2_provider_accesstoken WHERE expires < $1 LIMIT $2)",
+             (SELECT id FROM oauth2_provider_accesstoken WHERE expires < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ),
     (
         "refresh tokens",
         "DELETE FROM oauth2_provider_refreshtoken WHERE id IN
-             (SELECT id FROM oauth2_provider_refreshtoken WHERE expires < $1 LIMIT $2)",
+             (SELECT id FROM oauth2_provider_refreshtoken WHERE expires < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ),
     (
         // A used code stays as long as anything it issued lives, so that a second use is recognised.
@@ -31,31 +32,34 @@ const EXPIRED: &[(&str, &str)] = &[
                WHERE g.expires < $1
                  AND NOT EXISTS (SELECT 1 FROM oauth2_provider_refreshtoken AS r WHERE r.grant_id = g.id)
                  AND NOT EXISTS (SELECT 1 FROM oauth2_provider_accesstoken AS t WHERE t.grant_id = g.id)
-               LIMIT $2)",
+               LIMIT $2 FOR UPDATE OF g SKIP LOCKED)",
     ),
     (
         "sessions",
-        "DELETE FROM jhe_session WHERE digest IN (SELECT digest FROM jhe_session WHERE expires < $1 LIMIT $2)",
+        "DELETE FROM jhe_session WHERE digest IN (SELECT digest FROM jhe_session WHERE expires < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ),
     (
         "links",
-        "DELETE FROM jhe_account_link WHERE digest IN (SELECT digest FROM jhe_account_link WHERE expires < $1 LIMIT $2)",
+        "DELETE FROM jhe_account_link WHERE digest IN (SELECT digest FROM jhe_account_link WHERE expires < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ),
     (
         "one-time codes",
         "DELETE FROM jhe_one_time_code WHERE digest IN
-             (SELECT digest FROM jhe_one_time_code WHERE expires < $1 LIMIT $2)",
+             (SELECT digest FROM jhe_one_time_code WHERE expires < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ),
     (
         "used id tokens",
         "DELETE FROM jhe_used_id_token WHERE digest IN
-             (SELECT digest FROM jhe_used_id_token WHERE expires < $1 LIMIT $2)",
+             (SELECT digest FROM jhe_used_id_token WHERE expires < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ),
-    ("attempts", "DELETE FROM jhe_attempt WHERE id IN (SELECT id FROM jhe_attempt WHERE occurred_at < $1 LIMIT $2)"),
+    (
+        "attempts",
+        "DELETE FROM jhe_attempt WHERE id IN (SELECT id FROM jhe_attempt WHERE occurred_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ),
     (
         "lock-outs",
         "DELETE FROM jhe_lockout WHERE (purpose, subject) IN
-             (SELECT purpose, subject FROM jhe_lockout WHERE until < $1 LIMIT $2)",
+             (SELECT purpose, subject FROM jhe_lockout WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
     ),
 ];
 

@@ -3,14 +3,15 @@
 //! Whoever holds several of these takes them from the top down, so that units of work wait for each other in a line instead
 //! of a circle:
 //!
-//! 1. the account (`core_jheuser`),
+//! 1. attempts that are counted, then the account (`core_jheuser`),
 //! 2. its profiles: the practitioner, then the patient,
 //! 3. the links of a patient to organizations,
 //! 4. studies, by id,
 //! 5. enrolments, by id, and what hangs on them.
 //!
 //! Whoever issues a session, a code or a token to an account shares it first, and whoever ends its access holds it: each sees
-//! what the other did. Families of tokens come after it, by the order of their keys, refresh tokens before access tokens.
+//! what the other did. Links to it, its sessions, codes and families of tokens come after it, families in the order of their
+//! keys, refresh tokens before access tokens.
 //!
 //! The account decides whether a profile may be the last one, and the patient whether a link is: both questions have an
 //! answer only while the row is held, since PostgreSQL judges a condition such as `NOT EXISTS` before it waits for the row.

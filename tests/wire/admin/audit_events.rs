@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use jhe_app::audit::Expired;
 use jhe_domain::audit::Seal;
-use jhe_testkit::{ADMIN, MARK, MARY, MEGAN, NOBODY, PETER, TOM, TestServer, VICTOR, omh};
+use jhe_testkit::{ADMIN, MARK, MARY, MEGAN, NOBODY, PETER, TOM, TestServer, VICTOR, eventually, omh};
 use serde_json::{Value, json};
 
 use crate::fhir::HEART_RATE;
@@ -324,13 +324,8 @@ async fn the_server_seals_its_trail_by_itself() {
     server.get("/fhir/r5/Observation?patient=40001").as_user(MARY).send().await.expect(200);
     let entry = server.scalar("SELECT max(id)::text FROM jhe_audit_event").await;
     let sealed = format!("SELECT (coalesce(max(last_id), 0) >= {entry})::text FROM jhe_audit_seal").leak();
-    for _ in 0..600 {
-        if server.scalar(sealed).await == "true" {
-            return server.stop().await;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("not sealed in a minute");
+    eventually("the entry is sealed", async || server.scalar(sealed).await == "true").await;
+    server.stop().await;
 }
 
 /// A server that seals its trail when a test says so.

@@ -1,52 +1,14 @@
 //! Two writers of which the first is held half-way while the second comes: each sees the other, or waits for it.
 
-use std::time::Duration;
-
 use jhe_testkit::{ADMIN, Call, MARK, MARY, PETER, Reply, TOM, TestServer, VICTOR};
 use serde_json::{Value, json};
 
-/// How many statements wait for a lock.
-const WAITING: &str = "SELECT count(*)::text FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+use crate::gate;
 
-/// How often the database is asked who waits.
-const GLANCE: Duration = Duration::from_millis(5);
-
-/// Sends `first`, which is held once it has done what a gate names (an event, a table), then `second`; lets go when the
-/// second waits too, or is done. What both answered.
+/// What two requests answer of which the first is held once it has done what a gate names.
 async fn meet(server: &TestServer, gates: &[(&str, &str)], first: Call, second: Call) -> [Reply; 2] {
-    let function = "CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN PERFORM pg_advisory_xact_lock_shared(hashtextextended('gate', 0)); RETURN NULL; END $$";
-    server.execute(function).await;
-    for (event, table) in gates {
-        let trigger = format!(
-            "CREATE TRIGGER z_gate_{event} AFTER {event} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION wait_at_gate()"
-        );
-        server.execute(trigger.leak()).await;
-    }
-    let mut keeper = server.store().begin().await.unwrap();
-    keeper.queue_up("gate").await.unwrap();
-    let send = |call: Call| tokio::spawn(call.send());
-    let waiting = async || server.scalar(WAITING).await.parse::<usize>().unwrap();
-    let first = send(first);
-    let held = async {
-        while waiting().await < 1 {
-            assert!(!first.is_finished(), "the first passed no gate");
-            tokio::time::sleep(GLANCE).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), held).await.unwrap();
-    let second = send(second);
-    let met = async {
-        while !second.is_finished() && waiting().await < 2 {
-            tokio::time::sleep(GLANCE).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), met).await.unwrap();
-    keeper.commit().await.unwrap();
-    let replies = [first.await.unwrap(), second.await.unwrap()];
-    server.execute("DROP FUNCTION wait_at_gate() CASCADE").await;
-    replies
+    let (first, second) = Box::pin(gate::meet(server, gates, first.send(), second.send())).await;
+    [first, second]
 }
 
 fn statuses(replies: &[Reply; 2]) -> [u16; 2] {
@@ -257,22 +219,7 @@ async fn while_a_study_goes(server: &TestServer, other: Call) -> Reply {
         PERFORM pg_advisory_xact_lock_shared(hashtextextended('gate', 0));
         DELETE FROM core_study WHERE id = 30001;
     END $$";
-    let mut keeper = server.store().begin().await.unwrap();
-    keeper.queue_up("gate").await.unwrap();
-    let waiting = async || server.scalar(WAITING).await.parse::<usize>().unwrap();
-    let meanwhile = async {
-        while waiting().await < 1 {
-            tokio::time::sleep(GLANCE).await;
-        }
-        let other = tokio::spawn(other.send());
-        while !other.is_finished() && waiting().await < 2 {
-            tokio::time::sleep(GLANCE).await;
-        }
-        keeper.commit().await.unwrap();
-        other.await.unwrap()
-    };
-    let both = async { tokio::join!(server.execute(study), meanwhile) };
-    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap().1
+    Box::pin(gate::held(server, server.execute(study), other.send())).await.1
 }
 
 #[tokio::test]

@@ -74,6 +74,7 @@ pub(crate) struct RedeemedInvitation {
     /// The address of the token endpoint.
     token_endpoint: String,
     /// When the code ends, 60 seconds after it was made.
+    #[schema(format = DateTime)]
     expires: String,
 }
 

@@ -99,6 +99,7 @@ pub(crate) struct MembershipOrganization {
     id: i64,
     name: String,
     r#type: String,
+    #[schema(format = DateTime)]
     last_updated: String,
     /// The organization above; 0 is ROOT.
     #[schema(required = true)]
@@ -116,6 +117,7 @@ pub(crate) struct MembershipPractitioner {
     name_family: Option<String>,
     #[schema(required = true)]
     name_given: Option<String>,
+    #[schema(format = DateTime)]
     last_updated: String,
     /// Always empty.
     #[schema(value_type = Object)]

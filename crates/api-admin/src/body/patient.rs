@@ -33,6 +33,7 @@ pub(crate) struct NewPatient {
     /// Given name; not blank.
     name_given: Option<String>,
     /// `YYYY-MM-DD`.
+    #[schema(format = Date)]
     birth_date: Option<String>,
     /// Phone number, in any form; not blank.
     telecom_phone: Option<String>,
@@ -54,6 +55,7 @@ pub(crate) struct PatientChange {
     /// Given name; not blank.
     name_given: Option<String>,
     /// `YYYY-MM-DD`.
+    #[schema(format = Date)]
     birth_date: Option<String>,
     /// Phone number, in any form; not blank.
     telecom_phone: Option<String>,

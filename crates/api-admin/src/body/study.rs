@@ -78,6 +78,7 @@ pub(crate) struct PatientNestedJson {
     birth_date: Option<String>,
     #[schema(required = true)]
     telecom_phone: Option<String>,
+    #[schema(format = DateTime)]
     last_updated: String,
     /// The `id` of its account.
     #[schema(required = true)]

@@ -36,6 +36,9 @@ impl Work {
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
     ) -> Result<(), Error> {
+        if let Some(user) = user {
+            self.share_account(user).await?;
+        }
         sqlx::query("DELETE FROM jhe_account_link WHERE user_id = $1 AND purpose = $2")
             .bind(user.map(|user| user.0))
             .bind(purpose.as_str())
@@ -57,13 +60,20 @@ impl Work {
         Ok(())
     }
 
-    /// The account a link that lives belongs to. The link is held until the unit of work ends.
+    /// The account a link that lives belongs to. Both are held until the unit of work ends.
     pub async fn account_of_link(
         &mut self,
         digest: &[u8],
         purpose: LinkPurpose,
         now: DateTime<Utc>,
     ) -> Result<Option<UserId>, Error> {
+        sqlx::query(
+            "SELECT 1 FROM core_jheuser WHERE id = (SELECT user_id FROM jhe_account_link WHERE digest = $1) FOR UPDATE",
+        )
+        .bind(digest)
+        .execute(self.connection())
+        .await
+        .db()?;
         let user: Option<i64> = sqlx::query_scalar(
             "SELECT user_id FROM jhe_account_link WHERE digest = $1 AND purpose = $2 AND expires > $3 FOR UPDATE",
         )

@@ -128,17 +128,28 @@ impl Work {
         .db()
     }
 
-    /// Gives a session a new cookie and ends the other sessions of its account, with what the others issued.
+    /// Gives a session a new cookie and ends the other sessions of its account, with what the others issued. `false` when the
+    /// session has ended itself.
     pub async fn renew_session(
         &mut self,
         user: UserId,
         from: &[u8],
         to: &[u8],
         at: DateTime<Utc>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.hold_account(user).await?;
+        let renewed = sqlx::query("UPDATE jhe_session SET digest = $3 WHERE user_id = $1 AND digest = $2")
+            .bind(user.0)
+            .bind(from)
+            .bind(to)
+            .execute(self.connection())
+            .await
+            .db()?
+            .rows_affected();
+        if renewed == 0 {
+            return Ok(false);
+        }
         for statement in [
-            "UPDATE jhe_session SET digest = $3 WHERE user_id = $1 AND digest = $2",
             "UPDATE oauth2_provider_grant SET session_digest = $3 WHERE user_id = $1 AND session_digest = $2",
             "UPDATE oauth2_provider_refreshtoken SET session_digest = $3 WHERE user_id = $1 AND session_digest = $2",
             "UPDATE oauth2_provider_accesstoken SET session_digest = $3 WHERE user_id = $1 AND session_digest = $2",
@@ -155,6 +166,6 @@ impl Work {
         ] {
             sqlx::query(statement).bind(user.0).bind(to).bind(at).execute(self.connection()).await.db()?;
         }
-        Ok(())
+        Ok(true)
     }
 }

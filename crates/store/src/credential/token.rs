@@ -233,8 +233,9 @@ impl Work {
     /// writer. For each, in their order, whether that was done: not where the refresh token that was to be replaced had
     /// been replaced or revoked meanwhile.
     pub async fn issue_tokens(&mut self, issues: &[Issue]) -> Result<Vec<bool>, Error> {
-        // Accounts are shared and families held in the order of their keys, so that two of these statements wait in a line.
-        // A row is judged as it is once its family is held, not as it was when the statement began.
+        // Nobody waits for an account that another holds: whose is held is told `false`, and asks in a transaction of its own.
+        // Families are held in the order of their keys, so that two of these statements wait in a line. A row is judged as it
+        // is once its family is held, not as it was when the statement began.
         let made: Vec<Vec<u8>> = sqlx::query_scalar(
             "WITH q AS (
                  SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[],
@@ -245,15 +246,16 @@ impl Work {
                            refresh_digest, replaces, refresh_scope, family_created, refresh_expires)),
              shared AS MATERIALIZED (
                  SELECT u.id FROM core_jheuser AS u WHERE u.id IN (SELECT user_id FROM q WHERE replaces IS NOT NULL)
-                  ORDER BY u.id FOR KEY SHARE),
+                    FOR KEY SHARE SKIP LOCKED),
              held AS MATERIALIZED (
                  SELECT pg_advisory_xact_lock(key)
                    FROM (SELECT DISTINCT hashtextextended(q.family::text, 0) AS key
-                           FROM q, (SELECT count(*) FROM shared) AS all_shared WHERE q.replaces IS NOT NULL ORDER BY key) AS k),
+                           FROM q JOIN shared ON shared.id = q.user_id WHERE q.replaces IS NOT NULL ORDER BY key) AS k),
              parent AS (
                  UPDATE oauth2_provider_refreshtoken AS t SET replaced_at = q.created, replacements = 1
-                   FROM q, (SELECT count(*) FROM held) AS all_held
-                  WHERE t.id = q.replaces AND t.replaced_at IS NULL AND t.revoked IS NULL RETURNING t.id, q.digest),
+                   FROM q JOIN shared ON shared.id = q.user_id, (SELECT count(*) FROM held) AS all_held
+                  WHERE t.id = q.replaces AND t.replaced_at IS NULL AND t.revoked IS NULL
+                 RETURNING t.id, t.session_digest, q.digest),
              ended AS (
                  UPDATE oauth2_provider_accesstoken AS t SET revoked = q.created FROM parent JOIN q ON q.digest = parent.digest
                   WHERE t.refresh_id = parent.id AND t.revoked IS NULL),
@@ -262,12 +264,12 @@ impl Work {
                      (token_digest, family, parent_id, user_id, application_id, grant_id, scope, auth_time, session_digest,
                       created, family_created, expires)
                  SELECT q.refresh_digest, q.family, parent.id, q.user_id, q.application_id, q.grant_id, q.refresh_scope,
-                        q.auth_time, q.session_digest, q.created, q.family_created, q.refresh_expires
-                   FROM q JOIN parent ON parent.digest = q.digest RETURNING id, token_digest)
+                        q.auth_time, parent.session_digest, q.created, q.family_created, q.refresh_expires
+                   FROM q JOIN parent ON parent.digest = q.digest RETURNING id, token_digest, session_digest)
              INSERT INTO oauth2_provider_accesstoken
                  (token_digest, user_id, application_id, scope, created, expires, family, refresh_id, grant_id, session_digest, auth_time)
              SELECT q.digest, q.user_id, q.application_id, q.scope, q.created, q.expires, q.family, made.id, q.grant_id,
-                    q.session_digest, q.auth_time
+                    coalesce(made.session_digest, q.session_digest), q.auth_time
                FROM q LEFT JOIN made ON made.token_digest = q.refresh_digest
               WHERE q.replaces IS NULL OR made.id IS NOT NULL RETURNING token_digest",
         )

@@ -134,13 +134,13 @@ pub async fn reset(
     // Hashed outside the transaction, which holds a connection; the link is looked at again inside.
     let hash = app.identity().hashing.place().await?.hash(chosen.to_owned()).await?;
     let mut work = app.store().begin().await?;
+    // Attempts before the account and its link: the order in which signing in holds them.
+    sign_in::unlock(app, &mut work, &account).await?;
     if work.account_of_link(&digest, LinkPurpose::ResetPassword, app.now()).await? != Some(account.id) {
         return Ok(Reset::Invalid);
     }
     work.attribute(Some(account.id), None, ip);
     work.end_account_link(&digest).await?;
-    // Attempts before the account: the order in which signing in holds them.
-    sign_in::unlock(app, &mut work, &account).await?;
     work.replace_password(account.id, &hash, AuditAction::PasswordReset).await?;
     work.end_all_access(account.id, app.now()).await?;
     mail::queue(app, &mut work, &account.email, &Letter::password_changed(app)).await?;
@@ -192,7 +192,10 @@ pub async fn change(
     let mut work = app.store().begin().await?;
     work.attribute(Some(account.id), None, ip);
     work.replace_password(account.id, &hash, AuditAction::PasswordChange).await?;
-    work.renew_session(account.id, &visitor.digest, &token::digest(&cookie), app.now()).await?;
+    if !work.renew_session(account.id, &visitor.digest, &token::digest(&cookie), app.now()).await? {
+        // Its access ended since the old password was checked, which may be another by now.
+        return Ok(Change::Refused { old: true, faults: Vec::new() });
+    }
     mail::queue(app, &mut work, &account.email, &Letter::password_changed(app)).await?;
     work.commit().await?;
     Ok(Change::Done(Phi::new(cookie)))
