@@ -3,6 +3,7 @@
 //! A library beside the binary, so that tests start the very server that operators run: [`serve::start`].
 
 pub mod audit;
+mod background;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::connections::{self, Bounds};
 use crate::database::{Database, readable};
-use crate::{metrics, routes};
+use crate::{background, metrics, routes};
 
 /// A server that is listening.
 pub struct Running {
@@ -75,12 +75,7 @@ pub async fn start(
     let stopping = Stopping::default();
     let service = routes::service(&app, &stopping, traces.as_ref().map(Exporter::tracer));
     let (stop, stopped) = watch::channel(false);
-    let mut background = vec![
-        tokio::spawn(deliver(app.clone(), stopped.clone())),
-        tokio::spawn(disconnect(app.clone(), stopped.clone())),
-        tokio::spawn(jhe_app::housekeeping::run(app.clone(), stopped.clone())),
-        tokio::spawn(jhe_app::audit::run(app.clone(), stopped.clone())),
-    ];
+    let mut background = background::start(&app, &stopped);
     let mut addresses = Vec::new();
     let mut tasks = Vec::new();
     for listener in listeners {
@@ -137,20 +132,6 @@ impl Running {
         };
         tokio::join!(self.audit.stop(), deliver);
         self.store.close().await;
-    }
-}
-
-/// Sends mail as long as the server runs.
-async fn deliver(app: App, stop: watch::Receiver<bool>) {
-    if let Err(error) = jhe_app::mail::deliver(app, stop).await {
-        tracing::error!(error = %error, "no mail is sent");
-    }
-}
-
-/// Ends connections to wearables as long as the server runs.
-async fn disconnect(app: App, stop: watch::Receiver<bool>) {
-    if let Err(error) = jhe_app::wearable::disconnect(app, stop).await {
-        tracing::error!(error = %error, "no connection to a wearable ends");
     }
 }
 

@@ -388,9 +388,11 @@ impl Work {
         let lines = entries.iter().zip(statuses);
         let lines = lines.map(|(entry, status)| Line { who: &who, facts: facts.as_deref(), status, entry });
         audit::insert(self.connection(), &lines.collect::<Vec<_>>()).await?;
-        match std::mem::replace(&mut self.connection, Connection::Ended) {
-            Connection::Write(transaction) => transaction.commit().await.db()?,
-            Connection::Read(_) | Connection::Ended => {}
+        if let Connection::Write(transaction) = std::mem::replace(&mut self.connection, Connection::Ended)
+            && let Err(error) = transaction.commit().await
+        {
+            self.following.clear();
+            return Err(error).db();
         }
         if let Some(request) = &self.request {
             request.count(entries.len() + self.following.len());
@@ -404,9 +406,23 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Hands over what follows a commit that nobody waited for any more: the database ends it all the same.
+    fn tell_of_the_end(&mut self) {
+        if self.following.is_empty() || !matches!(self.connection, Connection::Ended) {
+            return;
+        }
+        let entries = std::mem::take(&mut self.following).into_iter().map(|entry| (self.who, entry)).collect();
+        let batch = Batch { facts: self.facts(), status: self.status(), entries, done: None };
+        if self.writer.try_send(Message::Batch(batch)).is_err() {
+            tracing::error!("audit entries of a commit found no place");
+        }
+    }
+}
+
 impl Drop for Work {
     fn drop(&mut self) {
-        let Some(place) = self.place.take() else { return };
+        let Some(place) = self.place.take() else { return self.tell_of_the_end() };
         let mut entries = std::mem::take(&mut self.entries);
         entries.append(&mut self.following);
         if entries.is_empty() {

@@ -177,3 +177,35 @@ async fn entries_of_identity_tell_how_the_request_was_answered() {
     );
     server.stop().await;
 }
+
+/// Whoever does not wait for the answer has the tokens in the trail all the same.
+#[tokio::test]
+async fn what_is_issued_to_a_client_that_has_left_is_recorded() {
+    const TOKENS: &str = "SELECT count(*)::text FROM oauth2_provider_accesstoken";
+    let server = TestServer::start().await;
+    let before: i64 = server.scalar(TOKENS).await.parse().unwrap();
+    let gate = "CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+        BEGIN PERFORM pg_advisory_xact_lock_shared(hashtextextended('gate', 0)); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER z_gate AFTER INSERT ON oauth2_provider_accesstoken DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION wait_at_gate()";
+    server.execute(gate).await;
+    let mut keeper = server.store().begin().await.unwrap();
+    keeper.queue_up("gate").await.unwrap();
+    let form =
+        [("grant_type", "password"), ("username", EMAIL), ("password", PASSWORD), ("client_id", "demo-notebook")];
+    {
+        let asked = std::pin::pin!(token(&server, &form));
+        let committing = "SELECT count(*)::text FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ILIKE 'commit%'";
+        let held = eventually("the commit is held", async || server.scalar(committing).await == "1");
+        // The request is given up with this block.
+        futures_util::future::select(asked, std::pin::pin!(held)).await;
+    }
+    // The server has noticed that by now.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    keeper.commit().await.unwrap();
+    let issued = "SELECT count(*)::text FROM jhe_audit_event WHERE action = 'token_issue'";
+    eventually("the entry is there", async || server.scalar(issued).await == "1").await;
+    assert_eq!(server.scalar(TOKENS).await.parse::<i64>().unwrap(), before + 1);
+    server.stop().await;
+}
