@@ -296,7 +296,9 @@ function inspect() {
 
 function focused() {
   const at = document.activeElement;
-  const first = [...document.querySelectorAll('input:not([type=hidden]), select, textarea')].find((node) => node.getBoundingClientRect().height > 0);
+  const fields = [...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter((node) => node.getBoundingClientRect().height > 0);
+  // After a refusal a person begins with what is wrong.
+  const first = fields.find((node) => node.getAttribute('aria-invalid') === 'true') ?? fields[0];
   if (!at || at === document.body) return { any: false, first: !first };
   const style = getComputedStyle(at);
   return {
