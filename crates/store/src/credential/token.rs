@@ -327,7 +327,7 @@ impl Work {
     /// revocations of one family are decided one after the other, so that a revocation misses no successor that is just
     /// being made.
     pub async fn refresh_for_update(&mut self, digest: &[u8]) -> Result<Option<RefreshRow>, Error> {
-        // The locks are taken by a statement of its own, so that the next one sees what was decided before.
+        // The locks are taken by a statement of their own, so that the next one sees what was decided before.
         let family: Option<Uuid> = sqlx::query_scalar(
             "SELECT family FROM (
                  SELECT family, pg_advisory_xact_lock(hashtextextended(family::text, 0)) AS held
